@@ -1,0 +1,1 @@
+"""Raw dialogue files and word vectors in, one prepared folder out."""

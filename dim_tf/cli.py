@@ -1,0 +1,97 @@
+"""What all command lines share: strict flags, one-line errors, exit status 2, `--debug`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from dim_tf.errors import DimError, UsageError, did_you_mean
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises `UsageError` and names the nearest right flag or value.
+
+    >>> parser = Parser(prog="train")
+    >>> _ = parser.add_argument("--persona", choices=["self", "their"])
+    >>> parser.parse_args(["--persnoa", "self"])
+    Traceback (most recent call last):
+        ...
+    dim_tf.errors.UsageError: unknown option --persnoa; did you mean --persona?
+    >>> parser.parse_args(["--persona", "selv"])
+    Traceback (most recent call last):
+        ...
+    dim_tf.errors.UsageError: --persona: found 'selv', expected self or their; did you mean self?
+    """
+
+    def __init__(self, **kwargs):
+        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        super().__init__(allow_abbrev=False, **kwargs)
+        self.add_argument("--debug", action="store_true", help="show a traceback on errors")
+
+    def parse_args(self, args=None, namespace=None):
+        """Parses all of `args`; raises `UsageError` for the first that is unknown."""
+        namespace, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            name = unknown[0].split("=")[0]
+            hint = did_you_mean(name, self._option_string_actions)
+            what = "option" if name.startswith("-") else "argument"
+            raise UsageError(f"unknown {what} {name}{hint}")
+        return namespace
+
+    def _check_value(self, action, value):
+        if action.choices is not None and value not in action.choices:
+            choices = [str(choice) for choice in action.choices]
+            expected = " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
+            name = "/".join(action.option_strings) or action.dest
+            hint = did_you_mean(str(value), choices)
+            raise UsageError(f"{name}: found {value!r}, expected {expected}{hint}")
+
+    def error(self, message: str) -> NoReturn:
+        """Raises `UsageError` in the place of argparse's usage text."""
+        raise UsageError(message)
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, as an argument type."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"found {text}, expected a whole number of at least 1")
+    return number
+
+
+def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit status.
+
+    0: done; 1: done, but some of the input was bad and is reported; 2: not done, and one line on
+    standard error says why; 130: stopped by Ctrl-C.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return main(argv) or 0
+    except (DimError, OSError, MemoryError) as error:
+        if "--debug" in argv:
+            traceback.print_exc()
+        if isinstance(error, BrokenPipeError):
+            # The reader of our output has gone (`| head`): nobody is left to tell.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        if "--debug" in argv:
+            traceback.print_exc()
+        print("stopped by Ctrl-C", file=sys.stderr)
+        return 130
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        places = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        return ": ".join([*places, error.strerror])
+    if isinstance(error, MemoryError):
+        return f"out of memory ({error})" if str(error) else "out of memory"
+    return " ".join(str(error).split())

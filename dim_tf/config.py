@@ -1,0 +1,168 @@
+"""Settings: what a model is (`ModelConfig`) and how it is trained (`TrainingConfig`)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Self
+
+from dim_tf.errors import ConfigError, did_you_mean
+
+CHARACTER_WIDTHS = (3, 4, 5)
+CHARACTER_FILTERS = 50
+PROJECTION_UNITS = 256
+
+
+class _Config:
+    """Validation and JSON for the dataclasses below."""
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            # An int is welcome where a float is meant; a bool is a number nowhere.
+            if field.type == "float" and isinstance(value, int) and not isinstance(value, bool):
+                object.__setattr__(self, field.name, float(value))
+                value = float(value)
+            if type(value).__name__ not in field.type.split(" | "):
+                if value is None and "None" in field.type:
+                    continue
+                raise ConfigError(f"{field.name}: found {value!r}, expected {field.type}")
+        self.validate()
+
+    def validate(self) -> None:
+        """Raises `ConfigError` for a value that cannot work."""
+
+    def _require(self, condition: bool, name: str, expected: str) -> None:
+        if not condition:
+            raise ConfigError(f"{name}: found {getattr(self, name)!r}, expected {expected}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings as JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`; an unknown name raises, with the nearest right one."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        for name in values:
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise ConfigError(f"unknown setting {name!r} in {cls.__name__}{hint}")
+        return cls(**values)
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some settings changed."""
+        return type(self).from_dict({**self.to_dict(), **changes})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig(_Config):
+    """Sizes of a model; the defaults are the paper's, with 300 + 100 word dimensions.
+
+    Args:
+        char_vocab_size: Rows of the character table, the padding row 0 included.
+        max_utterances: U, utterances of a context; the last ones are kept.
+        max_utterance_len: L, words of an utterance.
+        max_candidates: C, candidates of a turn. A call may have fewer or more.
+        max_response_len: R, words of a candidate.
+        max_profiles: P, profiles of a persona (10 where both personas are read).
+        max_profile_len: Q, words of a profile.
+        max_word_len: W, characters of a word.
+        word_dim: Dimensions of a word vector.
+        rnn_units: Units of each direction of each BiLSTM; D is twice that.
+        dropout: Fraction dropped in each of the places that the authors drop.
+        use_persona: False leaves the persona half out (Table 4, "- persona").
+        use_context: False leaves the context half out (Table 4, "- context").
+
+    >>> ModelConfig(char_vocab_size=70).rnn_units
+    200
+    >>> ModelConfig(char_vocab_size=70, dropout=1.5)
+    Traceback (most recent call last):
+        ...
+    dim_tf.errors.ConfigError: dropout: found 1.5, expected at least 0 and less than 1
+    >>> ModelConfig.from_dict({"char_vocab_size": 70, "rnn_unit": 20})
+    Traceback (most recent call last):
+        ...
+    dim_tf.errors.ConfigError: unknown setting 'rnn_unit' in ModelConfig; did you mean rnn_units?
+    """
+
+    char_vocab_size: int
+    max_utterances: int = 15
+    max_utterance_len: int = 20
+    max_candidates: int = 20
+    max_response_len: int = 20
+    max_profiles: int = 5
+    max_profile_len: int = 15
+    max_word_len: int = 18
+    word_dim: int = 400
+    rnn_units: int = 200
+    dropout: float = 0.2
+    use_persona: bool = True
+    use_context: bool = True
+
+    def validate(self) -> None:
+        """Raises `ConfigError` for a value that cannot work."""
+        for field in dataclasses.fields(self):
+            if field.type == "int":
+                self._require(getattr(self, field.name) >= 1, field.name, "at least 1")
+        widest = max(CHARACTER_WIDTHS)
+        self._require(
+            self.max_word_len >= widest,
+            "max_word_len",
+            f"at least {widest}, the widest character window",
+        )
+        self._require(0 <= self.dropout < 1, "dropout", "at least 0 and less than 1")
+        if not (self.use_persona or self.use_context):
+            raise ConfigError(
+                "use_persona and use_context are both false: nothing is left to match"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig(_Config):
+    """How a model is trained; the defaults are the paper's recipe.
+
+    Args:
+        batch_size: Turns an update.
+        epochs: Passes over the training turns.
+        max_updates: Stops after so many updates, if given.
+        learning_rate: Of Adam, at the start.
+        decay_rate: The learning rate is multiplied by this after every `decay_steps` updates.
+        decay_steps: Updates between two such steps.
+        epsilon: Of Adam.
+        eval_every: Updates between two validations.
+        save_every: Updates between two checkpoints.
+        valid_turns: Size of a fixed, seeded validation sample; all turns if None.
+        patience: Stops after so many validations without a better MRR, if given.
+        seed: Of initial values, order, dropout and samples.
+
+    >>> TrainingConfig(learning_rate=-1.0)
+    Traceback (most recent call last):
+        ...
+    dim_tf.errors.ConfigError: learning_rate: found -1.0, expected more than 0
+    """
+
+    batch_size: int = 16
+    epochs: int = 10
+    max_updates: int | None = None
+    learning_rate: float = 0.001
+    decay_rate: float = 0.96
+    decay_steps: int = 5000
+    epsilon: float = 1e-8
+    eval_every: int = 500
+    save_every: int = 100
+    valid_turns: int | None = None
+    patience: int | None = None
+    seed: int = 1
+
+    def validate(self) -> None:
+        """Raises `ConfigError` for a value that cannot work."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name == "seed":
+                self._require(0 <= value < 2**31, "seed", "0 to 2147483647")
+            elif field.type == "float":
+                self._require(value > 0 and math.isfinite(value), field.name, "more than 0")
+            elif value is not None:
+                self._require(value >= 1, field.name, "at least 1")

@@ -1,0 +1,74 @@
+"""Everything that this project raises on purpose.
+
+A message says where (file, line, field), what was found, what was expected, and what to do. The
+command line prints it on one line and exits with status 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable
+
+
+class DimError(Exception):
+    """Base of all errors that a user can do something about."""
+
+
+class UsageError(DimError):
+    """A command line that cannot be carried out."""
+
+
+class ConfigError(DimError):
+    """A setting with an unknown name or an impossible value."""
+
+
+class DataError(DimError):
+    """Input that is missing, damaged, or not in the expected format.
+
+    Args:
+        message: What was found and what was expected.
+        path: The file it was found in.
+        line: The line in that file, counted from 1.
+        field: The field of that line or record.
+
+    >>> print(DataError("found 2 fields, expected 4", path="train.txt", line=7))
+    train.txt:7: found 2 fields, expected 4
+    >>> print(DataError("expected a list of strings", path="a.jsonl", line=1, field="persona"))
+    a.jsonl:1: field "persona": expected a list of strings
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | os.PathLike | None = None,
+        line: int | None = None,
+        field: str | None = None,
+    ):
+        where = "" if path is None else str(path)
+        if line is not None:
+            where = f"{where}:{line}" if where else f"line {line}"
+        if field is not None:
+            message = f'field "{field}": {message}'
+        super().__init__(f"{where}: {message}" if where else message)
+
+
+class CheckpointError(DimError):
+    """Weights or a training state that are missing, damaged, or of another model."""
+
+
+class DivergedError(DimError):
+    """Training met a loss or a weight that is not a finite number."""
+
+
+def did_you_mean(found: str, known: Iterable[str]) -> str:
+    """The nearest right spelling, as the end of a message; empty if nothing is near.
+
+    >>> did_you_mean("--persnoa", ["--persona", "--version"])
+    '; did you mean --persona?'
+    >>> did_you_mean("xyz", ["--persona"])
+    ''
+    """
+    near = difflib.get_close_matches(found, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,109 @@
+"""Files that are whole or not there: written under a temporary name, flushed, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dim_tf.errors import DataError
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Gives a temporary path beside `path`; on success it takes the place of `path` at once.
+
+    The temporary name keeps the file's suffixes, since Keras reads the format from them. On any
+    error it is removed and `path` is left as it was.
+
+    >>> import tempfile; folder = Path(tempfile.mkdtemp())
+    >>> with replacing(folder / "a.txt") as temporary:
+    ...     _ = temporary.write_text("whole")
+    >>> [p.name for p in folder.iterdir()], (folder / "a.txt").read_text()
+    (['a.txt'], 'whole')
+    """
+    path = Path(path)
+    stem, dot, suffixes = path.name.partition(".")
+    temporary = path.with_name(f"{stem}-{uuid.uuid4().hex[:8]}.tmp{dot}{suffixes}")
+    try:
+        yield temporary
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(folder: str | os.PathLike) -> None:
+    """Removes what a killed writer left behind in `folder`."""
+    for path in Path(folder).glob("*.tmp*"):
+        path.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    r"""Writes UTF-8 text whose lines end in `\n` on every system."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8"))
+
+
+def write_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:
+    r"""Writes one line an item, each ended by `\n`; no item may hold a line break."""
+    write_text(path, "".join(line + "\n" for line in lines))
+
+
+def read_lines(path: str | os.PathLike) -> list[str]:
+    r"""Reads what `write_lines` wrote: `\n` alone ends a line, so no other character is lost."""
+    try:
+        text = Path(path).read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise DataError("the file is missing", path=path) from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8 at byte {error.start}", path=path) from None
+    return text.split("\n")[:-1] if text.endswith("\n") else text.split("\n")
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Writes indented JSON with sorted keys."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """Reads a JSON file; raises `DataError` if it is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        raise DataError("the file is missing", path=path) from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8 at byte {error.start}", path=path) from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"not JSON: {error.msg}", path=path, line=error.lineno) from None
+
+
+def write_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes named arrays, uncompressed, so that loading costs no more than reading."""
+    with replacing(path) as temporary, temporary.open("wb") as handle:
+        np.savez(handle, **arrays)
+
+
+def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Reads all arrays of an `.npz` file, never a pickle; raises `DataError` if it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise DataError("the file is missing", path=path) from None
+    except Exception as error:  # zipfile, zlib, struct, ... : each names damage in its own way
+        raise DataError(f"not a readable .npz file ({error})", path=path) from None
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with Path(path).open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

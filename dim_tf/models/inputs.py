@@ -1,0 +1,28 @@
+"""The eleven inputs that every model takes."""
+
+from __future__ import annotations
+
+import keras
+
+from dim_tf.config import ModelConfig
+
+
+def model_inputs(config: ModelConfig) -> dict[str, keras.KerasTensor]:
+    """Symbolic int32 inputs under the authors' placeholder names; any B, any C."""
+    u, words, chars = config.max_utterances, config.max_utterance_len, config.max_word_len
+    shapes = {
+        "utterances": (u, words),
+        "utterances_len": (u,),
+        "utterances_num": (),
+        "responses": (None, config.max_response_len),
+        "responses_len": (None,),
+        "personas": (config.max_profiles, config.max_profile_len),
+        "personas_len": (config.max_profiles,),
+        "personas_num": (),
+        "utterances_char": (u, words, chars),
+        "responses_char": (None, config.max_response_len, chars),
+        "personas_char": (config.max_profiles, config.max_profile_len, chars),
+    }
+    return {
+        name: keras.Input(shape=shape, dtype="int32", name=name) for name, shape in shapes.items()
+    }

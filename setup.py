@@ -1,0 +1,34 @@
+"""Package description of dim_tf; tool settings are in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "dim_tf/__init__.py").read_text("utf-8"))[1]
+
+setup(
+    name="dim_tf",
+    version=VERSION,
+    description="Dually Interactive Matching network (Gu et al., EMNLP 2019) in Keras 3",
+    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["dim_tf", "dim_tf.*", "data_prep", "data_prep.*"]),
+    install_requires=[
+        "tensorflow>=2.18",
+        "keras>=3.13.2",
+        "numpy>=1.26",
+        "nltk>=3.9",
+        "gensim>=4.3.3",
+        "tensorboard>=2.18",
+        "matplotlib>=3.8",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "jax": ["jax>=0.4.35"],
+        "test": ["jax>=0.4.35", "pytest>=8", "ruff>=0.9", "scikit-learn>=1.4"],
+    },
+)

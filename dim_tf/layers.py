@@ -1,7 +1,8 @@
 """The parts of DIM, each with its equation in Gu et al. (2019).
 
-Shapes: B batch, U utterances, P profiles, C candidates, L / R / Q words of an utterance / response /
-profile, W characters of a word, D = 2 x units; X stands for U*L (context) or P*Q (persona).
+Shapes: B batch, U utterances, P profiles, C candidates, L words of an utterance, R of a response, Q
+of a profile, W characters of a word, D = 2 x units; N of T words, X = N*T in all, stands for the U
+utterances of L words or the P profiles of Q words.
 Masks are arguments: 1.0 where there is a word, 0.0 elsewhere; Keras' own masking is not used.
 """
 

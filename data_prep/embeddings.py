@@ -1,0 +1,154 @@
+"""Word vectors from a file and from Word2Vec, side by side in one matrix."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.vector_files import WordVectors
+from dim_tf import prepared_folder
+from dim_tf.errors import DataError, UsageError
+from dim_tf.progress import Progress
+
+WORD2VEC_DIM = 100
+WORD2VEC_EPOCHS = 5
+
+
+def train_word2vec(sentences: Sequence[Sequence[str]], seed: int) -> WordVectors:
+    """Skip-gram Word2Vec (100 dimensions, window 5, every word, 5 epochs), by gensim.
+
+    One worker, so that the same sentences and seed give the same bits.
+
+    Args:
+        sentences: Token sequences.
+        seed: Of the initial values and of the draws.
+
+    Raises:
+        DataError: There are no sentences to train on.
+    """
+    from gensim.models import Word2Vec
+    from gensim.models.callbacks import CallbackAny2Vec
+
+    if not sentences:
+        raise DataError(
+            "no training split to train Word2Vec on; use --word2vec none with --vectors, or --like"
+        )
+
+    with Progress("training Word2Vec", WORD2VEC_EPOCHS, "epochs") as progress:
+
+        class Watch(CallbackAny2Vec):
+            def on_epoch_end(self, model):
+                progress.advance()
+
+        model = Word2Vec(
+            [list(sentence) for sentence in sentences],
+            sg=1,
+            vector_size=WORD2VEC_DIM,
+            window=5,
+            min_count=1,
+            epochs=WORD2VEC_EPOCHS,
+            workers=1,
+            seed=seed,
+            callbacks=[Watch()],
+        )
+    return WordVectors(list(model.wv.index_to_key), model.wv.vectors.astype(np.float32))
+
+
+def word2vec_of(folder: Path) -> WordVectors | None:
+    """The Word2Vec part of another prepared folder; None if it has none."""
+    sizes = prepared_folder.read_manifest(folder)["sizes"]
+    words = prepared_folder.read_words(folder)
+    vectors, dim = prepared_folder.read_vectors(folder, sizes, len(words))
+    return WordVectors(words, vectors[:, vectors.shape[1] - dim :]) if dim else None
+
+
+def gensim_file(name: str) -> Path:
+    """The file of a vector set of gensim's downloader, fetched if it is not there yet.
+
+    Raises:
+        UsageError: gensim has no such set.
+        DataError: It cannot be fetched.
+    """
+    import gensim.downloader
+
+    try:
+        return Path(gensim.downloader.load(name, return_path=True))
+    except ValueError as error:
+        raise UsageError(f"--vectors gensim:{name}: {error}") from None
+    except OSError as error:
+        raise DataError(
+            f"gensim:{name} cannot be fetched ({error}); check the network, or give --vectors a "
+            "file that is here"
+        ) from None
+
+
+def matrix(words: Sequence[str], parts: Sequence[WordVectors]) -> np.ndarray:
+    """One row a word, the parts side by side; zeros where a part lacks the word.
+
+    The rows of `<pad>` and `<unk>` (ids 0 and 1) are zero.
+
+    Returns:
+        float32 [V, sum of the parts' dimensions].
+
+    >>> glove = WordVectors(["hi"], np.ones((1, 2), np.float32))
+    >>> word2vec = WordVectors(["_eos_"], np.full((1, 1), 3, np.float32))
+    >>> matrix(["<pad>", "<unk>", "hi", "_eos_"], [glove, word2vec])
+    array([[0., 0., 0.],
+           [0., 0., 0.],
+           [1., 1., 0.],
+           [0., 0., 3.]], dtype=float32)
+    """
+    row = {word: place for place, word in enumerate(words) if place > 1}
+    blocks = []
+    for part in parts:
+        block = np.zeros((len(words), part.dim), np.float32)
+        known = [(row[word], place) for place, word in enumerate(part.words) if word in row]
+        if known:
+            rows, places = np.array(known).T
+            block[rows] = part.vectors[places]
+        blocks.append(block)
+    return np.concatenate(blocks, axis=1)
+
+
+def coverage(
+    vectors: np.ndarray, words: Sequence[str], counts: Mapping[str, int]
+) -> dict[str, int | float]:
+    """How much of a text has a vector that is not zero.
+
+    Args:
+        vectors: [V, dim].
+        words: The words of the rows.
+        counts: How often each token occurs in the text.
+
+    >>> coverage(np.array([[0.0], [2.0]]), ["a", "b"], {"b": 3, "c": 1})
+    {'tokens': 4, 'tokens_covered': 0.75, 'types': 2, 'types_covered': 0.5}
+    """
+    real = {word for word, there in zip(words, vectors.any(axis=1), strict=True) if there}
+    tokens, types = sum(counts.values()), len(counts)
+    return {
+        "tokens": tokens,
+        "tokens_covered": _share(sum(n for word, n in counts.items() if word in real), tokens),
+        "types": types,
+        "types_covered": _share(sum(word in real for word in counts), types),
+    }
+
+
+def fingerprint(part: WordVectors) -> str:
+    """The sha256 of a table of vectors and its words."""
+    digest = hashlib.sha256()
+    update_lines(digest, part.words)
+    digest.update(np.ascontiguousarray(part.vectors).tobytes())
+    return digest.hexdigest()
+
+
+def update_lines(digest, lines: Iterable[str]) -> None:
+    """Adds lines to a sha256."""
+    for line in lines:
+        digest.update(line.encode("utf-8") + b"\n")
+
+
+def _share(part: int, whole: int) -> float:
+    return round(part / whole, 4) if whole else 0.0

@@ -1,0 +1,277 @@
+"""From a corpus to a prepared folder: what `python -m data_prep` does, step by step."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import platform
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import dim_tf
+from data_prep import doctor, embeddings, tensors, vocabulary
+from data_prep.dense import write_dense
+from data_prep.dialogues import SPLITS, Corpus
+from data_prep.vector_files import WordVectors, read_vectors
+from dim_tf import files, prepared_folder
+from dim_tf.dataset import PreparedData
+from dim_tf.errors import DataError
+from dim_tf.text import TextRules, Vocabulary
+
+EXTRA_WORDS = 20_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to prepare a corpus.
+
+    Args:
+        rules: How text becomes tokens.
+        vectors: A file of word vectors, if any.
+        word2vec: "train", "none", or a file of vectors.
+        extra_words: So many of the vector file's first words get an id beside the data's; if not
+            given 20,000, or none where the corpus brings the authors' vocabulary.
+        like: A prepared folder whose characters and Word2Vec vectors are taken.
+        seed: Of the candidates' order and of Word2Vec.
+        dense: Also write the model's inputs as plain arrays.
+        authors_response_characters: In them, see `PreparedData.inputs`.
+    """
+
+    rules: TextRules = field(default_factory=TextRules)
+    vectors: Path | None = None
+    word2vec: str | Path = "train"
+    extra_words: int | None = None
+    like: Path | None = None
+    seed: int = 1
+    dense: bool = False
+    authors_response_characters: bool = False
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Words, their vectors, and what of these is Word2Vec's."""
+
+    words: list[str]
+    matrix: np.ndarray
+    word2vec_dim: int
+    word2vec: str | None
+
+
+def prepare(
+    corpus: Corpus,
+    settings: Settings,
+    folder: Path,
+    *,
+    options: Mapping[str, Any],
+    sources: list[dict[str, str]],
+) -> tuple[dict[str, Any], str]:
+    """Writes a prepared folder into an empty one.
+
+    Args:
+        corpus: The texts.
+        settings: How.
+        folder: Where to.
+        options: All options, for the manifest.
+        sources: All files that were read, for the manifest.
+
+    Returns:
+        The manifest, and the data report as text.
+
+    Raises:
+        DataError: The corpus or a file of vectors is damaged, or lacks what the settings need.
+    """
+    sentences = tensors.Sentences()
+    builder = tensors.TableBuilder(sentences, settings.rules, settings.seed)
+    built = {table.name: builder.build(table) for table in corpus.tables}
+
+    characters = _characters(corpus, settings, sentences)
+    vectors = _vectors(corpus, settings, sentences)
+    known = Vocabulary(vectors.words, characters)
+    forms = [form for form in sentences.forms if form not in known]
+    form_ids = _form_ids(sentences, known, forms)
+
+    files.write_lines(folder / "words.txt", vectors.words)
+    files.write_lines(folder / "chars.txt", characters)
+    files.write_lines(folder / "forms.txt", forms)
+    arrays = {
+        "vectors": {
+            "word_vectors": vectors.matrix,
+            "word2vec_dim": np.array(vectors.word2vec_dim, np.int32),
+        },
+        "sentences": sentences.arrays(form_ids),
+        **{f"turns/{name}": turns for name, (turns, _) in built.items()},
+    }
+    (folder / "turns").mkdir()
+    for name, content in arrays.items():
+        files.write_npz(folder / f"{name}.npz", content)
+    for name, store in zip(("utterances", "profiles", "candidates"), sentences.stores, strict=True):
+        files.write_lines(folder / f"{name}.txt", map(" ".join, store.sentences()))
+    report = doctor.examine(corpus, tensors.SIZES, settings.rules, known)
+    files.write_json(folder / "report.json", report.to_dict())
+    files.write_text(folder / "report.txt", report.to_text())
+
+    manifest = {
+        "format": prepared_folder.FORMAT,
+        "name": corpus.name,
+        "licence": corpus.licence,
+        "sources": sources,
+        "options": dict(options),
+        "text": {"tokeniser": settings.rules.tokeniser, "lowercase": settings.rules.lowercase},
+        "sizes": {
+            **tensors.SIZES,
+            "word_dim": vectors.matrix.shape[1],
+            "char_vocab_size": len(characters),
+        },
+        "counts": {
+            "words": len(vectors.words),
+            "forms": len(forms),
+            "characters": len(characters),
+            "utterances": len(sentences.utterances),
+            "profiles": len(sentences.profiles),
+            "candidates": len(sentences.candidates),
+            "tables": {name: counts for name, (_, counts) in built.items()},
+        },
+        "coverage": {
+            split: embeddings.coverage(vectors.matrix, vectors.words, counts)
+            for split in SPLITS
+            if (counts := sentences.counts(split))
+        },
+        "versions": _versions(settings),
+        "word2vec": vectors.word2vec,
+        "fingerprint": _fingerprint([vectors.words, characters, forms], arrays),
+    }
+    files.write_json(folder / prepared_folder.MANIFEST, manifest)
+    # Reading it back checks what was written.
+    data = PreparedData.load(folder)
+    if settings.dense:
+        _write_dense(data, settings)
+    return manifest, report.to_text()
+
+
+@contextlib.contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Gives an empty folder beside `out`: it takes its place on success, is gone on failure."""
+    out = out.resolve()
+    mark = uuid.uuid4().hex[:8]
+    temporary, old = out.with_name(f".dim_{out.name}-{mark}"), out.with_name(f".dim_old-{mark}")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if out.exists():
+            out.rename(old)
+        temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _characters(corpus: Corpus, settings: Settings, sentences: tensors.Sentences) -> list[str]:
+    if settings.like is not None:
+        manifest = prepared_folder.read_manifest(settings.like)
+        return prepared_folder.read_characters(settings.like, manifest["sizes"])
+    if corpus.characters is not None:
+        return vocabulary.characters_of_authors(corpus.characters)
+    counts = sentences.counts("train")
+    if not counts:
+        raise DataError(
+            f"{corpus.name}: no training split, whose characters would get the ids; use --like "
+            "with the prepared folder of the training data"
+        )
+    return vocabulary.characters_of_data(counts)
+
+
+def _vectors(corpus: Corpus, settings: Settings, sentences: tensors.Sentences) -> Vectors:
+    extra = settings.extra_words
+    if corpus.words is None:
+        words = vocabulary.words_of_data(sentences.counts())
+        extra = EXTRA_WORDS if extra is None else extra
+    else:
+        words = vocabulary.words_of_authors(corpus.words)
+        extra = extra or 0
+    parts = []
+    if settings.vectors is not None:
+        glove = read_vectors(
+            settings.vectors,
+            words[2:],
+            extra,
+            lambda word: vocabulary.can_be_token(word, settings.rules),
+        )
+        known = set(words)
+        words += [word for word in glove.words if word not in known]
+        parts.append(glove)
+    word2vec, digest = _word2vec(settings, sentences, words)
+    if word2vec is not None:
+        parts.append(word2vec)
+    return Vectors(
+        words,
+        embeddings.matrix(words, parts),
+        0 if word2vec is None else word2vec.dim,
+        digest,
+    )
+
+
+def _word2vec(
+    settings: Settings, sentences: tensors.Sentences, words: list[str]
+) -> tuple[WordVectors | None, str | None]:
+    """The Word2Vec part, and the sha256 of the table that it was taken from."""
+    if settings.like is not None:
+        manifest = prepared_folder.read_manifest(settings.like)
+        return embeddings.word2vec_of(settings.like), manifest.get("word2vec")
+    if settings.word2vec == "none":
+        return None, None
+    if settings.word2vec == "train":
+        trained = embeddings.train_word2vec(sentences.distinct("train"), settings.seed)
+        return trained, embeddings.fingerprint(trained)
+    path = Path(settings.word2vec)
+    return read_vectors(path, words[2:]), files.sha256(path)
+
+
+def _form_ids(sentences: tensors.Sentences, known: Vocabulary, forms: list[str]) -> np.ndarray:
+    beyond = {form: len(known.words) + place for place, form in enumerate(forms)}
+    return np.array(
+        [beyond[form] if form in beyond else known.word_id(form) for form in sentences.forms],
+        np.int32,
+    )
+
+
+def _write_dense(data: PreparedData, settings: Settings) -> None:
+    (data.path / "dense").mkdir()
+    for setting in data.settings():
+        table = data.table(*setting)
+        write_dense(
+            data,
+            table,
+            data.path / "dense" / f"{table.name}.npz",
+            authors_response_characters=settings.authors_response_characters,
+        )
+
+
+def _versions(settings: Settings) -> dict[str, str]:
+    versions = {
+        "dim_tf": dim_tf.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+    if settings.like is None and settings.word2vec == "train":
+        import gensim
+
+        versions["gensim"] = gensim.__version__
+    return versions
+
+
+def _fingerprint(lists: list[list[str]], arrays: Mapping[str, tensors.Arrays]) -> str:
+    """The sha256 of all content that a model sees."""
+    digest = hashlib.sha256()
+    for lines in lists:
+        embeddings.update_lines(digest, lines)
+    for name in sorted(arrays):
+        for key, array in sorted(arrays[name].items()):
+            digest.update(f"{name} {key} {array.dtype} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

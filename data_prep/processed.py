@@ -1,0 +1,144 @@
+"""The authors' `processed_*.txt` files, and the vocabularies that lie beside them.
+
+Each line is one turn of five fields between tabs: the context, whose utterances each end in
+` _eos_`; the candidates between `|`; the gold reply's index; the partner's profiles and the own
+ones, each between `|` or `NA`. The texts are tokens joined by spaces.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from data_prep import personachat
+from data_prep.dialogues import Table, Turn
+from data_prep.lines import numbered_lines
+from dim_tf.errors import DataError
+from dim_tf.text import EOS
+
+PREFIX = "processed_"
+EXPECTED_FILES = PREFIX + personachat.EXPECTED_FILES
+WORDS_FILE, CHARACTERS_FILE = "vocab.txt", "char_vocab.txt"
+
+_FORMAT = "CONTEXT, CANDIDATES, INDEX, PARTNER'S PROFILES, OWN PROFILES between tabs"
+
+
+def setting(file_name: str) -> tuple[str, str, str] | None:
+    """The (split, persona, version) that a processed file's name stands for, or None.
+
+    >>> setting("processed_test_self_original.txt")
+    ('test', 'self', 'original')
+    >>> setting("test_self_original.txt")
+    """
+    if not file_name.startswith(PREFIX):
+        return None
+    return personachat.setting(file_name.removeprefix(PREFIX))
+
+
+def open_table(path: Path, label: str, lenient: bool = False) -> Table:
+    """The table of a processed file; `lenient` changes nothing, since the label is an index."""
+    turns = partial(read_turns, path, label)
+    return Table(*setting(path.name), label, turns, tokenised=True)
+
+
+def read_turns(path: str | os.PathLike, label: str | None = None) -> Iterator[Turn]:
+    """Streams the turns of a processed file.
+
+    The files do not say where a dialogue starts: a turn belongs to the dialogue of the turn before
+    if its context goes on from there.
+
+    Raises:
+        DataError: The file is not of this format; names file and line.
+    """
+    label = str(path) if label is None else label
+    dialogue, line, history = -1, 0, None
+    for line, text in numbered_lines(path, label):
+        try:
+            context, candidates, gold, partner, own = _parse(text)
+        except DataError as error:
+            raise DataError(str(error), path=label, line=line) from None
+        if history is None or context[: len(history)] != history:
+            dialogue += 1
+        history = (*context, candidates[gold])
+        yield Turn(context, candidates, gold, own, partner, dialogue, line)
+    if line == 0:
+        raise DataError("the file is empty, expected turns", path=label)
+
+
+def _parse(text: str) -> tuple:
+    fields = text.split("\t")
+    if len(fields) != 5:
+        raise DataError(f"found {len(fields)} fields, expected 5: {_FORMAT}")
+    context = tuple(part.strip() for part in f"{fields[0]} ".split(f" {EOS} "))
+    if context[-1]:
+        raise DataError(f"the context does not end in {EOS}")
+    context = context[:-1]
+    if not all(context):
+        raise DataError(f"utterance {context.index('') + 1} of the context is empty")
+    candidates = tuple([candidate.strip() for candidate in fields[1].split("|")])
+    if not all(candidates):
+        position = candidates.index("") + 1
+        raise DataError(f"candidate {position} of {len(candidates)} is empty, expected a text")
+    if fields[2] not in map(str, range(len(candidates))):
+        expected = f"expected the gold reply's index, 0 to {len(candidates) - 1}"
+        raise DataError(f"found label {fields[2]!r}, {expected}")
+    return context, candidates, int(fields[2]), _profiles(fields[3]), _profiles(fields[4])
+
+
+def _profiles(field: str) -> tuple[str, ...]:
+    if field in ("NA", ""):
+        return ()
+    profiles = tuple(profile.strip() for profile in field.split("|"))
+    if not all(profiles):
+        raise DataError("found an empty profile, expected a sentence")
+    return profiles
+
+
+def read_words(path: str | os.PathLike, label: str | None = None) -> tuple[str, ...]:
+    """Reads `vocab.txt`: the word of each id, one a line, ids from 0.
+
+    Raises:
+        DataError: There is no word, or one is empty or occurs twice.
+    """
+    label = str(path) if label is None else label
+    lines: dict[str, int] = {}
+    for line, text in numbered_lines(path, label):
+        word = text.strip()
+        if not word or len(word.split()) > 1:
+            raise DataError(f"found {text!r}, expected one word", path=label, line=line)
+        if word in lines:
+            message = f"the word {word!r} is on line {lines[word]} already"
+            raise DataError(message, path=label, line=line)
+        lines[word] = line
+    if not lines:
+        raise DataError("the file is empty, expected words", path=label)
+    return tuple(lines)
+
+
+def read_characters(path: str | os.PathLike, label: str | None = None) -> dict[int, str]:
+    """Reads `char_vocab.txt`: lines `ID<TAB>CHARACTER`, ids from 1, as id -> character.
+
+    Raises:
+        DataError: A line is of another form; an id or a character occurs twice.
+    """
+    label = str(path) if label is None else label
+    characters: dict[int, str] = {}
+    for line, text in numbered_lines(path, label):
+        number, _, character = text.partition("\t")
+        if not (number.isascii() and number.isdigit() and len(number) < 7) or len(character) != 1:
+            message = f"found {text!r}, expected an id, a tab and one character"
+            raise DataError(message, path=label, line=line)
+        if int(number) == 0:
+            raise DataError(
+                "found id 0, which is padding; expected 1 or more", path=label, line=line
+            )
+        if int(number) in characters or character in characters.values():
+            raise DataError(
+                f"the id or character of {text!r} is there twice", path=label, line=line
+            )
+        characters[int(number)] = character
+    if not characters:
+        raise DataError("the file is empty, expected characters", path=label)
+    return characters

@@ -1,0 +1,87 @@
+r"""Text files line by line: UTF-8 with or without BOM, `\n` or `\r\n`, plain, `.gz` or `.xz`."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import lzma
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import BinaryIO
+
+from dim_tf.errors import DataError
+
+_OPENERS = {".gz": gzip.open, ".xz": lzma.open}
+
+
+def numbered_lines(path: str | os.PathLike, label: str | None = None) -> Iterator[tuple[int, str]]:
+    r"""Streams `(number, text)` of each line, numbers from 1, texts without their line end.
+
+    Only `\n` ends a line, so that no other character of a text is taken for a line break.
+
+    Args:
+        path: The file; `.gz` and `.xz` are unpacked on the fly.
+        label: What messages call the file; its path if not given.
+
+    Raises:
+        DataError: The file is missing, not UTF-8, or its compressed data is damaged.
+    """
+    label = str(path) if label is None else label
+    for number, line in numbered_bytes(path, label):
+        try:
+            yield number, decoded(line)
+        except DataError as error:
+            raise DataError(str(error), path=label, line=number) from None
+
+
+def numbered_bytes(
+    source: str | os.PathLike | BinaryIO, label: str | None = None
+) -> Iterator[tuple[int, bytes]]:
+    r"""Streams `(number, bytes)` of each line, numbers from 1, without line ends and BOM.
+
+    Args:
+        source: A file, as for `numbered_lines`, or an open stream of bytes.
+        label: What messages call it; its path if not given.
+
+    Raises:
+        DataError: The file is missing, or its compressed data is damaged.
+    """
+    is_path = isinstance(source, str | os.PathLike)
+    label = str(source) if label is None else label
+    number = 0
+    try:
+        with _opened(Path(source)) if is_path else nullcontext(source) as handle:
+            for line in handle:
+                number += 1
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
+                yield number, line.removesuffix(b"\n").removesuffix(b"\r")
+    except FileNotFoundError:
+        raise DataError("the file is missing", path=label) from None
+    except IsADirectoryError:
+        raise DataError("found a folder, expected a file", path=label) from None
+    except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
+        message = f"the compressed data is damaged or truncated ({error})"
+        raise DataError(message, path=label, line=number + 1) from None
+
+
+def decoded(line: bytes) -> str:
+    r"""The text of a line; raises `DataError` if it is not UTF-8.
+
+    >>> decoded(b"caf\xe9")
+    Traceback (most recent call last):
+        ...
+    dim_tf.errors.DataError: found byte 0xe9 at position 4, expected UTF-8 text
+    """
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = f"found byte 0x{line[error.start]:02x} at position {error.start + 1}"
+        raise DataError(f"{found}, expected UTF-8 text") from None
+
+
+def _opened(path: Path):
+    return _OPENERS.get(path.suffix, open)(path, "rb")

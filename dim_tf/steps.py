@@ -1,0 +1,220 @@
+"""One update, and one forward pass, compiled for the backend that Keras runs on.
+
+Why not `Model.fit` or `train_on_batch`: a resumed run must draw the same dropout masks as one that
+was never stopped, so the masks follow from (seed, number of the update) and not from a counter that
+lives in the process; and `fit` refuses inputs whose leading sizes differ.
+
+The inputs are a dict of arrays, whatever the model wants; each new set of shapes is compiled once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from dim_tf.config import TrainingConfig
+from dim_tf.errors import ConfigError
+from dim_tf.losses import masked_accuracy, masked_cross_entropy
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def adam(config: TrainingConfig) -> keras.optimizers.Optimizer:
+    """The paper's optimizer: Adam whose learning rate falls in steps."""
+    schedule = keras.optimizers.schedules.ExponentialDecay(
+        config.learning_rate, config.decay_steps, config.decay_rate, staircase=True
+    )
+    return keras.optimizers.Adam(schedule, beta_1=0.9, beta_2=0.999, epsilon=config.epsilon)
+
+
+def learning_rate(config: TrainingConfig, update: int) -> float:
+    """The learning rate that update number `update` (from 1) is made with.
+
+    >>> learning_rate(TrainingConfig(), 5000), round(learning_rate(TrainingConfig(), 5001), 9)
+    (0.001, 0.00096)
+    """
+    return config.learning_rate * config.decay_rate ** ((update - 1) // config.decay_steps)
+
+
+def dropout_seeds(seed: int, update: int, layers: int) -> np.ndarray:
+    """uint32 [layers, 2]: where each dropout layer's random numbers start in one update.
+
+    >>> dropout_seeds(1, 1, 2).shape, (dropout_seeds(1, 1, 2) == dropout_seeds(1, 2, 2)).any()
+    ((2, 2), np.False_)
+    """
+    return np.random.SeedSequence([seed, update]).generate_state(2 * layers).reshape(layers, 2)
+
+
+class TrainingStep:
+    """Makes updates: loss, gradients, optimizer, as one compiled function.
+
+    Args:
+        model: Built; takes a dict of arrays with `responses_len` among them.
+        optimizer: Not used for another model before.
+        seed: Of the dropout masks.
+
+    The Keras variables of model and optimizer are up to date after every update.
+    """
+
+    def __init__(self, model: keras.Model, optimizer: keras.optimizers.Optimizer, seed: int):
+        optimizer.build(model.trainable_variables)
+        self._seed = seed
+        self._seed_states = _seed_states(model)
+        make = {"tensorflow": _tensorflow_update, "jax": _jax_update}
+        self._update = make[_backend()](model, optimizer, self._seed_states)
+
+    def update(self, number: int, inputs: Arrays, target: np.ndarray) -> tuple[Any, Any]:
+        """Makes update `number` (from 1); returns (loss, accuracy) as the backend's scalars.
+
+        They are those of the weights before the update. Turning them into floats waits for the
+        device; until then the next update can be prepared.
+        """
+        seeds = dropout_seeds(self._seed, number, len(self._seed_states))
+        return self._update(dict(inputs), target, seeds)
+
+
+def forward(model: keras.Model) -> Callable[[Any], Any]:
+    """The model without dropout as a compiled function; it uses the weights of the moment."""
+    if _backend() == "jax":
+        import jax
+
+        compiled = jax.jit(
+            lambda trainable, other, inputs: model.stateless_call(
+                trainable, other, inputs, training=False
+            )[0]
+        )
+        return lambda inputs: compiled(
+            _values(model.trainable_variables), _values(model.non_trainable_variables), inputs
+        )
+
+    import tensorflow as tf
+
+    compiled = tf.function(lambda inputs: model(inputs, training=False))
+    # Arrays are turned into tensors here: as they are, each would make a graph of its own.
+    return lambda inputs: compiled(tf.nest.map_structure(tf.constant, inputs))
+
+
+class Scorer:
+    """Scores candidates, without dropout.
+
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, use_bias=False)])
+    >>> Scorer(model)(np.zeros((4, 3), "float32")).shape
+    (4, 2)
+    """
+
+    def __init__(self, model: keras.Model):
+        self._forward = forward(model)
+
+    def __call__(self, inputs: Arrays | np.ndarray) -> np.ndarray:
+        """float32 [B, C]: the raw logit of every slot, absent ones too."""
+        return np.asarray(self._forward(inputs), "float32")
+
+
+def value_and_gradients(
+    model: keras.Model, inputs: Arrays, target: np.ndarray
+) -> tuple[float, list[np.ndarray]]:
+    """The loss without dropout, and its gradient for each of `model.trainable_variables`.
+
+    Nothing is compiled: this is for a few calls, not for training.
+    """
+    inputs = dict(inputs)
+    variables = _values(model.trainable_variables)
+    if _backend() == "jax":
+        import jax
+
+        other = _values(model.non_trainable_variables)
+
+        def loss_of(trainable):
+            logits, _ = model.stateless_call(trainable, other, inputs, training=False)
+            return _loss(inputs, target, logits)
+
+        loss, gradients = jax.value_and_grad(loss_of)(variables)
+    else:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            loss = _loss(inputs, target, model(inputs, training=False))
+        gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
+    return float(loss), [np.asarray(gradient) for gradient in gradients]
+
+
+def _tensorflow_update(model, optimizer, seed_states) -> Callable:
+    import tensorflow as tf
+
+    @tf.function
+    def update(inputs, target, seeds):
+        for state, value in zip(seed_states, tf.unstack(seeds), strict=True):
+            state.assign(value)
+        with tf.GradientTape() as tape:
+            logits = model(inputs, training=True)
+            loss = _loss(inputs, target, logits)
+        gradients = tape.gradient(loss, _values(model.trainable_variables))
+        optimizer.apply(gradients, model.trainable_variables)
+        return loss, _accuracy(inputs, target, logits)
+
+    return lambda *arguments: update(*tf.nest.map_structure(tf.constant, arguments))
+
+
+def _jax_update(model, optimizer, seed_states) -> Callable:
+    import jax
+
+    is_seed = {id(state) for state in seed_states}
+    kept = [v for v in model.non_trainable_variables if id(v) not in is_seed]
+
+    def loss_of(trainable, others, inputs, target, seeds):
+        found = iter(others), iter(seeds)
+        non_trainable = [
+            next(found[1] if id(v) in is_seed else found[0]) for v in model.non_trainable_variables
+        ]
+        logits, new = model.stateless_call(trainable, non_trainable, inputs, training=True)
+        pairs = zip(model.non_trainable_variables, new, strict=True)
+        new_others = [value for v, value in pairs if id(v) not in is_seed]
+        loss = _loss(inputs, target, logits)
+        return loss, (_accuracy(inputs, target, logits), new_others)
+
+    @jax.jit
+    def update(trainable, others, slots, inputs, target, seeds):
+        (loss, (accuracy, others)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+            trainable, others, inputs, target, seeds
+        )
+        trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
+        return loss, accuracy, (trainable, others, slots)
+
+    variables = (model.trainable_variables, kept, optimizer.variables)
+
+    def run(inputs, target, seeds):
+        state = [_values(group) for group in variables]
+        loss, accuracy, new = update(*state, inputs, target, seeds)
+        for group, values in zip(variables, new, strict=True):
+            for variable, value in zip(group, values, strict=True):
+                variable.assign(value)
+        return loss, accuracy
+
+    return run
+
+
+def _loss(inputs, target, logits):
+    return masked_cross_entropy(target, logits, inputs["responses_len"] > 0)
+
+
+def _accuracy(inputs, target, logits):
+    return masked_accuracy(target, logits, inputs["responses_len"] > 0)
+
+
+def _values(variables) -> list[Any]:
+    return [variable.value for variable in variables]
+
+
+def _seed_states(model: keras.Model) -> list[Any]:
+    """The variables from which the dropout layers draw, in the order of the model."""
+    return [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
+
+
+def _backend() -> str:
+    name = keras.backend.backend()
+    if name not in ("tensorflow", "jax"):
+        raise ConfigError(f"KERAS_BACKEND: found {name!r}, expected tensorflow or jax")
+    return name

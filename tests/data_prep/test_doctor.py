@@ -1,0 +1,132 @@
+import json
+from collections import Counter
+
+import pytest
+
+from data_prep.dialogues import Corpus, Table, Turn
+from data_prep.doctor import Part, Range, examine
+from dim_tf.text import TextRules, Vocabulary
+
+SIZES = {
+    "max_utterances": 2,
+    "max_utterance_len": 4,
+    "max_response_len": 3,
+    "max_profiles": 1,
+    "max_profile_len": 3,
+    "max_word_len": 5,
+}
+TURNS = [
+    Turn(("hi you",), ("yo", "no", "no"), 0, ("i ski",), (), 0, 1),
+    Turn(("hi you", "yo", "i am here"), ("a b c d", "no"), 0, ("i ski",), (), 0, 2),
+    Turn(("hey",), ("yo", "no", "yo"), 0, ("i ski", "i don't"), ("me",), 1, 4),
+    Turn(("hey", "yo", "really ?"), ("no", "why"), -1, (), (), 1, 5),
+]
+
+
+def table(turns, split="train", **options):
+    return Table(split, "self", "original", "memory", lambda: iter(turns), **options)
+
+
+def findings(turns, **options):
+    corpus = Corpus("mine", (table(turns),), ())
+    return examine(corpus, SIZES, **options).tables["train_self_original"]
+
+
+def test_turns_and_candidates_are_counted():
+    found = findings(TURNS)
+    assert (found.dialogues, found.turns) == (2, 4)
+    assert found.candidates == Range(2, 2.5, 3)
+    assert (found.gold_once, found.gold_twice, found.gold_absent) == (2, 1, 1)
+    assert found.gold_positions == {0: 3}
+    assert found.duplicate_candidates == 2
+    assert found.own_profiles == Range(0, 1.0, 2)
+    assert found.partner_profiles == Range(0, 0.25, 1)
+
+
+def test_the_golds_position_is_a_histogram():
+    turns = [Turn(("hi",), ("a", "b", "c"), gold, (), (), 0, 1) for gold in (2, 0, 2)]
+    assert findings(turns).gold_positions == {0: 1, 2: 2}
+
+
+def test_what_will_be_cut_is_counted_once_a_sentence():
+    found = findings(TURNS)
+    assert found.cut_personas == 1
+    assert found.cut_contexts == 2
+    # Partner's: "hi you", "i am here", "hey", "really ?"; own: "yo". Four words fit with _eos_.
+    assert found.cut_utterances == Part(0, 5)
+    # "yo", "no", "a b c d", "why".
+    assert found.cut_candidates == Part(1, 4)
+    # "i ski", "i don ' t", "me".
+    assert found.cut_profiles == Part(1, 3)
+    assert found.cut_words.count == 1  # "really"
+
+
+def test_eos_counts_in_an_utterances_length():
+    long = [Turn(("a b c d",), ("x",), 0, (), (), 0, 1), Turn(("a b c",), ("x",), 0, (), (), 1, 2)]
+    assert findings(long).cut_utterances == Part(1, 2)
+
+
+def test_the_tokenising_rule_counts():
+    turns = [Turn(("a'b c",), ("it's",), 0, (), (), 0, 1)]
+    assert findings(turns).cut_utterances == Part(1, 1)
+    assert findings(turns, rules=TextRules("whitespace")).cut_utterances == Part(0, 1)
+    corpus = Corpus("done", (table(turns, tokenised=True),), ())
+    assert examine(corpus, SIZES).tables["train_self_original"].cut_utterances == Part(0, 1)
+
+
+def test_unknown_words_need_a_vocabulary():
+    turns = [Turn(("hi you",), ("yo", "hi"), 0, ("hi me",), (), 0, 1)]
+    assert findings(turns).unknown_words is None
+    known = Vocabulary(["<pad>", "<unk>", "hi", "_eos_"], ["<pad>"])
+    # hi, you, _eos_, yo, me.
+    assert findings(turns, known=known).unknown_words == Part(3, 5)
+
+
+def test_dialogues_in_two_splits_are_found():
+    first, second = TURNS[:2], TURNS[2:3]
+    corpus = Corpus(
+        "mine",
+        (table(first + second), table(second, "valid"), table(first, "test"), table(first, "test")),
+        (),
+    )
+    assert examine(corpus, SIZES).shared_dialogues == {
+        "train, valid": 1,
+        "train, test": 1,
+        "valid, test": 0,
+    }
+
+
+def test_one_split_alone_shares_nothing():
+    assert examine(Corpus("mine", (table(TURNS),), ()), SIZES).shared_dialogues == {}
+
+
+def test_the_report_goes_into_json_and_onto_paper():
+    corpus = Corpus("mine", (table(TURNS), table(TURNS[:1], "test")), (), notes=("two files",))
+    report = examine(corpus, SIZES)
+    kept = json.loads(json.dumps(report.to_dict()))
+    assert kept["tables"]["train_self_original"]["candidates"] == {
+        "least": 2,
+        "mean": 2.5,
+        "most": 3,
+    }
+    assert kept["tables"]["train_self_original"]["unknown_words"] is None
+    assert kept["notes"] == ["two files"]
+    lines = report.to_text().splitlines()
+    assert lines[0] == "Data report: mine"
+    row = next(line for line in lines if line.startswith("train_self_original"))
+    assert row.split("  ")[0] == "train_self_original"
+    assert "2 / 2.5 / 3" in row and "0 (100%)" in row
+    assert "Dialogues in both train and test: 0" in lines
+    assert lines[-1] == "Note: two files"
+    widths = {len(line) for line in lines[2:5]}
+    assert len(widths) == 1
+
+
+def test_an_empty_table_has_empty_ranges():
+    found = findings([])
+    assert (found.turns, str(found.candidates)) == (0, "0 / 0 / 0")
+    assert "0" in examine(Corpus("mine", (table([]),), ()), SIZES).to_text()
+
+
+def test_ranges():
+    assert Range.of(Counter({1: 2, 4: 1})) == Range(1, pytest.approx(2.0), 4)

@@ -1,0 +1,122 @@
+"""Our arrays against those that the authors' own loader built from the same files.
+
+Theirs give an unknown word the id of "fiance" (1) and have no reserved unknown row, so their id k
+is our k + 1, and 1 may be either.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_prep.prepare import Settings, prepare
+from data_prep.sources import open_source
+from dim_tf.config import ModelConfig
+from dim_tf.dataset import PreparedData
+
+SETTING = ("train", "self", "original")
+
+
+@pytest.fixture(scope="module")
+def golden(shared) -> dict[str, np.ndarray]:
+    with np.load(shared / "golden/data/a_self_original.npz") as archive:
+        return dict(archive)
+
+
+@pytest.fixture(scope="module")
+def processed_folder(shared, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("processed")
+    for name, copy in (
+        ("processed_a_self_original.txt", "processed_train_self_original.txt"),
+        ("vocab_a_self_original.txt", "vocab.txt"),
+        ("char_vocab_a_self_original.txt", "char_vocab.txt"),
+    ):
+        shutil.copy(shared / "golden/data" / name, folder / copy)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def from_processed(processed_folder, tmp_path_factory) -> dict[str, np.ndarray]:
+    with open_source(str(processed_folder)) as corpus:
+        return arrays(corpus, tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture(scope="module")
+def from_raw(shared, processed_folder, tmp_path_factory) -> dict[str, np.ndarray]:
+    folder = tmp_path_factory.mktemp("raw")
+    raw = shared / "golden/data/a_self_original.txt"
+    shutil.copy(raw, folder / "train_self_original.txt")
+    with open_source(str(processed_folder)) as theirs, open_source(str(folder)) as corpus:
+        # The same vocabularies, so that the ids can be compared.
+        corpus = dataclasses.replace(corpus, words=theirs.words, characters=theirs.characters)
+        return arrays(corpus, tmp_path_factory.mktemp("prepared"))
+
+
+def arrays(corpus, folder: Path) -> dict[str, np.ndarray]:
+    """All turns as the model's inputs, with the authors' ids and their response characters."""
+    prepare(corpus, Settings(), folder, options={}, sources=[])
+    data = PreparedData.load(folder)
+    table = data.table(*SETTING)
+    inputs, target = data.inputs(
+        table,
+        np.arange(len(table)),
+        ModelConfig(**data.sizes),
+        authors_response_characters=True,
+    )
+    for name in ("utterances", "responses", "personas"):
+        inputs[name] = np.where(inputs[name] > 1, inputs[name] - 1, inputs[name])
+    return {**inputs, "target": target}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("utterances", "utterances_len", "utterances_num", "utterances_char"),
+        *("responses", "responses_len", "responses_char"),
+        *("personas", "personas_len", "personas_num", "personas_char", "target"),
+    ],
+)
+def test_the_processed_file_gives_the_authors_arrays(golden, from_processed, name):
+    np.testing.assert_array_equal(from_processed[name], golden[name])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("utterances", "utterances_len", "utterances_num", "utterances_char"),
+        *("personas", "personas_len", "personas_num", "personas_char"),
+    ],
+)
+def test_the_raw_file_gives_the_authors_arrays(golden, from_raw, name):
+    np.testing.assert_array_equal(from_raw[name], golden[name])
+
+
+def test_the_raw_file_gives_the_authors_candidates_in_some_order(golden, from_raw):
+    ours, theirs = (
+        np.concatenate([a["responses_len"][..., None], a["responses"]], axis=2)
+        for a in (from_raw, golden)
+    )
+    for turn, (our_rows, their_rows) in enumerate(zip(ours, theirs, strict=True)):
+        assert sorted(our_rows.tolist()) == sorted(their_rows.tolist())
+        our_gold = our_rows[from_raw["target"][turn]]
+        np.testing.assert_array_equal(our_gold, their_rows[golden["target"][turn]])
+
+
+def test_the_characters_of_candidates_are_the_authors_where_theirs_are_filled(golden, from_raw):
+    # The first k candidates carry characters, in our order and in theirs: other candidates. So
+    # compare by the words of a candidate, all of them known.
+    def spellings(a):
+        known = a["responses"][a["responses_char"].any(axis=(2, 3))]
+        spelt = a["responses_char"][a["responses_char"].any(axis=(2, 3))]
+        whole = (known != 1).all(axis=1)
+        pairs = zip(known[whole], spelt[whole], strict=True)
+        return {words.tobytes(): characters.tobytes() for words, characters in pairs}
+
+    ours, theirs = spellings(from_raw), spellings(golden)
+    both = ours.keys() & theirs.keys()
+    assert len(both) >= 20
+    assert all(ours[words] == theirs[words] for words in both)

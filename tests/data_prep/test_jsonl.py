@@ -1,0 +1,151 @@
+import gzip
+import json
+import lzma
+
+import pytest
+
+from data_prep.jsonl import read_dialogues
+from dim_tf.errors import DataError
+
+DIALOGUE = {
+    "utterances": ["hi", "hello", "any pets ?", "a cat", "nice"],
+    "persona_a": ["i ask ."],
+    "persona_b": ["i have a cat ."],
+}
+TURN = {
+    "context": ["hi", "hello", "any pets ?"],
+    "persona": ["i have a cat ."],
+    "response": "a cat",
+    "candidates": ["no", "a cat"],
+}
+
+
+def read(tmp_path, *records, **options):
+    path = tmp_path / "own.jsonl"
+    lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
+    path.write_text("\n".join(lines))
+    return read_dialogues(path, **options)
+
+
+def replies(tmp_path, record, **options):
+    _, (dialogue,) = read(tmp_path, record, **options)
+    return [(reply.context, reply.text) for reply in dialogue.replies]
+
+
+def test_side_b_answers_what_side_a_says(tmp_path):
+    said = DIALOGUE["utterances"]
+    assert replies(tmp_path, DIALOGUE) == [(("hi",), "hello"), (tuple(said[:3]), "a cat")]
+
+
+def test_side_a_answers_from_its_second_utterance_on(tmp_path):
+    said = DIALOGUE["utterances"]
+    expected = [(tuple(said[:2]), "any pets ?"), (tuple(said[:4]), "nice")]
+    assert replies(tmp_path, DIALOGUE, sides="a") == expected
+    assert len(replies(tmp_path, DIALOGUE, sides="both")) == 4
+
+
+def test_personas_go_with_their_speakers(tmp_path):
+    record = DIALOGUE | {"persona_b_revised": ["my pet purrs ."]}
+    shape, (dialogue,) = read(tmp_path, record, sides="both")
+    b, a, *_ = dialogue.replies
+    assert shape == "dialogue"
+    assert b.own == {"original": ("i have a cat .",), "revised": ("my pet purrs .",)}
+    assert b.partner == {"original": ("i ask .",), "revised": None}
+    assert (a.own, a.partner) == (b.partner, b.own)
+
+
+def test_a_turn_keeps_its_candidates_and_may_do_without(tmp_path):
+    shape, (one, other) = read(tmp_path, TURN, TURN | {"candidates": None})
+    assert shape == "turn"
+    assert one.replies[0].candidates == ("no", "a cat")
+    assert other.replies[0].candidates is None
+    assert one.replies[0].own == {"original": ("i have a cat .",), "revised": None}
+
+
+def test_turns_whose_context_goes_on_are_one_dialogue(tmp_path):
+    next_turn = TURN | {"context": [*TURN["context"], "a cat", "nice"], "response": "yes"}
+    next_turn.pop("candidates")
+    _, dialogues = read(tmp_path, TURN, next_turn, next_turn | {"split": "test"}, TURN)
+    assert [len(dialogue.replies) for dialogue in dialogues] == [2, 1, 1]
+    assert dialogues[0].utterances == {"hi", "hello", "any pets ?", "a cat", "nice", "yes"}
+    assert [reply.line for reply in dialogues[0].replies] == [1, 2]
+
+
+def test_an_empty_context_and_persona_are_allowed(tmp_path):
+    assert replies(tmp_path, TURN | {"context": [], "persona": []}) == [((), "a cat")]
+
+
+def test_blank_lines_and_unknown_fields_do_not_count(tmp_path):
+    _, dialogues = read(tmp_path, "", DIALOGUE | {"id": 7}, "  ", DIALOGUE, "")
+    assert [dialogue.line for dialogue in dialogues] == [2, 4]
+
+
+@pytest.mark.parametrize(("suffix", "compress"), [(".gz", gzip.compress), (".xz", lzma.compress)])
+def test_compressed_files_are_read(tmp_path, suffix, compress):
+    path = tmp_path / f"own.jsonl{suffix}"
+    path.write_bytes(compress(json.dumps(DIALOGUE).encode()))
+    assert len(read_dialogues(path)[1]) == 1
+
+
+def test_a_lenient_reader_keeps_a_response_that_is_not_among_its_candidates(tmp_path):
+    record = TURN | {"candidates": ["no", "yes"]}
+    assert replies(tmp_path, record, lenient=True) == [(tuple(TURN["context"]), "a cat")]
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ("{nonsense}", ":2: not JSON: .* at position 2"),
+        ('{"utterances": ["a", "b"]', ":2: not JSON: "),
+        ("[" * 100_000, ":2: not JSON that can be read"),
+        ("[1]", ":2: found a list, expected a JSON object"),
+        ({"text": "hi"}, ':2: found neither of the fields "utterances"'),
+        (DIALOGUE | {"response": "a"}, ":2: found both of the fields"),
+        (TURN, ":2: this line is a turn, the ones before are a dialogue; expected one shape"),
+        (
+            DIALOGUE | {"utterances": "hi"},
+            ':2: field "utterances": found a string, expected a list',
+        ),
+        (DIALOGUE | {"utterances": ["hi"]}, ':2: field "utterances": found 1 utterances, expected'),
+        (
+            DIALOGUE | {"utterances": ["hi", 5]},
+            ':2: field "utterances": item 2: found a number, expected a string',
+        ),
+        (DIALOGUE | {"utterances": ["hi", " "]}, ":2: .* item 2: found an empty text"),
+        (DIALOGUE | {"utterances": ["hi", "\ud800"]}, ":2: .* item 2: found half of a surrogate"),
+        (DIALOGUE | {"persona_a": None}, ':2: field "persona_a": found null, expected a list'),
+        (DIALOGUE | {"persona_b": [["a"]]}, ':2: field "persona_b": item 1: found a list'),
+        (DIALOGUE | {"persona_b_revised": "x"}, ':2: field "persona_b_revised": found a string'),
+        (DIALOGUE | {"split": 3}, ':2: field "split": found a number, expected a string'),
+        (
+            {"utterances": ["a", "b"], "persona_a": []},
+            ':2: field "persona_b": found no such field, expected a list of strings; write',
+        ),
+    ],
+)
+def test_bad_lines_are_named_with_their_field(tmp_path, record, message):
+    with pytest.raises(DataError, match=f"own.jsonl{message}"):
+        read(tmp_path, DIALOGUE, record)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (TURN | {"response": 1}, 'field "response": found a number'),
+        (TURN | {"context": "hi"}, 'field "context": found a string'),
+        (TURN | {"candidates": []}, 'field "candidates": found no candidates'),
+        (TURN | {"candidates": ["a cat", ""]}, 'field "candidates": item 2: found an empty'),
+        (
+            TURN | {"candidates": ["no", "yes"]},
+            'field "candidates": the response is not among the 2 candidates',
+        ),
+    ],
+)
+def test_bad_turns_are_named_with_their_field(tmp_path, record, message):
+    with pytest.raises(DataError, match=f"own.jsonl:1: {message}"):
+        read(tmp_path, record)
+
+
+def test_an_empty_file_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="the file is empty, expected a JSON object a line"):
+        read(tmp_path, "", "\n")

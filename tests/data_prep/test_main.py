@@ -1,0 +1,211 @@
+"""The command line, end to end."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from data_prep.__main__ import main
+from dim_tf import cli, files
+from dim_tf.dataset import PreparedData
+
+VECTORS = "i 1 0\nski 0 1\nskate 1 1\n"
+DIALOGUES = [
+    {
+        "utterances": [f"hello number {n}", f"i ski {n} times", f"why {n} ?", f"for fun {n}"],
+        "persona_a": ["i read."],
+        "persona_b": ["i ski."],
+        "split": split,
+    }
+    for n, split in enumerate(["train"] * 6 + ["valid"] * 4 + ["test"] * 4)
+]
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "own.jsonl"
+    path.write_text("".join(json.dumps(dialogue) + "\n" for dialogue in DIALOGUES))
+    return path
+
+
+@pytest.fixture
+def vectors(tmp_path):
+    path = tmp_path / "glove.txt"
+    path.write_text(VECTORS)
+    return path
+
+
+@pytest.fixture
+def command(source, tmp_path):
+    def run(*arguments, out="out"):
+        given = ["--source", str(source), "--candidates", "3", *map(str, arguments)]
+        return cli.run(main, [*given, "--out", str(tmp_path / out)] if out else given)
+
+    return run
+
+
+def test_the_sample_prepares_with_the_defaults(tmp_path, capsys):
+    out = tmp_path / "sample"
+    assert cli.run(main, ["--source", "sample", "--out", str(out)]) == 0
+    data = PreparedData.load(out)
+    assert {split for split, _, _ in data.settings()} == {"train", "valid", "test"}
+    assert data.word_vectors.shape[1] == data.word2vec_dim == 100
+    assert not data.word_vectors[:2].any() and data.word_vectors[2:].any()
+    printed = capsys.readouterr().out
+    assert printed.startswith("Data report: sample")
+    assert (out / "report.txt").read_text() in printed
+    assert "test: 100.0% of" in printed
+    assert f"prepared {out}: " in printed.splitlines()[-1]
+
+
+def test_own_data_with_vectors(command, vectors, tmp_path):
+    assert command("--vectors", vectors, "--word2vec", "none", "--extra-words", 5) == 0
+    data = PreparedData.load(tmp_path / "out")
+    assert data.words[-1] == "skate" and data.word_vectors.shape[1] == 2
+    np.testing.assert_array_equal(data.word_vectors[data.words.index("ski")], [0, 1])
+    assert data.manifest["options"]["candidates"] == 3
+    assert {source["name"] for source in data.manifest["sources"]} == {"own.jsonl", "glove.txt"}
+    assert data.manifest["sources"][-1]["sha256"] == files.sha256(vectors)
+    assert len(data.table("train", "self", "original")) == 12
+    assert data.table("train", "self", "original").candidates.shape[1] == 3
+
+
+def test_a_second_call_finds_the_work_done(command, capsys, tmp_path):
+    assert command() == 0
+    stamp = (tmp_path / "out/manifest.json").stat().st_mtime_ns
+    capsys.readouterr()
+    assert command() == 0
+    assert capsys.readouterr().out == f"already prepared: {tmp_path / 'out'}\n"
+    assert (tmp_path / "out/manifest.json").stat().st_mtime_ns == stamp
+
+
+def test_other_options_or_sources_need_overwrite(command, source, vectors, capsys, tmp_path):
+    assert command() == 0
+    before = PreparedData.load(tmp_path / "out").fingerprint
+    assert command("--seed", 7) == 2
+    error = capsys.readouterr().err
+    assert "was prepared otherwise (--seed 1 there, 7 here)" in error and "--overwrite" in error
+    assert command("--vectors", vectors, "--word2vec", "none") == 2
+    assert "--word2vec train there, none here" in capsys.readouterr().err
+    source.write_text(source.read_text().replace("fun", "sport"))
+    assert command() == 2
+    assert "another source" in capsys.readouterr().err
+    assert PreparedData.load(tmp_path / "out").fingerprint == before
+    assert command("--overwrite") == 0
+    data = PreparedData.load(tmp_path / "out")
+    assert "sport" in data.words and data.fingerprint != before
+
+
+def test_a_folder_that_is_something_else_is_never_replaced(command, capsys, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/thesis.txt").write_text("years of work")
+    for extra in ([], ["--overwrite"]):
+        assert command(*extra) == 2
+        assert "exists and is not a prepared folder" in capsys.readouterr().err
+    assert (tmp_path / "out/thesis.txt").read_text() == "years of work"
+    (tmp_path / "file").write_text("x")
+    assert command(out="file") == 2
+
+
+def test_an_empty_folder_is_filled(command, tmp_path):
+    (tmp_path / "out").mkdir()
+    assert command() == 0
+    assert PreparedData.load(tmp_path / "out").settings()
+
+
+def test_check_only_reports(command, capsys, tmp_path):
+    before = sorted(tmp_path.iterdir())
+    assert command("--check", out=None) == 0
+    assert capsys.readouterr().out.startswith("Data report: own")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_like_makes_folders_that_share_characters_and_word2vec(command, source, tmp_path):
+    assert command(out="first") == 0
+    source.write_text(source.read_text().replace("fun", "joy"))
+    assert command("--like", tmp_path / "first", out="second") == 0
+    first, second = (PreparedData.load(tmp_path / name) for name in ("first", "second"))
+    assert first.manifest["word2vec"] == second.manifest["word2vec"]
+    assert first.characters == second.characters
+    assert "joy" in second.words and "joy" not in first.words
+    assert command("--like", tmp_path / "first", out="second") == 0
+
+
+def test_dense_is_written_on_request(command, tmp_path):
+    assert command("--dense", "--authors-response-characters") == 0
+    dense = files.read_npz(tmp_path / "out/dense/test_self_original.npz")
+    assert dense["responses_char"].shape == (8, 3, 20, 18)
+    # The first turn has one utterance, so that only its first candidate carries characters.
+    assert dense["responses_char"][0, 0].any() and not dense["responses_char"][0, 1:].any()
+
+
+def test_case_and_tokeniser_are_kept(command, source, tmp_path):
+    source.write_text(source.read_text().replace("for fun", "For-Fun"))
+    assert command("--keep-case", "--tokeniser", "wordpunct") == 0
+    data = PreparedData.load(tmp_path / "out")
+    assert {"For", "-", "Fun"} <= set(data.words)
+    assert (data.rules.tokeniser, data.rules.lowercase) == ("wordpunct", False)
+
+
+BAD = {
+    "no out": ([], "--out is missing", None),
+    "no vectors": (["--word2vec", "none"], "neither --vectors nor Word2Vec", "out"),
+    "vectors missing": (
+        ["--vectors", "nowhere.txt"],
+        "--vectors: found no file nowhere.txt",
+        "out",
+    ),
+    "word2vec missing": (["--word2vec", "nowhere"], "--word2vec: found no file nowhere", "out"),
+    "like and word2vec": (["--like", "x", "--word2vec", "train"], "leave --word2vec out", "out"),
+    "like nothing": (["--like", "nowhere"], "nowhere: not a prepared folder", "out"),
+    "characters": (["--authors-response-characters"], "that --dense writes", "out"),
+    "tokeniser": (["--tokeniser", "author"], "did you mean authors?", "out"),
+    "flag": (["--sorce", "x"], "unknown option --sorce; did you mean --source?", "out"),
+    "seed": (["--seed", "-1"], "argument --seed: found '-1'", "out"),
+    "candidates": (["--candidates", "1"], "expected a whole number of at least 2", "out"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_option_is_one_line_and_leaves_nothing(command, capsys, tmp_path, case):
+    arguments, message, out = BAD[case]
+    assert command(*arguments, out=out) == 2
+    error = capsys.readouterr().err
+    assert message in error and len(error.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"i 1 0\nski 0\n", "glove.txt:2: found 1 numbers, expected 2"),
+        (b"i 1 0\nski 0 x\n", "glove.txt:2: found 'x', expected a finite number"),
+        (bytes(range(256)) * 9, "found binary data"),
+        (b"", "found no vector"),
+    ],
+)
+def test_bad_vectors_are_one_line_and_leave_nothing(
+    command, vectors, capsys, tmp_path, content, message
+):
+    vectors.write_bytes(content)
+    before = sorted(tmp_path.iterdir())
+    assert command("--vectors", vectors) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error
+    assert len(error.splitlines()) == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_damaged_source_keeps_the_folder_it_would_have_replaced(
+    command, source, capsys, tmp_path
+):
+    assert command() == 0
+    kept = tmp_path / "kept"
+    shutil.copytree(tmp_path / "out", kept)
+    source.write_text(source.read_text() + "{not json\n")
+    assert command("--overwrite") == 2
+    assert "own.jsonl:15" in capsys.readouterr().err
+    for path in kept.rglob("*"):
+        if path.is_file():
+            assert (tmp_path / "out" / path.relative_to(kept)).read_bytes() == path.read_bytes()

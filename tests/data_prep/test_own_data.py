@@ -1,0 +1,199 @@
+import json
+
+import pytest
+
+from data_prep.own_data import open_tables
+from dim_tf.errors import DataError
+
+
+def dialogue(number, **fields):
+    said = [f"{what} {number}" for what in ("hi", "hello", "pets ?", "cats")]
+    return {
+        "utterances": said,
+        "persona_a": [f"a {number}"],
+        "persona_b": [f"b {number}"],
+    } | fields
+
+
+def turn(number, **fields):
+    said = {"context": [f"hi {number}"], "persona": [f"b {number}"], "response": f"yo {number}"}
+    return said | fields
+
+
+def write(tmp_path, records):
+    path = tmp_path / "own.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def tables_of(tmp_path, records, **options):
+    tables, notes = open_tables(write(tmp_path, records), **({"candidates": 5} | options))
+    return {table.name: list(table.turns()) for table in tables}, notes
+
+
+def splits(tables):
+    """The dialogues of each split, by the number in their first utterance."""
+    found = {}
+    for name, turns in tables.items():
+        numbers = {int(turn.context[0].split()[1]) for turn in turns}
+        found.setdefault(name.split("_")[0], numbers)
+    return found
+
+
+def test_dialogues_are_split_80_10_10_by_the_seed(tmp_path):
+    records = [dialogue(number) for number in range(50)]
+    tables, notes = tables_of(tmp_path, records, seed=1)
+    found = splits(tables)
+    assert {name: len(numbers) for name, numbers in found.items()} == {
+        "train": 40,
+        "valid": 5,
+        "test": 5,
+    }
+    assert set().union(*found.values()) == set(range(50))
+    assert notes == ()
+    assert splits(tables_of(tmp_path, records, seed=1)[0]) == found
+    assert splits(tables_of(tmp_path, records, seed=2)[0]) != found
+
+
+def test_each_persona_has_its_table(tmp_path):
+    tables, _ = tables_of(tmp_path, [dialogue(number, split="test") for number in range(10)])
+    assert list(tables) == [
+        "test_none_original",
+        "test_self_original",
+        "test_their_original",
+        "test_both_original",
+    ]
+    personas = {name: (turns[0].own, turns[0].partner) for name, turns in tables.items()}
+    assert personas == {
+        "test_none_original": ((), ()),
+        "test_self_original": (("b 0",), ()),
+        "test_their_original": ((), ("a 0",)),
+        "test_both_original": (("b 0",), ("a 0",)),
+    }
+
+
+def test_drawn_candidates_follow_the_protocol_and_agree_between_tables(tmp_path):
+    records = [
+        dialogue(number, split="train", persona_a_revised=[], persona_b_revised=["x"])
+        for number in range(20)
+    ]
+    tables, _ = tables_of(tmp_path, records)
+    assert len(tables) == 7
+    first = tables["train_self_original"]
+    assert len(first) == 40
+    for one in first:
+        number = one.context[0].split()[1]
+        distractors = one.candidates[:-1]
+        assert (
+            one.candidates[one.gold] == one.candidates[-1] in (f"hello {number}", f"cats {number}")
+        )
+        assert len(set(distractors)) == 4
+        assert not any(text.endswith(f" {number}") for text in distractors)
+    for turns in tables.values():
+        assert [turn.candidates for turn in turns] == [turn.candidates for turn in first]
+    assert tables_of(tmp_path, records, seed=1)[0]["train_self_original"] != first
+
+
+def test_distractors_come_from_the_same_split(tmp_path):
+    records = [dialogue(number, split="train" if number < 9 else "test") for number in range(18)]
+    tables, _ = tables_of(tmp_path, records)
+    for name, low, high in (("train", 0, 8), ("test", 9, 17)):
+        texts = {text for one in tables[f"{name}_none_original"] for text in one.candidates}
+        assert all(low <= int(text.split()[-1]) <= high for text in texts)
+
+
+def test_both_sides_of_a_dialogue_stay_one_dialogue(tmp_path):
+    records = [dialogue(number, split="train") for number in range(5)]
+    tables, _ = tables_of(tmp_path, records, sides="both")
+    turns = tables["train_both_original"][:4]
+    assert [turn.dialogue for turn in turns] == [0, 0, 0, 1]
+    assert [turn.own[0] for turn in turns] == ["b 0", "a 0", "b 0", "b 1"]
+    assert [turn.line for turn in turns] == [1, 1, 1, 2]
+
+
+def test_dialogues_without_revised_personas_are_left_out_of_revised_tables_and_counted(tmp_path):
+    revised = {"persona_a_revised": ["ra"], "persona_b_revised": ["rb"]}
+    records = [
+        dialogue(number, split="train", **(revised if number % 2 else {})) for number in range(6)
+    ]
+    tables, notes = tables_of(tmp_path, records)
+    assert len(tables["train_self_original"]) == 12
+    assert "train_none_revised" not in tables
+    turns = tables["train_both_revised"]
+    assert [turn.dialogue for turn in turns] == [0, 0, 1, 1, 2, 2]
+    assert {(turn.own, turn.partner) for turn in turns} == {(("rb",), ("ra",))}
+    original = {turn.line: turn.candidates for turn in tables["train_self_original"]}
+    assert turns[-1].candidates == original[turns[-1].line]
+    assert notes == ("6 of 12 turns have no revised persona: not in these tables",)
+
+
+def test_turns_a_line_give_none_and_self(tmp_path):
+    records = [turn(number, split="valid") for number in range(10)]
+    records[0]["candidates"] = ["yo 0", "no"]
+    tables, _ = tables_of(tmp_path, records)
+    assert list(tables) == ["valid_none_original", "valid_self_original"]
+    first, second, *_ = tables["valid_self_original"]
+    assert (first.candidates, first.gold, first.own) == (("yo 0", "no"), 0, ("b 0",))
+    assert (len(second.candidates), second.gold, second.line) == (5, 4, 2)
+    assert not {"hi 1", "yo 1"} & set(second.candidates[:4])
+
+
+def test_a_lenient_reader_marks_a_missing_response(tmp_path):
+    records = [turn(0, split="test", candidates=["no"])]
+    tables, _ = tables_of(tmp_path, records, lenient=True)
+    assert tables["test_self_original"][0].gold == -1
+
+
+def test_another_split_name_is_an_error_that_names_resplit(tmp_path):
+    records = [dialogue(0, split="train"), *(dialogue(n, split="bst-val") for n in range(1, 30))]
+    with pytest.raises(
+        DataError, match=r'own.jsonl:2: field "split": found .bst-val., .*--resplit'
+    ):
+        tables_of(tmp_path, records)
+    tables, _ = tables_of(tmp_path, records, resplit=True, candidates=2)
+    assert {name: len(numbers) for name, numbers in splits(tables).items()} == {
+        "train": 24,
+        "valid": 3,
+        "test": 3,
+    }
+
+
+def test_dialogues_without_a_split_fill_up_what_the_fields_give(tmp_path):
+    records = [dialogue(0, split="valid"), dialogue(1, split="test")]
+    records += [dialogue(number, split=None) for number in range(2, 7)]
+    tables, _ = tables_of(tmp_path, records, candidates=1)
+    assert splits(tables) == {"train": {2, 3, 4, 5, 6}, "valid": {0}, "test": {1}}
+
+
+def test_too_few_dialogues_to_split_are_an_error(tmp_path):
+    with pytest.raises(
+        DataError, match="found 9 dialogues to split 80/10/10, expected at least 10"
+    ):
+        tables_of(tmp_path, [dialogue(number) for number in range(9)])
+
+
+def test_too_few_utterances_to_draw_from_are_an_error_that_counts_them(tmp_path):
+    records = [dialogue(number, split="test") for number in range(5)]
+    with pytest.raises(DataError, match=r"own.jsonl:1: the test split has 16 .* at least 19"):
+        tables_of(tmp_path, records, candidates=20)
+
+
+def test_a_file_without_a_reply_of_the_wanted_side_is_an_error(tmp_path):
+    records = [dialogue(number, utterances=["hi", "yo"], split="train") for number in range(3)]
+    with pytest.raises(DataError, match="no dialogue holds a reply of side a"):
+        tables_of(tmp_path, records, sides="a")
+
+
+def test_the_blended_skill_talk_file_is_read_with_resplit(shared):
+    path = shared / "data/blended_skill_talk.jsonl.xz"
+    with pytest.raises(DataError, match=r':1: field "split": found .bst-val.'):
+        open_tables(path)
+    tables, _ = open_tables(path, resplit=True)
+    counts = {}
+    for table in tables:
+        if table.persona == "self":
+            turns = list(table.turns())
+            counts[table.split] = turns[-1].dialogue + 1
+            assert {len(turn.candidates) for turn in turns} == {20}
+            assert {len(set(turn.candidates)) for turn in turns} == {20}
+    assert counts == {"train": 1593, "valid": 198, "test": 198}

@@ -1,0 +1,196 @@
+"""Whole prepared folders of a tiny corpus."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from data_prep.embeddings import word2vec_of
+from data_prep.prepare import Settings, new_folder, prepare
+from data_prep.vector_files import WordVectors
+from dim_tf import files
+from dim_tf.config import ModelConfig
+from dim_tf.dataset import INPUTS, PreparedData
+from dim_tf.errors import DataError
+from dim_tf.text import TextRules
+from tests.tiny_corpus import prepare_tiny, tables, tiny_corpus, write_vectors
+
+
+def manifest_of(folder):
+    return files.read_json(folder / "manifest.json")
+
+
+def test_the_folder_holds_what_it_promises(tmp_path):
+    folder = prepare_tiny(tmp_path / "tiny", tiny_corpus("self", "both", licence="CC0"))
+    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == [
+        *("candidates.txt", "chars.txt", "forms.txt", "manifest.json", "profiles.txt"),
+        *("report.json", "report.txt", "sentences.npz"),
+        *("test_both_original.npz", "test_self_original.npz"),
+        *("train_both_original.npz", "train_self_original.npz"),
+        *("utterances.txt", "vectors.npz", "words.txt"),
+    ]
+    assert (folder / "words.txt").read_bytes().startswith(b"<pad>\n<unk>\n")
+    assert (folder / "chars.txt").read_bytes().startswith(b"<pad>\n")
+    assert b"\r" not in (folder / "words.txt").read_bytes()
+    assert (folder / "forms.txt").read_bytes() == b""
+    manifest = manifest_of(folder)
+    assert manifest["licence"] == "CC0" and manifest["format"] == 1
+    assert manifest["text"] == {"tokeniser": "authors", "lowercase": True}
+    assert manifest["counts"]["tables"]["train_self_original"]["turns"] == 3
+    assert manifest["counts"]["words"] == len(files.read_lines(folder / "words.txt"))
+    assert manifest["coverage"]["train"]["types_covered"] < 0.2
+    assert manifest["word2vec"] is None and len(manifest["fingerprint"]) == 64
+
+
+def test_words_of_all_splits_come_first_then_the_vector_files(tmp_path):
+    data = PreparedData.load(prepare_tiny(tmp_path / "tiny"))
+    assert "zebras" in data.words  # of the test split alone
+    assert data.words[-1] == "skate"  # of the vector file alone
+    np.testing.assert_array_equal(data.word_vectors[data.words.index("skate")], [0, 0, 1])
+    np.testing.assert_array_equal(data.word_vectors[data.words.index("i")], [1, 0, 0])
+    assert not data.word_vectors[:2].any()
+    none = PreparedData.load(prepare_tiny(tmp_path / "none", extra_words=0))
+    assert none.words == data.words[:-1]
+
+
+def test_characters_are_those_of_the_training_split(tmp_path):
+    data = PreparedData.load(prepare_tiny(tmp_path / "tiny"))
+    assert set("hi there!so wha.yk'mglnu_cd") >= set("".join(data.characters[1:]))
+    assert {"z", "?", "b"}.isdisjoint(data.characters)
+    assert data.sizes["char_vocab_size"] == len(data.characters)
+
+
+def test_equal_input_gives_an_equal_folder_and_other_input_another(tmp_path):
+    sums = {}
+    for name, settings in (
+        ("one", {"word2vec": "train"}),
+        ("same", {"word2vec": "train"}),
+        ("seed", {"word2vec": "train", "seed": 2}),
+        ("case", {"word2vec": "train", "rules": TextRules(lowercase=False)}),
+        ("rule", {"word2vec": "train", "rules": TextRules("wordpunct")}),
+    ):
+        folder = prepare_tiny(tmp_path / name, **settings)
+        sums[name] = manifest_of(folder)["fingerprint"]
+    assert sums["one"] == sums["same"]
+    assert len(set(sums.values())) == len(sums) - 1
+
+
+def test_glove_and_word2vec_stand_side_by_side(tmp_path):
+    data = PreparedData.load(prepare_tiny(tmp_path / "tiny", word2vec="train"))
+    assert data.word_vectors.shape == (len(data.words), 103) and data.word2vec_dim == 100
+    assert data.sizes["word_dim"] == 103
+    row = data.word_vectors[data.words.index("_eos_")]
+    assert not row[:3].any() and row[3:].all()
+    row = data.word_vectors[data.words.index("skate")]
+    assert row[:3].any() and not row[3:].any()
+    # "zebras" is no word of the training split.
+    assert not data.word_vectors[data.words.index("zebras")].any()
+
+
+def test_word2vec_from_a_file(tmp_path):
+    path = tmp_path / "word2vec.txt"
+    write_vectors(path, WordVectors(["ski", "zebras"], np.full((2, 2), 4, np.float32)))
+    folder = prepare_tiny(tmp_path / "tiny", word2vec=path)
+    data = PreparedData.load(folder)
+    np.testing.assert_array_equal(data.word_vectors[data.words.index("ski")], [0, 1, 0, 4, 4])
+    assert data.word2vec_dim == 2
+    assert manifest_of(folder)["word2vec"] == files.sha256(path)
+
+
+def test_like_takes_characters_and_word2vec_from_another_folder(tmp_path):
+    first = prepare_tiny(tmp_path / "first", word2vec="train")
+    test_only = dataclasses.replace(tiny_corpus(), tables=tables()[1:])
+    second = prepare_tiny(tmp_path / "second", test_only, like=first)
+    third = prepare_tiny(tmp_path / "third", like=second)
+    one, two = PreparedData.load(first), PreparedData.load(second)
+    assert two.characters == one.characters
+    assert two.words != one.words
+    word = "yes"
+    np.testing.assert_array_equal(
+        two.word_vectors[two.words.index(word)], one.word_vectors[one.words.index(word)]
+    )
+    sums = {manifest_of(folder)["word2vec"] for folder in (first, second, third)}
+    assert len(sums) == 1 and None not in sums
+    assert word2vec_of(second).dim == 100
+
+
+def test_the_authors_vocabularies_are_kept_to_the_letter(tmp_path):
+    corpus = tiny_corpus(words=("<pad>", "fiance", "ski"), characters={2: "s", 5: "k"})
+    data = PreparedData.load(prepare_tiny(tmp_path / "tiny", corpus))
+    assert data.words == ["<pad>", "<unk>", "fiance", "ski"]
+    assert data.characters == ["<pad>", "", "s", "", "", "k"]
+    assert "hello" in data.forms and "ski" not in data.forms
+    asked = PreparedData.load(prepare_tiny(tmp_path / "asked", corpus, extra_words=1))
+    assert asked.words == ["<pad>", "<unk>", "fiance", "ski", "i"]
+
+
+def test_no_training_split_has_no_characters_to_offer(tmp_path):
+    corpus = dataclasses.replace(tiny_corpus(), tables=tables()[1:])
+    with pytest.raises(DataError, match=r"tiny: no training split.*use --like"):
+        prepare_tiny(tmp_path / "tiny", corpus)
+
+
+@pytest.mark.parametrize("slip", [False, True])
+def test_dense_arrays_are_the_models_inputs_in_the_sources_order(tmp_path, monkeypatch, slip):
+    monkeypatch.setattr("data_prep.dense.TURNS_A_CHUNK", 2)
+    folder = prepare_tiny(
+        tmp_path / "tiny",
+        tiny_corpus("self", "both"),
+        dense=True,
+        authors_response_characters=slip,
+    )
+    data = PreparedData.load(folder)
+    assert len(list((folder / "dense").iterdir())) == 4
+    for persona, profiles in (("self", 5), ("both", 10)):
+        dense = files.read_npz(folder / f"dense/train_{persona}_original.npz")
+        assert sorted(dense) == sorted([*INPUTS, "target"])
+        config = ModelConfig(**{**data.sizes, "max_profiles": profiles})
+        inputs, target = data.inputs(
+            data.table("train", persona, "original"),
+            np.arange(3),
+            config,
+            authors_response_characters=slip,
+        )
+        for name, expected in {**inputs, "target": target}.items():
+            np.testing.assert_array_equal(dense[name], expected)
+            assert dense[name].dtype == np.int32
+
+
+def test_a_huge_utterance_and_emoji_are_prepared(tmp_path):
+    (train, *_), test = tables()[0].turns(), tables()[1]
+    turn = dataclasses.replace(train, context=("x" * 100_000, "👩‍👩‍👧 " * 20_000, "日本語です。"))
+    table = dataclasses.replace(tables()[0], turns=lambda: iter([turn]))
+    corpus = dataclasses.replace(tiny_corpus(), tables=(table, test))
+    data = PreparedData.load(prepare_tiny(tmp_path / "tiny", corpus, word2vec="train"))
+    inputs, _ = data.inputs(data.table("train", "both", "original"), [0], ModelConfig(**data.sizes))
+    assert inputs["utterances_len"][0, :3].tolist() == [2, 20, 3]
+    assert (inputs["utterances"][0, :3, 0] > 1).all()
+
+
+def test_a_new_folder_appears_whole_or_not_at_all(tmp_path):
+    out = tmp_path / "deep" / "out"
+    with pytest.raises(RuntimeError), new_folder(out) as folder:
+        (folder / "half").write_text("x")
+        raise RuntimeError
+    assert not out.exists() and list(out.parent.iterdir()) == []
+    with new_folder(out) as folder:
+        (folder / "a").write_text("first")
+    with new_folder(out) as folder:
+        (folder / "b").write_text("second")
+        assert (out / "a").read_text() == "first"
+    assert [path.name for path in out.iterdir()] == ["b"]
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+def test_a_damaged_source_leaves_nothing(tmp_path):
+    def turns():
+        yield from tables()[1].turns()
+        raise DataError("found 2 fields", path="train.txt", line=9)
+
+    corpus = tiny_corpus()
+    corpus = dataclasses.replace(
+        corpus, tables=(dataclasses.replace(corpus.tables[0], turns=turns),)
+    )
+    with pytest.raises(DataError, match=r"train\.txt:9"), new_folder(tmp_path / "out") as folder:
+        prepare(corpus, Settings(), folder, options={}, sources=[])
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+
+from data_prep import personachat
+from data_prep.processed import read_characters, read_turns, read_words, setting
+from dim_tf.errors import DataError
+from dim_tf.text import TextRules
+
+GOOD = (
+    "hello there _eos_\thi|no\t0\tNA\ti ski .|i run .\n"
+    "hello there _eos_ hi _eos_ pets ? _eos_\tno|yes\t1\tNA\ti ski .|i run .\n"
+    "hey _eos_\tyo|no\t0\ti dance .\tNA\n"
+)
+
+
+def turns_of(tmp_path, text):
+    path = tmp_path / "processed_test_self_original.txt"
+    path.write_text(text)
+    return list(read_turns(path))
+
+
+def test_fields_become_turns_and_growing_contexts_one_dialogue(tmp_path):
+    one, two, three = turns_of(tmp_path, GOOD)
+    assert one.context == ("hello there",)
+    assert two.context == ("hello there", "hi", "pets ?")
+    assert (two.candidates, two.gold) == (("no", "yes"), 1)
+    assert (two.own, two.partner) == (("i ski .", "i run ."), ())
+    assert (three.own, three.partner) == ((), ("i dance .",))
+    assert [turn.dialogue for turn in (one, two, three)] == [0, 0, 1]
+    assert [turn.line for turn in (one, two, three)] == [1, 2, 3]
+
+
+def test_the_same_opening_said_again_is_a_new_dialogue(tmp_path):
+    turns = turns_of(tmp_path, "hi _eos_\tyo|no\t0\tNA\tNA\n" * 2)
+    assert [turn.dialogue for turn in turns] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("hi _eos_\tyo\t0\tNA", "found 4 fields, expected 5"),
+        ("hi\tyo\t0\tNA\tNA", "the context does not end in _eos_"),
+        ("hi _eos_  _eos_\tyo\t0\tNA\tNA", "utterance 2 of the context is empty"),
+        ("hi _eos_\tyo||no\t0\tNA\tNA", "candidate 2 of 3 is empty"),
+        ("hi _eos_\tyo|no\t2\tNA\tNA", "found label '2', expected the gold reply's index, 0 to 1"),
+        ("hi _eos_\tyo|no\tx\tNA\tNA", "found label 'x'"),
+        ("hi _eos_\tyo|no\t0\tNA\ta||b", "found an empty profile"),
+    ],
+)
+def test_bad_lines_are_named(tmp_path, line, message):
+    with pytest.raises(DataError, match=f"processed_test_self_original.txt:4: {message}"):
+        turns_of(tmp_path, GOOD + line + "\n")
+
+
+def test_an_empty_file_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="the file is empty"):
+        turns_of(tmp_path, "")
+
+
+def test_a_word_has_the_id_of_its_line(tmp_path):
+    path = tmp_path / "vocab.txt"
+    path.write_text("<pad>\nfiance\nhello\n")
+    assert read_words(path) == ("<pad>", "fiance", "hello")
+
+
+def test_characters_keep_their_ids(tmp_path):
+    path = tmp_path / "char_vocab.txt"
+    path.write_text("1\th\n7\té\n")
+    assert read_characters(path) == {1: "h", 7: "é"}
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "message"),
+    [
+        (read_words, "", "the file is empty"),
+        (read_words, "a\n\nb\n", "v.txt:2: found '', expected one word"),
+        (read_words, "a\nb\na\n", "v.txt:3: the word 'a' is on line 1 already"),
+        (read_characters, "", "the file is empty"),
+        (read_characters, "h\t1\n", "v.txt:1: .*expected an id, a tab and one character"),
+        (read_characters, "1\tab\n", "v.txt:1: .*expected an id, a tab and one character"),
+        (read_characters, "0\ta\n", "v.txt:1: found id 0, which is padding"),
+        (read_characters, "1\ta\n1\tb\n", "v.txt:2: .*there twice"),
+        (read_characters, "1\ta\n2\ta\n", "v.txt:2: .*there twice"),
+    ],
+)
+def test_bad_vocabularies_are_named(tmp_path, read, text, message):
+    path = tmp_path / "v.txt"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        read(path)
+
+
+def test_names():
+    assert setting("processed_train_other_revised.txt") == ("train", "their", "revised")
+    assert setting("processed_a_self_original.txt") is None
+
+
+class TestGolden:
+    @pytest.fixture
+    def folder(self, shared):
+        return shared / "golden/data"
+
+    def test_the_processed_file_says_the_same_as_the_raw_one(self, folder):
+        raw = list(personachat.read_turns(folder / "a_self_original.txt"))
+        done = list(read_turns(folder / "processed_a_self_original.txt"))
+        rules, spaces = TextRules(), TextRules("whitespace")
+        assert len(done) == len(raw) == 64
+        for one, other in zip(raw, done, strict=True):
+            assert rules.context(one.context) == spaces.context(other.context)
+            assert sorted(one.candidates) == sorted(other.candidates)
+            assert one.candidates[one.gold] == other.candidates[other.gold]
+            assert [" ".join(rules.profile(text)) for text in one.own] == list(other.own)
+            assert one.dialogue == other.dialogue
+
+    def test_labels_and_lengths_are_those_of_the_authors_loader(self, folder):
+        turns = list(read_turns(folder / "processed_a_self_original.txt"))
+        words = read_words(folder / "vocab_a_self_original.txt")
+        characters = read_characters(folder / "char_vocab_a_self_original.txt")
+        assert (words[:2], characters[1]) == (("<pad>", "fiance"), "h")
+        with np.load(folder / "a_self_original.npz") as arrays:
+            numbers = [min(15, len(turn.context)) for turn in turns]
+            np.testing.assert_array_equal(arrays["utterances_num"], numbers)
+            np.testing.assert_array_equal(arrays["target"], [turn.gold for turn in turns])

@@ -1,0 +1,278 @@
+"""`python -m dim_tf.convert`: from an authors' checkpoint to a run that ranks."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from dim_tf import cli, convert
+from dim_tf.ranker import Ranker
+from dim_tf.run_folder import Run
+from tests.tiny_run import CHARACTERS, CONFIG, WORDS, tf1_variables, tiny_ranker, tiny_run
+
+SIZES = {
+    "--max-utterances": CONFIG.max_utterances,
+    "--max-utterance-len": CONFIG.max_utterance_len,
+    "--max-response-len": CONFIG.max_response_len,
+    "--max-profiles": CONFIG.max_profiles,
+    "--max-profile-len": CONFIG.max_profile_len,
+    "--max-word-len": CONFIG.max_word_len,
+}
+HIDDEN = "prediction_layer/projected_layer/weights"
+
+
+def write_checkpoint(prefix, arrays):
+    """As the authors' program saved its own: by name, Adam's slots and the step among them."""
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        variables = [v1.Variable(7, name="global_step"), v1.Variable(0.9, name="beta1_power")]
+        for name, array in arrays.items():
+            variables.append(v1.Variable(array, name=name))
+            variables.append(v1.Variable(np.zeros_like(array), name=f"{name}/Adam"))
+        session.run(v1.variables_initializer(variables))
+        v1.train.Saver(variables).save(session, str(prefix), write_meta_graph=False)
+
+
+def write_vectors(path, words, vectors):
+    rows = zip(words, vectors, strict=True)
+    lines = [f"{word} {' '.join(repr(float(x)) for x in row)}\n" for word, row in rows]
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+@pytest.fixture
+def authors(tmp_path):
+    """The files of a checkpoint whose weights, words and vectors are those of `tiny_run`."""
+    folder = tmp_path / "authors"
+    folder.mkdir()
+    write_checkpoint(folder / "model-500", tf1_variables())
+    (folder / "vocab.txt").write_text("\n".join(["<pad>", *WORDS[2:]]) + "\n")
+    write_characters(folder, dict(enumerate(CHARACTERS[1:], start=1)))
+    vectors = tiny_run(tmp_path).word_vectors
+    write_vectors(folder / "glove.txt", WORDS[2:], vectors[2:, :3])
+    write_vectors(folder / "word2vec.txt", ["cats", *WORDS[2:]], vectors[1:, 3:])
+    return folder
+
+
+def write_characters(folder, characters):
+    lines = [f"{place}\t{character}\n" for place, character in characters.items()]
+    (folder / "char_vocab.txt").write_text("".join(lines), encoding="utf-8")
+
+
+def run(folder, out, options=(), vectors=("glove.txt", "word2vec.txt"), sizes=SIZES):
+    """The exit status of the command; later options take the place of earlier ones."""
+    arguments = ["--tf1-checkpoint", folder / "model-500", "--vocab", folder / "vocab.txt"]
+    arguments += ["--char-vocab", folder / "char_vocab.txt", "--out", out]
+    arguments += [part for item in sizes.items() for part in item]
+    arguments += ["--vectors", *(folder / name for name in vectors), *options]
+    return cli.run(convert.main, [str(argument) for argument in arguments])
+
+
+def test_the_run_ranks_as_the_checkpoint_does(authors, tmp_path, capsys):
+    assert run(authors, tmp_path / "run") == 0
+    assert capsys.readouterr().out == (
+        f"{tmp_path / 'run'}: DIM of 3 units, 5 word dimensions, 14 words (12 with a vector), "
+        "19 characters\n"
+    )
+    texts = {
+        "context": ["hello you", "i'm fine", "you like tea"],
+        "persona": ["i like dogs."],
+        "candidates": ["i like tea", "dogs .", "hello"],
+    }
+    found = Ranker.load(tmp_path / "run").rank(**texts)
+    expected = tiny_ranker().rank(**texts)
+    assert [reply["index"] for reply in found] == [reply["index"] for reply in expected]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours["score"] == pytest.approx(theirs["score"], abs=1e-5)
+
+
+def test_what_the_run_holds(authors, tmp_path):
+    options = ["--persona", "their", "--version", "revised", "--max-profiles", 4]
+    assert run(authors, tmp_path / "run", options) == 0
+    found = Run.open(tmp_path / "run")
+    expected = tiny_run(tmp_path)
+    assert found.model_config == CONFIG.replace(max_profiles=4)
+    assert (found.persona, found.version, found.training_config) == ("their", "revised", None)
+    assert found.words == WORDS
+    assert found.characters == CHARACTERS
+    assert found.text == {"tokeniser": "authors", "lowercase": True}
+    assert not found.word_vectors[:2].any()
+    np.testing.assert_array_equal(found.word_vectors[2:], expected.word_vectors[2:])
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "MODEL_CARD.md",
+        "best.weights.h5",
+        "chars.txt",
+        "config.json",
+        "vectors.npz",
+        "words.txt",
+    ]
+
+
+def test_the_papers_lengths_are_the_defaults():
+    arguments = ["--tf1-checkpoint=a", "--vocab=b", "--char-vocab=c", "--vectors=d", "--out=e"]
+    found = convert._parser().parse_args(arguments)
+    assert [getattr(found, name) for name in convert.LENGTHS] == [15, 20, 20, 20, 5, 15, 18]
+
+
+def test_the_unknown_word_can_have_a_vector(authors, tmp_path):
+    assert run(authors, tmp_path / "run", ["--unknown-word", "dogs"]) == 0
+    vectors = Run.open(tmp_path / "run").word_vectors
+    np.testing.assert_array_equal(vectors[1], tiny_run(tmp_path).word_vectors[WORDS.index("dogs")])
+
+
+def test_a_character_past_the_end_of_the_authors_table(authors, tmp_path):
+    """Their table has as many rows as characters, but their ids start at 1."""
+    characters = dict(enumerate([*CHARACTERS[1:], "z"], start=1))
+    write_characters(authors, characters)
+    assert len(characters) == CONFIG.char_vocab_size
+    assert run(authors, tmp_path / "run") == 0
+    found = Run.open(tmp_path / "run")
+    assert found.characters == [*CHARACTERS, "z"]
+    kernel = np.asarray(found.load_model().get_layer("characters").convolutions[0].kernel)
+    np.testing.assert_array_equal(kernel[:, :-1], tf1_variables()["CNN_char_emb/conv_0/w"])
+    assert kernel.shape[1] == 20
+    assert not kernel[:, -1].any()
+
+
+def test_unused_character_ids(authors, tmp_path):
+    write_characters(authors, {1: "a", 3: "e"})
+    assert run(authors, tmp_path / "run") == 0
+    assert Run.open(tmp_path / "run").characters == ["<pad>", "a", "", "e", *[""] * 15]
+
+
+def refused(authors, tmp_path, capsys, **arguments):
+    """The error line; makes sure that nothing is left of a run."""
+    before = sorted(tmp_path.iterdir())
+    assert run(authors, tmp_path / "run", **arguments) == 2
+    assert sorted(tmp_path.iterdir()) == before
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    return error.removeprefix("error: ").rstrip("\n")
+
+
+@pytest.mark.parametrize("name", [HIDDEN, convert.ENCODER_KERNEL, convert.CHARACTER_KERNELS[0]])
+def test_a_missing_variable(authors, tmp_path, capsys, name):
+    arrays = dict(tf1_variables())
+    del arrays[name]
+    write_checkpoint(authors / "model-500", arrays)
+    error = refused(authors, tmp_path, capsys)
+    assert error.startswith(f"variable {name} is missing from the checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (HIDDEN, lambda a: a[1:], "found shape [47, 256], expected [48, 256]"),
+        (HIDDEN, lambda a: a * np.nan, "holds values that are not finite numbers"),
+        (convert.ENCODER_KERNEL, lambda a: a[0], "found shape [12], expected 2 axes"),
+        (convert.ENCODER_KERNEL, lambda a: a[:100], "found shape [100, 12], expected [word dim"),
+        (convert.CHARACTER_KERNELS[0], lambda a: a[0], "found shape [19, 50], expected 3 axes"),
+        (
+            convert.CHARACTER_KERNELS[1],
+            lambda a: a[0],
+            "found shape [19, 50], expected [4, 19, 50]",
+        ),
+    ],
+)
+def test_a_wrong_variable(authors, tmp_path, capsys, name, value, message):
+    arrays = tf1_variables()
+    write_checkpoint(authors / "model-500", {**arrays, name: value(arrays[name])})
+    error = refused(authors, tmp_path, capsys)
+    separator = " " if message.startswith("holds") else ": "
+    assert error.startswith(f"variable {name}{separator}{message}")
+
+
+def test_no_checkpoint(authors, tmp_path, capsys):
+    options = ["--tf1-checkpoint", str(authors / "model-500.index")]
+    error = refused(authors, tmp_path, capsys, options=options)
+    assert error.startswith(f"{authors}/model-500.index: found no {authors}/model-500.index.index;")
+
+
+@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
+@pytest.mark.parametrize("content", [b"", b"\0" * 999, None], ids=["empty", "zeros", "no file"])
+def test_a_damaged_checkpoint(authors, tmp_path, capsys, part, content):
+    path = authors / f"model-500.{part}"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    error = refused(authors, tmp_path, capsys)
+    expected = "found no" if (part, content) == ("index", None) else "a damaged checkpoint"
+    assert error.startswith(f"{authors / 'model-500'}: {expected}")
+
+
+def test_a_character_file_of_another_checkpoint(authors, tmp_path, capsys):
+    write_characters(authors, dict(enumerate("abcdefghijklmnopqrstuvwxyz", start=1)))
+    assert refused(authors, tmp_path, capsys) == (
+        f"{authors / 'char_vocab.txt'}: found 26 characters with ids up to 26, but the checkpoint "
+        "has a table of 19 rows; expected the file it was trained with"
+    )
+
+
+def test_vectors_of_another_dimension(authors, tmp_path, capsys):
+    error = refused(authors, tmp_path, capsys, vectors=["glove.txt"])
+    expected = "found 3 dimensions, but the checkpoint was trained with 5"
+    assert error == f"{authors / 'glove.txt'}: {expected}"
+    error = refused(authors, tmp_path, capsys, vectors=["glove.txt", "glove.txt"])
+    assert error.endswith("found 3 + 3 = 6 dimensions, but the checkpoint was trained with 5")
+
+
+def test_vectors_of_other_words(authors, tmp_path, capsys):
+    write_vectors(authors / "glove.txt", ["le", "la"], np.ones((2, 3)))
+    assert refused(authors, tmp_path, capsys) == (
+        f"{authors / 'glove.txt'}: found no vector for any of the 14 words of the vocabulary"
+    )
+
+
+def test_an_unknown_word_that_is_unknown(authors, tmp_path, capsys):
+    error = refused(authors, tmp_path, capsys, options=["--unknown-word", "fiance"])
+    assert error == "--unknown-word 'fiance' is not in the vocabulary"
+
+
+def test_a_run_that_exists_is_left_alone(authors, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    assert refused(authors, tmp_path, capsys).startswith(f"{tmp_path / 'run'} exists")
+
+
+def test_a_missing_option(capsys):
+    assert cli.run(convert.main, ["--tf1-checkpoint", "a", "--vocab", "b", "--vectors", "c"]) == 2
+    expected = "error: the following arguments are required: --char-vocab, --out\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_the_authors_own_numbers(shared, tmp_path):
+    """The golden weights as a checkpoint: the run's model gives the golden logits."""
+    with np.load(shared / "golden/dim_tf1_small.npz", allow_pickle=False) as archive:
+        golden = {name: archive[name] for name in archive.files}
+
+    def part(prefix):
+        return {n.removeprefix(prefix): a for n, a in golden.items() if n.startswith(prefix)}
+
+    write_checkpoint(tmp_path / "model-500", part("var/"))
+    words = [f"word{place}" for place in range(50)]
+    (tmp_path / "vocab.txt").write_text("\n".join(words))
+    write_characters(tmp_path, dict(enumerate("abcdefghijklmnopqrs", start=1)))
+    write_vectors(tmp_path / "vectors.txt", words, golden["table/word"])
+    sizes = {
+        "--max-utterances": 4,
+        "--max-utterance-len": 6,
+        "--max-response-len": 7,
+        "--max-profiles": 3,
+        "--max-profile-len": 5,
+        "--max-word-len": 8,
+    }
+    assert run(tmp_path, tmp_path / "run", vectors=["vectors.txt"], sizes=sizes) == 0
+
+    model = Run.open(tmp_path / "run").load_model()
+    inputs = {name: array for name, array in part("in/").items() if name != "target"}
+    for name in ("utterances", "responses", "personas"):
+        inputs[name] = inputs[name] + 2  # behind <pad> and <unk>
+    logits = np.asarray(model(inputs, training=False))
+    np.testing.assert_allclose(logits, golden["out/logits"], rtol=0, atol=1e-6)
+
+    ranking = Ranker.load(tmp_path / "run").rank(["word3 word4"], ["word5"], ["word6", "word7 b"])
+    assert sorted(reply["index"] for reply in ranking) == [0, 1]
+    assert json.loads((tmp_path / "run/config.json").read_text())["model_config"]["rnn_units"] == 10

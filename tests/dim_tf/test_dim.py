@@ -1,0 +1,201 @@
+"""DIM against a slow NumPy version of its equations, where the authors' numbers cannot see."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dim_tf.config import ModelConfig
+from dim_tf.errors import CheckpointError, ConfigError
+from dim_tf.models import build_model
+from dim_tf.tf1 import TF1_NAMES, load_tf1_variables, tf1_name
+from tests.numpy_dim import NumpyDIM
+
+pytestmark = pytest.mark.backend
+
+CONFIG = ModelConfig(
+    char_vocab_size=11,
+    max_utterances=3,
+    max_utterance_len=4,
+    max_candidates=3,
+    max_response_len=5,
+    max_profiles=3,
+    max_profile_len=4,
+    max_word_len=6,
+    word_dim=7,
+    rnn_units=4,
+)
+
+
+def random_inputs(rng, config=CONFIG, batch=4):
+    """Random lengths with empty rows; random ids everywhere, past the lengths too."""
+    c = config
+
+    def rows(count, words, least=0):
+        return {
+            "": rng.integers(0, 9, (batch, count, words)),
+            "_char": rng.integers(0, c.char_vocab_size, (batch, count, words, c.max_word_len)),
+            "_len": rng.integers(least, words + 1, (batch, count)),
+        }
+
+    inputs = {}
+    for name, count, words in (
+        ("utterances", c.max_utterances, c.max_utterance_len),
+        ("responses", c.max_candidates, c.max_response_len),
+        ("personas", c.max_profiles, c.max_profile_len),
+    ):
+        inputs |= {f"{name}{key}": value for key, value in rows(count, words).items()}
+    for name, count in (("utterances", c.max_utterances), ("personas", c.max_profiles)):
+        num = rng.integers(0, count + 1, batch)
+        num[0], num[1] = count, 0  # a full and an empty one are always there
+        inputs[f"{name}_len"] *= np.arange(count) < num[:, None]
+        inputs[f"{name}_num"] = num
+    inputs["responses_len"][:2, 0] = 0, c.max_response_len  # an absent and a full candidate
+    return {name: value.astype("int32") for name, value in inputs.items()}
+
+
+def random_variables(rng, model):
+    return {
+        tf1_name(v): rng.normal(0, 0.4, v.shape).astype("float32")
+        for v in model.trainable_variables
+    }
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(
+    ("use_context", "use_persona"), [(True, True), (True, False), (False, True)]
+)
+def test_equations(seed, use_context, use_persona):
+    rng = np.random.default_rng(seed)
+    config = CONFIG.replace(use_context=use_context, use_persona=use_persona)
+    table = rng.normal(0, 1, (9, CONFIG.word_dim)).astype("float32")
+    model = build_model("dim", config, table)
+    variables = random_variables(rng, model)
+    load_tf1_variables(model, variables)
+    inputs = random_inputs(rng)
+    expected = NumpyDIM(variables, table, use_context, use_persona).logits(inputs)
+    np.testing.assert_allclose(np.asarray(model(inputs)), expected, rtol=0, atol=1e-5)
+
+
+def test_persona_scores_pass_a_relu():
+    """Weights that make every score negative: with the ReLU all profiles count alike."""
+    rng = np.random.default_rng(3)
+    table = rng.normal(0, 1, (9, CONFIG.word_dim)).astype("float32")
+    model = build_model("dim", CONFIG, table)
+    variables = random_variables(rng, model)
+    variables["aggregation_layer/pers_b"] = np.array([-50.0], "float32")
+    load_tf1_variables(model, variables)
+    inputs = random_inputs(rng)
+    logits = np.asarray(model(inputs))
+    expected = NumpyDIM(variables, table).logits(inputs)
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
+    variables["aggregation_layer/pers_w"] = variables["aggregation_layer/pers_w"] * 0
+    load_tf1_variables(model, variables)
+    np.testing.assert_allclose(logits, np.asarray(model(inputs)), rtol=0, atol=1e-5)
+
+
+@pytest.fixture
+def model():
+    rng = np.random.default_rng(4)
+    model = build_model("dim", CONFIG, rng.normal(0, 1, (9, CONFIG.word_dim)).astype("float32"))
+    load_tf1_variables(model, random_variables(rng, model))
+    return model
+
+
+def test_what_lies_past_the_lengths_changes_nothing(model):
+    inputs = random_inputs(np.random.default_rng(5))
+    logits = np.asarray(model(inputs))
+    for name in ("utterances", "responses", "personas"):
+        words = inputs[name].shape[-1]
+        live = np.arange(words) < inputs[f"{name}_len"][..., None]
+        inputs[name] = inputs[name] * live
+        inputs[f"{name}_char"] = inputs[f"{name}_char"] * live[..., None]
+    assert np.array_equal(logits, np.asarray(model(inputs)))
+
+
+def test_candidates_are_scored_apart_in_any_number_and_order(model):
+    inputs = random_inputs(np.random.default_rng(6))
+    logits = np.asarray(model(inputs))
+    order = [2, 0, 1, 2, 2]
+    for name in ("responses", "responses_char", "responses_len"):
+        inputs[name] = inputs[name][:, order]
+    np.testing.assert_allclose(np.asarray(model(inputs)), logits[:, order], rtol=0, atol=1e-6)
+
+
+def test_turns_are_scored_apart(model):
+    inputs = random_inputs(np.random.default_rng(7))
+    logits = np.asarray(model(inputs))
+    for turn in range(len(logits)):
+        alone = {name: value[turn : turn + 1] for name, value in inputs.items()}
+        np.testing.assert_allclose(np.asarray(model(alone))[0], logits[turn], rtol=0, atol=1e-6)
+
+
+def test_initial_values():
+    config = CONFIG.replace(rnn_units=30, word_dim=40)
+    model = build_model("dim", config, np.zeros((9, 40), "float32"))
+    values = {v.path: np.asarray(v) for v in model.trainable_variables}
+    assert set(values) == set(TF1_NAMES)
+    for path, value in values.items():
+        if path == "prediction/bias":
+            assert value == np.float32(0.1)
+        elif path.endswith("bias") and not path.startswith("characters"):
+            assert not value.any(), path
+        else:  # glorot: for a bias of the CNN too, and for an LSTM's whole kernel at once
+            field = np.prod(value.shape[:-2]) if value.ndim > 2 else 1
+            fan_in, fan_out = (value.shape * 2)[-2:] if value.ndim == 1 else value.shape[-2:]
+            limit = np.sqrt(6 / (field * (fan_in + fan_out)))
+            assert 0.8 * limit < np.abs(value).max() <= limit, path
+
+
+def test_weights_file_holds_no_word_vectors(tmp_path, model):
+    """The same weights go with other vectors: they belong to the vocabulary."""
+    model.save_weights(tmp_path / "a.weights.h5")
+    other = build_model("dim", CONFIG, np.ones((5, CONFIG.word_dim), "float32"))
+    other.load_weights(tmp_path / "a.weights.h5")
+    assert np.array_equal(np.asarray(other.get_layer("words").vectors), np.ones((5, 7), "float32"))
+    for mine, theirs in zip(model.trainable_variables, other.trainable_variables, strict=True):
+        assert np.array_equal(np.asarray(mine), np.asarray(theirs))
+
+
+def test_dropout_is_off_outside_training_and_on_inside(model):
+    inputs = random_inputs(np.random.default_rng(8))
+    calm, again = np.asarray(model(inputs)), np.asarray(model(inputs, training=False))
+    dropped = np.asarray(model(inputs, training=True))
+    assert np.array_equal(calm, again)
+    assert not np.allclose(calm, dropped)
+
+
+def test_dropout_has_its_places():
+    """3 embedded, 3 encoded, 4 matched, 1 aggregated (both directions in one), joined, hidden."""
+    names = [layer.name for layer in build_model("dim", CONFIG, np.zeros((9, 7), "float32")).layers]
+    assert sum(name.startswith("dropout_") for name in names) == 12
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v.pop("aggregation_layer/pers_w"), "pers_w is missing"),
+        (
+            lambda v: v.update({"aggregation_layer/pers_w": np.zeros((3, 1))}),
+            r"found shape \[3, 1\], expected \[16, 1\]",
+        ),
+        (
+            lambda v: v.update({"aggregation_layer/pers_b": np.array([np.nan])}),
+            "pers_b holds values that are not finite",
+        ),
+    ],
+)
+def test_variables_that_do_not_fit_are_refused_and_nothing_is_set(model, change, message):
+    before = model.get_weights()
+    variables = random_variables(np.random.default_rng(9), model)
+    change(variables)
+    with pytest.raises(CheckpointError, match=message):
+        load_tf1_variables(model, variables)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_unknown_model_and_vectors_of_another_dimension():
+    with pytest.raises(ConfigError, match="did you mean dim"):
+        build_model("dmi", CONFIG, np.zeros((9, 7), "float32"))
+    with pytest.raises(ConfigError, match=r"found shape \(9, 8\), expected \[V, 7\]"):
+        build_model("dim", CONFIG, np.zeros((9, 8), "float32"))

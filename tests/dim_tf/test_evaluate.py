@@ -1,0 +1,152 @@
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+
+from dim_tf import evaluate, files
+from dim_tf.config import ModelConfig
+from dim_tf.dataset import PreparedData
+from dim_tf.errors import UsageError
+from dim_tf.evaluate import Result
+from dim_tf.run_folder import Run
+
+
+def result(logits, target, present=None):
+    logits = np.array(logits, "float32")
+    present = np.ones(logits.shape, bool) if present is None else np.array(present, bool)
+    return Result(np.arange(len(logits)) + 7, logits, np.array(target), present)
+
+
+def read_scores(path):
+    with path.open(newline="") as handle:
+        return list(csv.DictReader(handle, delimiter="\t"))
+
+
+def test_order_puts_the_gold_reply_last_among_ties_and_leaves_out_absent_candidates():
+    some = result([[1, 3, 1, 1, 9]], [2], [[1, 1, 1, 1, 0]])
+    assert some.order(0).tolist() == [1, 0, 3, 2]
+    assert some.ranks.tolist() == [4]
+
+
+def test_scores_file_has_the_authors_format(tmp_path):
+    evaluate.write_scores(tmp_path / "out.txt", result([[0.0, 0.0, 5.0]], [0], [[1, 1, 0]]))
+    assert (tmp_path / "out.txt").read_text() == (
+        "query_id\tdocument_id\tscore\trank\trelevance\n7\t1\t0.5\t1\t0.0\n7\t0\t0.5\t2\t1.0\n"
+    )
+
+
+def test_recall_read_off_the_file_is_ours_with_ties_everywhere(tmp_path):
+    rng = np.random.default_rng(0)
+    present = rng.random((300, 20)) > 0.2
+    target = rng.integers(0, 20, 300)
+    present[np.arange(300), target] = True
+    # Few distinct logits, and some so far apart that probabilities are equal to the last digit.
+    some = result(rng.integers(0, 4, (300, 20)) * 60.0, target, present)
+    evaluate.write_scores(tmp_path / "out.txt", some)
+    rows = read_scores(tmp_path / "out.txt")
+    assert len(rows) == present.sum()
+    gold = np.array([int(row["rank"]) for row in rows if row["relevance"] == "1.0"])
+    assert len(gold) == 300
+    for k in (1, 2, 5, 10):
+        assert np.mean(gold <= k) == some.summary()[f"hits@{k}"]
+
+
+def test_sample_is_fixed_sorted_and_without_repeats():
+    rows = evaluate.sample_rows(7801, 500)
+    assert len(set(rows.tolist())) == 500
+    assert (np.diff(rows) > 0).all()
+    np.testing.assert_array_equal(rows, evaluate.sample_rows(7801, 500))
+    np.testing.assert_array_equal(evaluate.sample_rows(5, None), np.arange(5))
+
+
+def test_evaluate_scores_each_turn_once_whatever_the_batch_size(prepared):
+    data = PreparedData.load(prepared)
+    table = data.table("test", "self", "original")
+    config = ModelConfig(**data.sizes)
+    rows = np.array([0, 3, 4, 9, 13])
+    shapes, turns = set(), []
+
+    def scorer(inputs):
+        shapes.add(inputs["responses"].shape)
+        return inputs["responses"].sum(axis=2).astype("float32")
+
+    found = evaluate.evaluate(scorer, data, table, config, rows, 3, turns.append)
+    assert turns == [3, 2]
+    assert len(shapes) == 1
+    inputs, target = data.inputs(table, rows, config)
+    np.testing.assert_array_equal(found.rows, rows)
+    np.testing.assert_array_equal(found.target, target)
+    np.testing.assert_array_equal(found.logits, inputs["responses"].sum(axis=2))
+    np.testing.assert_array_equal(found.present, inputs["responses_len"] > 0)
+    whole = evaluate.evaluate(scorer, data, table, config)
+    np.testing.assert_array_equal(whole.logits[rows], found.logits)
+    with pytest.raises(UsageError, match="test_self_original holds no turns"):
+        evaluate.evaluate(scorer, data, table, config, rows[:0])
+
+
+@pytest.mark.backend
+def test_command_prints_the_measures_and_writes_scores_results_and_card(run_copy, prepared, capsys):
+    evaluate.main(["--run", str(run_copy), "--prepared", str(prepared)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "test_self_original: all 14 turns"
+    assert re.fullmatch(r"test hits@1 [01]\.\d{3} MRR [01]\.\d{3}", lines[-1])
+    assert [line.split()[0] for line in lines[1:7]] == [
+        *("hits@1", "hits@2", "hits@5", "hits@10", "MRR", "MAP")
+    ]
+    rows = read_scores(run_copy / "persona_test_out.txt")
+    gold = [row for row in rows if row["relevance"] == "1.0"]
+    assert len(rows) == 14 * 6
+    assert len(gold) == 14
+    hits = np.mean([row["rank"] == "1" for row in gold])
+    results = files.read_json(run_copy / "results.json")
+    assert results["test_self_original"]["hits@1"] == hits
+    assert f"test hits@1 {hits:.3f}" in lines[-1]
+    for number in range(14):
+        scores = [float(row["score"]) for row in rows if row["query_id"] == str(number)]
+        assert sum(scores) == pytest.approx(1.0, abs=1e-6)
+        assert scores == sorted(scores, reverse=True)
+    assert f"| test_self_original | 14 | {hits:.3f} |" in (run_copy / "MODEL_CARD.md").read_text()
+
+
+def test_command_says_that_it_took_a_sample_and_names_the_file_after_another_setting(
+    run_copy, prepared, capsys
+):
+    command = ["--run", run_copy, "--prepared", prepared, "--split", "valid", "--turns", 5]
+    evaluate.main([*map(str, command), "--persona", "their", "--version", "revised"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "valid_their_revised: a fixed sample of 5 of 14 turns (seed 2019)"
+    assert lines[-1].startswith("valid hits@1 ")
+    rows = read_scores(run_copy / "persona_valid_out_their_revised_5_turns.txt")
+    expected = evaluate.sample_rows(14, 5).tolist()
+    assert sorted({int(row["query_id"]) for row in rows}) == expected
+    assert not (run_copy / "persona_valid_out.txt").exists()
+
+
+def test_scores_go_where_out_says(run_copy, prepared, tmp_path):
+    out = tmp_path / "scores.txt"
+    evaluate.main(["--run", str(run_copy), "--prepared", str(prepared), "--out", str(out)])
+    assert len(read_scores(out)) == 14 * 6
+    assert not (run_copy / "persona_test_out.txt").exists()
+
+
+def test_no_persona_is_zero_profiles(run_copy, prepared):
+    evaluate.main(["--run", str(run_copy), "--prepared", str(prepared), "--persona", "none"])
+    with_persona = Run.open(run_copy).path / "persona_test_out_none_original.txt"
+    assert len(read_scores(with_persona)) == 14 * 6
+
+
+def test_both_personas_need_room(run_copy, prepared):
+    command = ["--run", str(run_copy), "--prepared", str(prepared), "--persona", "both"]
+    with pytest.raises(UsageError, match=r"up to 10 profiles, but .* room for 5"):
+        evaluate.main(command)
+    assert not (run_copy / "results.json").exists()
+
+
+def test_prepared_folder_that_does_not_belong_to_the_run(run_copy, prepared):
+    config = json.loads((run_copy / "config.json").read_text())
+    config["prepared"]["fingerprint"] = "0" * 64
+    (run_copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UsageError, match="do not belong together"):
+        evaluate.main(["--run", str(run_copy), "--prepared", str(prepared)])

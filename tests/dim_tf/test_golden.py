@@ -1,0 +1,158 @@
+"""DIM against numbers that the authors' own graph computed."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from dim_tf.config import ModelConfig, TrainingConfig
+from dim_tf.models import build_model
+from dim_tf.steps import TrainingStep, adam, value_and_gradients
+from dim_tf.tf1 import load_tf1_variables, tf1_name
+
+pytestmark = pytest.mark.backend
+
+SIZES = {
+    "max_utterances": "max_utter_num",
+    "max_utterance_len": "max_utter_len",
+    "max_candidates": "max_response_num",
+    "max_response_len": "max_response_len",
+    "max_profiles": "max_persona_num",
+    "max_profile_len": "max_persona_len",
+    "max_word_len": "max_word_length",
+    "word_dim": "embedding_dim",
+    "rnn_units": "rnn_size",
+    "char_vocab_size": "char_vocab",
+}
+# These two cancel out of the softmaxes: their gradients are rounding noise around a true zero.
+TRUE_ZEROS = {"prediction_layer/bias", "aggregation_layer/pers_b"}
+
+# A tensor of the authors' graph -> the layer and output of ours that is the same; leading axes may
+# be folded together there.
+INTERMEDIATE = {
+    "utterances_embedded": ("dropout_utterances_embedded", None),
+    "responses_embedded": ("dropout_responses_embedded", None),
+    "personas_embedded": ("dropout_personas_embedded", None),
+    "utterances_output": ("dropout_utterances_encoded", None),
+    "responses_output": ("dropout_responses_encoded", None),
+    "personas_output": ("dropout_personas_encoded", None),
+    "attended_responses_output_ur": ("utterances_attention", 0),
+    "attended_utterances_output_ur": ("utterances_attention", 1),
+    "attended_responses_output_pr": ("personas_attention", 0),
+    "attended_personas_output_pr": ("personas_attention", 1),
+    "m_u_ur": ("utterances_composed_enhanced", None),
+    "m_r_ur": ("responses_of_utterances_enhanced", None),
+    "m_p_pr": ("personas_composed_enhanced", None),
+    "m_r_pr": ("responses_of_personas_enhanced", None),
+    "utterances_output_cross_ur": ("dropout_utterances_composed_matched", None),
+    "responses_output_cross_ur": ("dropout_responses_of_utterances_matched", None),
+    "personas_output_cross_pr": ("dropout_personas_composed_matched", None),
+    "responses_output_cross_pr": ("dropout_responses_of_personas_matched", None),
+    "final_utterances": ("utterances_composed", None),
+    "final_utterances_output": ("dropout_aggregated", None),
+    "final_personas": ("personas_composed", None),
+    "aggregated_utterances": ("context", None),
+    "aggregated_responses_ur": ("responses_of_utterances", None),
+    "aggregated_personas": ("persona_pooling", None),
+    "aggregated_responses_pr": ("responses_of_personas", None),
+    "joined_feature": ("dropout_joined", None),
+}
+
+
+@pytest.fixture(scope="module")
+def golden(shared):
+    with np.load(shared / "golden/dim_tf1_small.npz", allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def part(golden, prefix):
+    return {
+        name.removeprefix(prefix): value
+        for name, value in golden.items()
+        if name.startswith(prefix) and name != "in/target"
+    }
+
+
+@pytest.fixture
+def model(golden):
+    sizes = {ours: int(golden[f"cfg/{theirs}"]) for ours, theirs in SIZES.items()}
+    model = build_model("dim", ModelConfig(**sizes), golden["table/word"])
+    load_tf1_variables(model, part(golden, "var/"))
+    return model
+
+
+def test_the_variables_are_the_authors(golden, model):
+    assert {tf1_name(v) for v in model.trainable_variables} == set(golden["var_names"].tolist())
+    assert len(model.trainable_variables) == 24
+
+
+def test_logits(golden, model):
+    logits = np.asarray(model(part(golden, "in/"), training=False))
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, golden["out/logits"], rtol=0, atol=1e-6)
+
+
+def test_intermediate_tensors(golden, model):
+    tensors = {}
+    for name, (layer, index) in INTERMEDIATE.items():
+        output = model.get_layer(layer).output
+        tensors[name] = output if index is None else output[index]
+    found = keras.Model(model.inputs, tensors)(part(golden, "in/"), training=False)
+    for name, tensor in found.items():
+        expected = golden[f"mid/{name}"]
+        np.testing.assert_allclose(
+            np.asarray(tensor).reshape(expected.shape), expected, rtol=0, atol=1e-5, err_msg=name
+        )
+
+
+def test_gradients(golden, model):
+    inputs = part(golden, "in/")
+    loss, gradients = value_and_gradients(model, inputs, golden["in/target"])
+    assert abs(loss - golden["out/mean_loss"]) < 1e-6
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+        name = tf1_name(variable)
+        if name in TRUE_ZEROS:
+            continue
+        expected = golden[f"grad/{name}"]
+        bound = 1e-4 * np.abs(expected).max()
+        np.testing.assert_allclose(gradient, expected, rtol=0, atol=bound, err_msg=name)
+
+
+def test_ten_updates_of_adam(golden, model):
+    """Each compiled update against a step of a NumPy Adam fed with the model's own gradients."""
+    inputs, target = part(golden, "in/"), golden["in/target"].astype("int32")
+    config = TrainingConfig(decay_steps=4)
+    model = build_without_dropout(model, golden)
+    variables = model.trainable_variables
+    step = TrainingStep(model, adam(config), seed=1)
+    first = second = [0.0] * len(variables)
+    losses, expected = [], []
+    for update in range(1, 11):
+        before = [np.asarray(v).copy() for v in variables]
+        loss, gradients = value_and_gradients(model, inputs, target)
+        losses.append(loss)
+        assert float(step.update(update, inputs, target)[0]) == pytest.approx(loss, abs=1e-6)
+
+        rate = 1e-3 * 0.96 ** ((update - 1) // 4)
+        rate *= np.sqrt(1 - 0.999**update) / (1 - 0.9**update)
+        first = [0.9 * m + 0.1 * g for m, g in zip(first, gradients, strict=True)]
+        second = [0.999 * m + 0.001 * g**2 for m, g in zip(second, gradients, strict=True)]
+        after = [np.asarray(v).copy() for v in variables]
+        for variable, value, m, v in zip(variables, before, first, second, strict=True):
+            variable.assign((value - rate * m / (np.sqrt(v) + 1e-8)).astype("float32"))
+        expected.append(value_and_gradients(model, inputs, target)[0])
+        for variable, value in zip(variables, after, strict=True):
+            variable.assign(value)
+    losses.append(value_and_gradients(model, inputs, target)[0])
+    assert losses[-1] < losses[0] - 0.1
+    np.testing.assert_allclose(losses[1:], expected, rtol=0, atol=1e-5)
+
+
+def build_without_dropout(model, golden):
+    """The same weights in a model that can be trained at keep probability 1."""
+    sizes = {ours: int(golden[f"cfg/{theirs}"]) for ours, theirs in SIZES.items()}
+    config = ModelConfig(**sizes, dropout=0.0)
+    undropped = build_model("dim", config, golden["table/word"])
+    load_tf1_variables(undropped, {tf1_name(v): np.asarray(v) for v in model.trainable_variables})
+    return undropped

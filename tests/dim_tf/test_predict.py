@@ -1,0 +1,241 @@
+"""`python -m dim_tf.predict`: a turn on the command line, and JSON Lines in and out."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import lzma
+from types import SimpleNamespace
+
+import pytest
+
+from dim_tf import cli, predict
+from dim_tf.ranker import Ranker
+from tests.tiny_run import SHORT, tiny_ranker, tiny_run
+
+TURN = {"context": ["hello you"], "persona": ["i like dogs."], "candidates": ["tea", "dogs", "i"]}
+
+
+@pytest.fixture
+def ranker(monkeypatch) -> Ranker:
+    """Stands in for every run folder."""
+    monkeypatch.setattr(Ranker, "load", lambda path: tiny_ranker())
+    return tiny_ranker()
+
+
+@pytest.fixture
+def replies(tmp_path):
+    path = tmp_path / "replies.txt"
+    path.write_bytes("\ufefftea\r\n\n  \ndogs 😀\nhello you".encode())
+    return str(path)
+
+
+def run(*arguments) -> int:
+    return cli.run(predict.main, ["--run", "RUN", *map(str, arguments)])
+
+
+def json_lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def write_turns(path, *turns):
+    texts = [turn if isinstance(turn, str) else json.dumps(turn) for turn in turns]
+    path.write_text("".join(text + "\n" for text in texts), encoding="utf-8")
+    return path
+
+
+def test_prints_a_table(ranker, replies, capsys):
+    options = ["--context", "hello", "i'm fine", "tea ?", "--persona", "i like tea"]
+    assert run(*options, "--candidates", replies) == 0
+    ranking = ranker.rank(
+        ["hello", "i'm fine", "tea ?"], ["i like tea"], ["tea", "dogs 😀", "hello you"]
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["rank", "probability", "score", "candidate"]
+    assert [line.split(maxsplit=3) for line in lines[1:]] == [
+        [str(r["rank"]), f"{r['probability']:.4f}", f"{r['score']:.4f}", r["candidate"]]
+        for r in ranking
+    ]
+
+
+def test_prints_json(ranker, replies, capsys):
+    assert run("--candidates", replies, "--json", "--top-k", 2) == 0
+    assert json.loads(capsys.readouterr().out) == ranker.rank(
+        candidates=["tea", "dogs 😀", "hello you"], top_k=2
+    )
+
+
+def test_says_what_the_ranker_warns_of(ranker, replies, capsys):
+    assert run("--candidates", replies, "--persona", "i", "like", "tea") == 0
+    expected = "warning: persona: found 3 profiles, this model reads the first 2\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_a_run_folder_from_the_command_line(replies, tmp_path, capsys):
+    folder = tmp_path / "run"
+    new = tiny_run(folder, **SHORT)
+    with new.creating() as unfinished:
+        unfinished.save_best(new.build_model())
+    assert cli.run(predict.main, ["--run", str(folder), "--candidates", replies]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["rank", "1", "2", "3"]
+    assert {line.split(maxsplit=3)[3] for line in lines[1:]} == {"tea", "dogs 😀", "hello you"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "found no candidate, expected one a line"),
+        (b"\n \n", "found no candidate, expected one a line"),
+        (None, "the file is missing"),
+    ],
+)
+def test_no_candidates(ranker, tmp_path, capsys, content, message):
+    path = tmp_path / "replies.txt"
+    if content is not None:
+        path.write_bytes(content)
+    assert run("--candidates", path) == 2
+    assert capsys.readouterr().err == f"error: {path}: {message}\n"
+
+
+def test_candidates_that_are_not_utf8(ranker, tmp_path, capsys):
+    path = tmp_path / "replies.txt"
+    path.write_bytes(b"tea\ncaf\xe9\n")
+    assert run("--candidates", path) == 2
+    found = "found byte 0xe9 at position 4, expected UTF-8 text"
+    assert capsys.readouterr().err == f"error: {path}:2: {found}\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "give --candidates FILE with one reply a line, or --input FILE.jsonl"),
+        (["--candidates", "a", "--output", "b"], "--output belongs to --input"),
+        (["--input", "a", "--persona", "b"], "--persona and --input exclude each other"),
+        (["--input", "a", "--json"], "--json and --input exclude each other"),
+        (["--input", "no such file"], "no such file: the file is missing, expected JSON Lines"),
+        (["--input", "a", "--output", "/"], "--output: / is not a file; - is standard output"),
+        (["--input", "a", "--output", "/none/b"], "--output: there is no folder /none"),
+        (["--input", "a", "--top-k", "0"], "argument --top-k: found 0, expected a whole number"),
+        (["--imput", "a"], "unknown option --imput; did you mean --input?"),
+    ],
+)
+def test_options_that_are_refused(options, message, capsys):
+    assert run(*options) == 2
+    assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
+def test_json_lines(ranker, tmp_path, capsys):
+    turns = write_turns(
+        tmp_path / "turns.jsonl",
+        {**TURN, "id": 7},
+        {"context": [], "persona": [], "candidates": ["i", "i"], "é": {"a": [None]}},
+    )
+    assert run("--input", turns, "--output", tmp_path / "out.jsonl") == 0
+    out = (tmp_path / "out.jsonl").read_text(encoding="utf-8")
+    assert json_lines(out) == [
+        {"id": 7, "ranking": ranker.rank(**TURN)},
+        {"é": {"a": [None]}, "ranking": ranker.rank(candidates=["i", "i"])},
+    ]
+    assert "é" in out
+    found = capsys.readouterr()
+    assert (found.out, found.err) == ("", "2 of 2 turns ranked\n")
+
+
+def test_bad_lines_are_reported_and_the_rest_is_ranked(ranker, tmp_path, capsys):
+    turns = tmp_path / "turns.jsonl"
+    good = json.dumps(TURN).encode()
+    lines = [
+        b"\xef\xbb\xbf" + good + b"\r",
+        b'{"context": [',
+        b"",
+        b"[1]",
+        b'{"id": "x", "context": [], "persona": []}',
+        b'{"contxt": [], "persona": [], "candidates": ["a"]}',
+        b'{"context": [], "persona": [], "candidates": []}',
+        b'{"context": [], "persona": "i", "candidates": ["a"]}',
+        b'{"context": [], "persona": [], "candidates": ["\\ud83d"], "id": "\\ud83d"}',
+        b'{"context": [], "persona": [], "candidates": ["a"], "id": NaN}',
+        b'{"context": [], "persona": [], "candidates": ["a"], "id": 1e999}',
+        b"[" * 100_000,
+        b"1" * 5_000,
+        b"caf\xe9",
+        good,
+    ]
+    turns.write_bytes(b"\n".join(lines))
+    assert run("--input", turns) == 1
+    out, err = capsys.readouterr()
+    results = json_lines(out)
+    ranking = ranker.rank(**TURN)
+    assert (results[0], results[-1]) == ({"ranking": ranking}, {"ranking": ranking})
+    expected = [
+        (2, "not JSON: Expecting value at position 14"),
+        (4, "found a list, expected a JSON object"),
+        (5, 'field "candidates": no such field, expected a list of texts'),
+        (6, 'field "context": no such field, expected a list of texts; write [] if there is none'),
+        (7, 'field "candidates": found no candidate, expected at least one'),
+        (8, 'field "persona": found a text, expected a list of texts; write [text] for a'),
+        (9, 'field "candidates[0]": found half of a surrogate pair, expected whole characters'),
+        (10, "not JSON that can be read: NaN is not a finite number"),
+        (11, "not JSON that can be read: 1e999 is not a finite number"),
+        (12, "not JSON that can be read: maximum recursion depth exceeded"),
+        (13, "not JSON that can be read: Exceeds the limit"),
+        (14, "found byte 0xe9 at position 4, expected UTF-8 text"),
+    ]
+    assert [result["line"] for result in results[1:-1]] == [line for line, _ in expected]
+    reports = err.splitlines()
+    for result, report, (line, message) in zip(results[1:-1], reports, expected, strict=False):
+        assert result["error"].startswith(message)
+        assert report == f"error: {turns}:{line}: {result['error']}"
+    assert (results[3]["id"], results[7]["id"]) == ("x", "\ud83d")
+    assert reports[len(expected) :] == ["2 of 14 turns ranked"]
+
+
+def test_a_warning_is_said_once(ranker, tmp_path, capsys):
+    many = {**TURN, "persona": ["i", "like", "tea"]}
+    turns = write_turns(tmp_path / "turns.jsonl", TURN, many, many)
+    assert run("--input", turns) == 0
+    assert capsys.readouterr().err.splitlines()[:-1] == [
+        f"warning: {turns}:2: persona: found 3 profiles, this model reads the first 2 "
+        "(said only once)"
+    ]
+
+
+def test_standard_input_and_output(ranker, monkeypatch, capsys):
+    stdin = SimpleNamespace(buffer=io.BytesIO(b"{}\n" + json.dumps(TURN).encode()))
+    monkeypatch.setattr("sys.stdin", stdin)
+    assert run("--input", "-", "--output", "-", "--top-k", 1) == 1
+    out, err = capsys.readouterr()
+    assert json_lines(out)[1] == {"ranking": ranker.rank(**TURN, top_k=1)}
+    assert err.startswith('error: standard input:1: field "context": no such field')
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".xz", lzma.compress)])
+def test_packed_input(ranker, tmp_path, capsys, suffix, pack):
+    turns = tmp_path / f"turns.jsonl{suffix}"
+    turns.write_bytes(pack(json.dumps(TURN).encode()))
+    assert run("--input", turns) == 0
+    assert json_lines(capsys.readouterr().out) == [{"ranking": ranker.rank(**TURN)}]
+
+
+def test_nothing_is_written_when_the_input_ends_in_damage(ranker, tmp_path, capsys):
+    packed = gzip.compress(
+        b"".join(json.dumps({**TURN, "id": n}).encode() + b"\n" for n in range(99))
+    )
+    turns = tmp_path / "turns.jsonl.gz"
+    turns.write_bytes(packed[:-20])
+    out = tmp_path / "out.jsonl"
+    out.write_text("what was there before")
+    assert run("--input", turns, "--output", out) == 2
+    assert "the compressed data is damaged or truncated" in capsys.readouterr().err
+    assert out.read_text() == "what was there before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "turns.jsonl.gz"]
+
+
+def test_no_turns(ranker, tmp_path, capsys):
+    turns = write_turns(tmp_path / "turns.jsonl", "", " ")
+    assert run("--input", turns, "--output", tmp_path / "out") == 2
+    expected = f"error: {turns}: found no turn, expected one JSON object a line\n"
+    assert capsys.readouterr().err == expected
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,142 @@
+import keras
+import numpy as np
+import pytest
+
+from dim_tf.config import ModelConfig, TrainingConfig
+from dim_tf.metrics import ranks
+from dim_tf.steps import Scorer, TrainingStep, adam, learning_rate, value_and_gradients
+from tests.tiny import build_tiny
+
+pytestmark = pytest.mark.backend
+RNG = np.random.default_rng(0)
+
+
+def tiny(dropout=0.0):
+    keras.utils.set_random_seed(5)
+    config = ModelConfig(
+        char_vocab_size=3, word_dim=6, rnn_units=4, max_utterances=2, dropout=dropout
+    )
+    vectors = np.random.default_rng(1).normal(size=(30, 6)).astype("float32")
+    return build_tiny(config, vectors)
+
+
+def batch(model, size, candidates=5):
+    """Random inputs of the shapes that the model wants."""
+    inputs = {}
+    for name, tensor in model.input.items():
+        shape = [size if axis == 0 else n or candidates for axis, n in enumerate(tensor.shape)]
+        inputs[name] = RNG.integers(1, 3 if "char" in name else 6, shape).astype("int32")
+    inputs["utterances_num"] = np.minimum(inputs["utterances_num"], 2)
+    inputs["responses_len"][0, -1] = 0
+    return inputs, RNG.integers(0, candidates - 1, size).astype("int32")
+
+
+def inputs_of(size):
+    return {
+        "x": keras.Input((size,), name="x"),
+        "responses_len": keras.Input((size,), dtype="int32", name="responses_len"),
+    }
+
+
+def weights(model):
+    return [np.asarray(variable.value) for variable in model.trainable_variables]
+
+
+def test_updates_equal_a_numpy_adam_fed_with_the_gradients():
+    config = TrainingConfig(learning_rate=0.01, decay_steps=2, decay_rate=0.5)
+    model = tiny()
+    step = TrainingStep(model, adam(config), seed=1)
+    expected = [value.astype("float64") for value in weights(model)]
+    first = [np.zeros_like(value) for value in expected]
+    second = [np.zeros_like(value) for value in expected]
+    for number in range(1, 6):
+        inputs, target = batch(model, 3)
+        before, gradients = value_and_gradients(model, inputs, target)
+        loss, _ = step.update(number, inputs, target)
+        assert float(loss) == pytest.approx(before, rel=1e-6)
+        rate = 0.01 * 0.5 ** ((number - 1) // 2)
+        for value, gradient, m, v in zip(expected, gradients, first, second, strict=True):
+            m += 0.1 * (gradient - m)
+            v += 0.001 * (gradient**2 - v)
+            corrected = rate * np.sqrt(1 - 0.999**number) / (1 - 0.9**number)
+            value -= corrected * m / (np.sqrt(v) + 1e-8)
+        for found, value in zip(weights(model), expected, strict=True):
+            np.testing.assert_allclose(found, value, atol=1e-6)
+
+
+def test_accuracy_is_that_of_the_scores():
+    model = tiny()
+    inputs, target = batch(model, 40)
+    expected = np.mean(ranks(Scorer(model)(inputs), target, inputs["responses_len"] > 0) == 1)
+    _, accuracy = TrainingStep(model, adam(TrainingConfig()), seed=1).update(1, inputs, target)
+    assert float(accuracy) == pytest.approx(expected)
+
+
+def test_dropout_follows_from_seed_and_update_alone():
+    def loss(seed, number, disturbed=False):
+        model = tiny(dropout=0.5)
+        step = TrainingStep(model, adam(TrainingConfig(learning_rate=1e-12)), seed)
+        if disturbed:
+            step.update(3, *data)
+        return float(step.update(number, *data)[0])
+
+    data = batch(tiny(), 8)
+    first = loss(1, 7)
+    assert loss(1, 7, disturbed=True) == pytest.approx(first, abs=1e-6)
+    others = [loss(1, 8), loss(2, 7), value_and_gradients(tiny(), *data)[0]]
+    assert len({round(value, 5) for value in [first, *others]}) == 4
+
+
+def test_dropout_layers_draw_different_masks():
+    inputs = inputs_of(64)
+    halves = [keras.layers.Dropout(0.5)(inputs["x"]) for _ in range(2)]
+    bias = keras.layers.Dense(64, kernel_initializer="zeros")
+    model = keras.Model(inputs, keras.ops.add(keras.ops.multiply(*halves), bias(inputs["x"])))
+    step = TrainingStep(model, adam(TrainingConfig()), seed=1)
+    arrays = {"x": np.ones((1, 64), "float32"), "responses_len": np.ones((1, 64), "int32")}
+    loss, _ = step.update(1, arrays, np.array([0]))
+    # With one mask for both layers about half of the products would be 4, not a quarter.
+    kept = [n for n in range(65) if abs(_loss_of_kept(n) - float(loss)) < 1e-4]
+    kept += [n for n in range(65) if abs(_loss_of_kept(n) - 4 - float(loss)) < 1e-4]
+    assert kept
+    assert 4 <= kept[0] <= 26
+
+
+def _loss_of_kept(number):
+    """The loss if the gold logit is 0 and, of 64 logits, `number` are 4 and the others 0."""
+    return np.log(number * np.exp(4.0) + 64 - number)
+
+
+def test_moving_statistics_are_kept():
+    inputs = inputs_of(4)
+    normalised = keras.layers.BatchNormalization(momentum=0.5)
+    model = keras.Model(inputs, normalised(inputs["x"]))
+    step = TrainingStep(model, adam(TrainingConfig()), seed=1)
+    arrays = {"x": np.full((8, 4), 6.0, "float32"), "responses_len": np.ones((8, 4), "int32")}
+    step.update(1, arrays, np.zeros(8, "int32"))
+    np.testing.assert_allclose(np.asarray(normalised.moving_mean.value), 3.0, rtol=1e-6)
+
+
+def test_scorer_uses_the_weights_of_the_moment_and_takes_any_number_of_turns_and_candidates():
+    model = tiny(dropout=0.5)
+    scorer = Scorer(model)
+    inputs, _ = batch(model, 3)
+    before = scorer(inputs)
+    assert before.shape == (3, 5)
+    assert before.dtype == np.float32
+    np.testing.assert_array_equal(scorer(inputs), before)
+    for variable in model.trainable_variables:
+        variable.assign(variable.value * 2.0)
+    assert not np.allclose(scorer(inputs), before)
+    assert scorer(batch(model, 2, candidates=7)[0]).shape == (2, 7)
+
+
+def test_learning_rate_is_what_the_optimizer_uses():
+    config = TrainingConfig(decay_steps=10)
+    optimizer = adam(config)
+    optimizer.build(tiny().trainable_variables)
+    for update in (1, 10, 11, 35):
+        optimizer.iterations.assign(update - 1)
+        expected = float(np.asarray(optimizer.learning_rate))
+        assert learning_rate(config, update) == pytest.approx(expected, rel=1e-6)
+    assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0.9, 0.999, 1e-8)

@@ -1,0 +1,352 @@
+"""The command: what it refuses, what it writes, and that a stopped run goes on to the bit."""
+
+import json
+import shutil
+import signal
+import sys
+
+import numpy as np
+import pytest
+
+from dim_tf import files, train
+from dim_tf.dataset import PreparedData
+from dim_tf.errors import CheckpointError, ConfigError, DataError, DivergedError, UsageError
+from dim_tf.run_folder import Run
+
+
+@pytest.fixture
+def run_train(prepared, tmp_path, tiny_model, tiny_options, monkeypatch):
+    """Trains in this process; `run_train("name", option, ...)` gives the run folder."""
+    monkeypatch.setattr(train, "_make_deterministic", lambda wanted: None)
+
+    def call(name, *options, prepared=prepared):
+        path = tmp_path / name
+        train.main(["--prepared", str(prepared), "--run", str(path), *tiny_options, *options])
+        return path
+
+    return call
+
+
+def content(run):
+    """All that must not depend on when and how often the run was stopped."""
+    with np.load(run / "latest.npz") as arrays:
+        latest = {name: arrays[name].tobytes() for name in arrays.files if name != "state"}
+        state = json.loads(str(arrays["state"]))
+    kept = {"update", "validated", "without_gain", "window"}
+    rows = [
+        {name: value for name, value in row.items() if name not in ("time_s", "turns_per_s")}
+        for row in Run.open(run).metrics()
+    ]
+    best = {name: state["best"][name] for name in ("update", "MRR", "loss")}
+    return {
+        "latest": latest,
+        "state": {**{name: state[name] for name in kept}, "best": best},
+        "rows": rows,
+        "best": (run / "best.weights.h5").read_bytes(),
+        "files": sorted(path.name for path in run.iterdir()),
+    }
+
+
+# === Resuming ===
+
+
+@pytest.fixture(scope="module")
+def train_process(prepared, tiny_command, tiny_options):
+    def call(run, *options, **environment):
+        return tiny_command(
+            "train", "--prepared", prepared, "--run", run, *tiny_options, *options, **environment
+        )
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(train_process, tmp_path_factory):
+    path = tmp_path_factory.mktemp("uninterrupted") / "run"
+    done = train_process(path)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+@pytest.mark.backend
+def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(
+    train_process, uninterrupted, tmp_path
+):
+    run = tmp_path / "run"
+    moments = {
+        "checkpoint:1": 0,  # within the creation of the run folder
+        "row:2": 0,  # half a line of metrics.jsonl
+        "best:1": 9,  # the best weights are written, the checkpoint that counts them is not
+        "checkpoint:3": 9,  # half a checkpoint
+        "weights:2": 18,  # half the best weights
+        "update:5": 18,  # in mid-epoch
+    }
+    options = ()
+    for moment in moments:
+        killed = train_process(run, *options, DIE=f"{moment}:SIGKILL")
+        assert killed.returncode == -signal.SIGKILL, (moment, killed.stderr)
+        options = ("--resume",) if run.exists() else ()
+    assert options
+    done = train_process(run, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert content(run) == content(uninterrupted)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_asked_to_stop_it_saves_says_how_to_go_on_and_goes_on_to_the_bit(
+    train_process, uninterrupted, tmp_path, name
+):
+    run = tmp_path / "run"
+    # In a validation with one signal, in an update (that no checkpoint is due after) with the other.
+    moment = {"SIGINT": "validation:2", "SIGTERM": "update:17"}[name]
+    stopped = train_process(run, DIE=f"{moment}:{name}")
+    assert stopped.returncode == 130
+    last = stopped.stderr.splitlines()[-1]
+    update = {"SIGINT": 20, "SIGTERM": 17}[name]
+    assert last.startswith(f"stopped after update {update}; to go on: python -m dim_tf.train")
+    assert last.endswith("--resume")
+    with np.load(run / "latest.npz") as arrays:
+        assert json.loads(str(arrays["state"]))["update"] == update
+    done = train_process(run, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert content(run) == content(uninterrupted)
+
+
+@pytest.mark.slow
+def test_dim_itself_killed_and_resumed(prepared, tiny_command, tmp_path):
+    small = [
+        *("--rnn-units", 4, "--max-updates", 6, "--eval-every", 3, "--save-every", 2),
+        *("--set", "max_utterances=2", "--set", "max_utterance_len=6"),
+        *("--set", "max_response_len=5", "--set", "max_word_len=6", "--batch-size", 5),
+    ]
+    command = ["train", "--prepared", prepared, *small]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert tiny_command(*command, "--run", whole).returncode == 0
+    first = tiny_command(*command, "--run", killed, DIE="update:6:SIGKILL")
+    assert first.returncode == -signal.SIGKILL
+    assert tiny_command(*command, "--run", killed, "--resume").returncode == 0
+    assert content(killed) == content(whole)
+
+
+def test_without_tensorflow_gensim_and_nltk_it_trains_and_evaluates_on_jax(
+    prepared, tiny_command, tiny_options, tmp_path
+):
+    blocked = {"KERAS_BACKEND": "jax", "BLOCK": "tensorflow,gensim,nltk"}
+    folders = ("--prepared", prepared, "--run", tmp_path / "run")
+    trained = tiny_command("train", *folders, *tiny_options, **blocked)
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stderr.count("TensorBoard: left out") == 1
+    evaluated = tiny_command("evaluate", *folders, **blocked)
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert evaluated.stdout.splitlines()[-1].startswith("test hits@1 ")
+
+
+def test_finished_run_resumed_changes_nothing(run_train, capsys):
+    run = run_train("run")
+    before = content(run)
+    said = capsys.readouterr().out
+    run_train("run", "--resume")
+    assert content(run) == before
+    assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--batch-size=16"], "batch_size 16 was asked for, but .* was started with 8"),
+        (["--set=dropout=0.5"], r"dropout 0\.5 was asked for, but .* with 0\.2"),
+        (["--persona=their"], "persona their was asked for, but .* with self"),
+        (["--no-context"], "use_context False was asked for, but .* with True"),
+        (["--init-from=other"], "--resume and --init-from exclude each other"),
+    ],
+)
+def test_resuming_with_other_settings_is_refused(run_copy, run_train, options, message):
+    before = content(run_copy)
+    with pytest.raises(UsageError, match=message):
+        run_train("run", "--resume", *options)
+    assert content(run_copy) == before
+
+
+def test_resuming_what_is_not_there_or_damaged_is_refused(run_copy, run_train):
+    with pytest.raises(CheckpointError, match="found no run folder"):
+        run_train("nothing", "--resume")
+    (run_copy / "latest.npz").write_bytes((run_copy / "latest.npz").read_bytes()[:500])
+    with pytest.raises(CheckpointError, match=r"latest\.npz: no training state"):
+        run_train("run", "--resume")
+
+
+# === What a run is ===
+
+
+def test_run_folder_is_closed(trained, prepared):
+    run, data = Run.open(trained), PreparedData.load(prepared)
+    assert (run.words, run.characters, run.rules) == (data.words, data.characters, data.rules)
+    np.testing.assert_array_equal(run.word_vectors, data.word_vectors)
+    assert run.prepared["fingerprint"] == data.fingerprint
+    assert run.model_config.max_candidates == 6
+    assert run.training_config.learning_rate == 0.03
+    assert sorted(path.name for path in trained.iterdir()) == [
+        *("MODEL_CARD.md", "best.weights.h5", "chars.txt", "config.json", "latest.npz"),
+        *("metrics.jsonl", "tensorboard", "vectors.npz", "words.txt"),
+    ]
+
+
+def test_rows_of_metrics(trained):
+    rows = Run.open(trained).metrics()
+    assert [(row["kind"], row["update"]) for row in rows] == [
+        (kind, update) for update in (10, 20, 30, 40) for kind in ("train", "valid")
+    ]
+    assert set(rows[0]) == {
+        *("kind", "update", "epoch", "loss", "accuracy", "learning_rate", "turns_per_s", "time_s")
+    }
+    assert {"loss", "hits@1", "hits@2", "hits@5", "hits@10", "MRR", "turns"} <= set(rows[1])
+    assert [row["epoch"] for row in rows[::2]] == [2, 3, 5, 6]  # 7 updates an epoch
+    assert rows[-2]["loss"] < rows[0]["loss"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--persona=none"], {"use_persona": False, "max_profiles": 5}),
+        (["--persona=both", "--version=revised"], {"use_persona": True, "max_profiles": 10}),
+        (["--persona=their", "--no-context"], {"use_persona": True, "use_context": False}),
+        (["--set=max_utterances=3", "--dropout=0.5"], {"max_utterances": 3, "dropout": 0.5}),
+    ],
+)
+def test_settings_become_the_models_sizes(run_train, options, expected):
+    run = Run.open(run_train("run", "--max-updates=1", *options))
+    found = run.model_config.to_dict()
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_validation_of_a_sample_is_said(run_train, capsys):
+    run = run_train("run", "--valid-turns=5", "--max-updates=1")
+    sample = "valid_self_original: a fixed sample of 5 of 14 turns (seed 2019)"
+    assert sample in capsys.readouterr().err
+    assert Run.open(run).metrics()[-1]["turns"] == 5
+
+
+def test_another_seed_gives_other_weights_and_the_same_seed_the_same(run_train):
+    runs = [run_train(f"run{n}", "--max-updates=3", f"--seed={n // 2}") for n in range(3)]
+    first, same, other = [(run / "best.weights.h5").read_bytes() for run in runs]
+    assert first == same
+    assert first != other
+
+
+def test_epochs_and_patience_end_the_training(run_train, monkeypatch):
+    run = run_train("epochs", "--epochs=2", "--eval-every=100")
+    assert [row["update"] for row in Run.open(run).metrics()] == [10, 14]
+
+    from dim_tf import evaluate
+
+    rising = iter([0.2, 0.5, 0.5, 0.4, 0.9])
+    summary = evaluate.Result.summary
+    monkeypatch.setattr(
+        evaluate.Result, "summary", lambda self: {**summary(self), "MRR": next(rising)}
+    )
+    run = run_train("patience", "--patience=2", "--eval-every=2")
+    valid = [row["MRR"] for row in Run.open(run).metrics() if row["kind"] == "valid"]
+    assert valid == [0.2, 0.5, 0.5, 0.4]  # an equal MRR is no gain
+
+
+# === What it refuses, leaving nothing behind ===
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (["--presona=self"], UsageError, "did you mean --persona"),
+        (["--persona=selfs"], UsageError, "did you mean self"),
+        (["--set=rnn_unit=3"], ConfigError, "unknown setting 'rnn_unit'; did you mean rnn_units"),
+        (["--set=dropout"], UsageError, "found 'dropout', expected NAME=VALUE"),
+        (["--set=dropout=much"], ConfigError, "dropout: found 'much', expected float"),
+        (["--set=word_dim=7"], ConfigError, "word_dim follows from the prepared folder"),
+        (["--set=max_utterances=16"], ConfigError, "max_utterances: found 16, expected at most 15"),
+        (["--learning-rate=-1"], ConfigError, r"learning_rate: found -1\.0, expected more than 0"),
+        (["--batch-size=0"], UsageError, "found 0, expected a whole number of at least 1"),
+        (["--model=dmi"], ConfigError, "unknown model 'dmi'.*did you mean dim"),
+        (["--persona=none", "--no-context"], ConfigError, "nothing is left to match"),
+    ],
+)
+def test_bad_options(run_train, tmp_path, options, error, message):
+    with pytest.raises(error, match=message):
+        run_train("run", *options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_run_is_refused_before_anything_is_read(run_copy, run_train):
+    before = content(run_copy)
+    with pytest.raises(UsageError, match="exists; continue that run with --resume"):
+        run_train("run", prepared="nowhere")
+    assert content(run_copy) == before
+
+
+def test_prepared_folder_without_a_validation_split(prepared, run_train, tmp_path):
+    folder = shutil.copytree(prepared, tmp_path / "prepared")
+    for path in (folder / "turns").glob("valid_*"):
+        path.unlink()
+    with pytest.raises(DataError, match="no turns of valid_self_original.*it has: train_self_"):
+        run_train("run", prepared=folder)
+    assert not (tmp_path / "run").exists()
+
+
+def test_prepared_folder_of_another_fingerprint(prepared, run_copy, run_train, tmp_path):
+    folder = shutil.copytree(prepared, tmp_path / "prepared")
+    manifest = files.read_json(folder / "manifest.json")
+    files.write_json(folder / "manifest.json", {**manifest, "fingerprint": "0" * 64})
+    with pytest.raises(UsageError, match="do not belong together"):
+        run_train("run", "--resume", prepared=folder)
+
+
+def test_divergence_names_the_update_and_keeps_the_last_good_checkpoint(run_train, tmp_path):
+    with pytest.raises(DivergedError, match=r"the loss of update \d+ is (nan|inf)|holds NaN"):
+        run_train("run", "--learning-rate=1e37")
+    with np.load(tmp_path / "run" / "latest.npz") as arrays:
+        for name in arrays.files:
+            assert name == "state" or np.isfinite(arrays[name]).all()
+
+
+# === Starting from another run ===
+
+
+def test_init_from_starts_with_the_other_runs_weights(trained, run_train):
+    run = run_train("run", f"--init-from={trained}", "--max-updates=1", "--learning-rate=1e-9")
+    pairs = zip(
+        Run.open(run).load_model().trainable_variables,
+        Run.open(trained).load_model().trainable_variables,
+        strict=True,
+    )
+    for found, expected in pairs:
+        np.testing.assert_allclose(np.asarray(found.value), np.asarray(expected.value), atol=1e-7)
+
+
+def test_init_from_takes_the_new_word_vectors(prepared, run_copy, run_train):
+    vectors = np.zeros((40, 6), "float32")
+    files.write_npz(run_copy / "vectors.npz", {"word_vectors": vectors})
+    files.write_lines(run_copy / "words.txt", [f"word{n}" for n in range(40)])
+    run = Run.open(run_train("new", f"--init-from={run_copy}", "--max-updates=1"))
+    data = PreparedData.load(prepared)
+    np.testing.assert_array_equal(run.word_vectors, data.word_vectors)
+    assert run.words == data.words
+
+
+def test_init_from_refuses_weights_that_would_mean_nothing(run_copy, run_train, tmp_path):
+    config = files.read_json(run_copy / "config.json")
+    config["prepared"]["word2vec"] = "0" * 64
+    files.write_json(run_copy / "config.json", config)
+    lines = files.read_lines(run_copy / "chars.txt")
+    files.write_lines(run_copy / "chars.txt", [lines[0], *reversed(lines[1:])])
+    with pytest.raises(UsageError) as refused:
+        run_train("new", f"--init-from={run_copy}", "--rnn-units=5")
+    for reason in ("the characters", "rnn_units (4 there, 5 here)", "the Word2Vec vectors"):
+        assert reason in str(refused.value)
+    assert "max_profiles" not in str(refused.value)
+    assert not (tmp_path / "new").exists()
+
+
+def test_importing_the_command_does_not_wait_for_keras(tiny_command):
+    code = "import sys, dim_tf.train, dim_tf.evaluate; sys.exit('keras' in sys.modules)"
+    import subprocess
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

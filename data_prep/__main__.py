@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_prep import doctor, embeddings, tensors, vocabulary
+from data_prep import doctor, embeddings, tensors
 from data_prep.dialogues import Corpus
 from data_prep.prepare import EXTRA_WORDS, Settings, new_folder, prepare
 from data_prep.sources import SourceOptions, open_source
-from dim_tf import cli, files, prepared_folder
+from dim_tf import authors_files, cli, files, prepared_folder
 from dim_tf.errors import UsageError
 from dim_tf.text import TextRules
 
@@ -24,12 +24,12 @@ NOT_CONTENT = ("source", "out", "overwrite", "check", "debug", "url", "sha256", 
 
 def main(argv: Sequence[str]) -> int | None:
     """Runs the command."""
-    args = _parser().parse_args(argv)
+    args = build_parser().parse_args(argv)
     _check(args)
     rules = TextRules(args.tokeniser, lowercase=not args.keep_case)
     with open_source(args.source, _source_options(args)) as corpus:
         if args.check:
-            known = None if corpus.words is None else vocabulary.words_of_authors(corpus.words)
+            known = None if corpus.words is None else authors_files.words_of_authors(corpus.words)
             report = doctor.examine(corpus, tensors.SIZES, rules, known and set(known))
             print(report.to_text(), end="")
             return 0
@@ -172,7 +172,7 @@ def _source_options(args: argparse.Namespace) -> SourceOptions:
     )
 
 
-def _parser() -> cli.Parser:
+def build_parser() -> cli.Parser:
     defaults = SourceOptions()
     parser = cli.Parser(prog="python -m data_prep", description=__doc__)
     parser.add_argument(

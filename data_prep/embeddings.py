@@ -1,4 +1,4 @@
-"""Word vectors from a file and from Word2Vec, side by side in one matrix."""
+"""Word2Vec vectors, gensim's sets of vectors, and how much of a text has a vector."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.vector_files import WordVectors
 from dim_tf import prepared_folder
 from dim_tf.errors import DataError, UsageError
 from dim_tf.progress import Progress
+from dim_tf.vector_files import WordVectors
 
 WORD2VEC_DIM = 100
 WORD2VEC_EPOCHS = 5
@@ -83,34 +83,6 @@ def gensim_file(name: str) -> Path:
             f"gensim:{name} cannot be fetched ({error}); check the network, or give --vectors a "
             "file that is here"
         ) from None
-
-
-def matrix(words: Sequence[str], parts: Sequence[WordVectors]) -> np.ndarray:
-    """One row a word, the parts side by side; zeros where a part lacks the word.
-
-    The rows of `<pad>` and `<unk>` (ids 0 and 1) are zero.
-
-    Returns:
-        float32 [V, sum of the parts' dimensions].
-
-    >>> glove = WordVectors(["hi"], np.ones((1, 2), np.float32))
-    >>> word2vec = WordVectors(["_eos_"], np.full((1, 1), 3, np.float32))
-    >>> matrix(["<pad>", "<unk>", "hi", "_eos_"], [glove, word2vec])
-    array([[0., 0., 0.],
-           [0., 0., 0.],
-           [1., 1., 0.],
-           [0., 0., 3.]], dtype=float32)
-    """
-    row = {word: place for place, word in enumerate(words) if place > 1}
-    blocks = []
-    for part in parts:
-        block = np.zeros((len(words), part.dim), np.float32)
-        known = [(row[word], place) for place, word in enumerate(part.words) if word in row]
-        if known:
-            rows, places = np.array(known).T
-            block[rows] = part.vectors[places]
-        blocks.append(block)
-    return np.concatenate(blocks, axis=1)
 
 
 def coverage(

@@ -17,8 +17,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from data_prep.lines import numbered_lines
 from dim_tf.errors import DataError
+from dim_tf.lines import numbered_lines
 
 _SHAPES = {"utterances": "a dialogue", "response": "a turn"}
 

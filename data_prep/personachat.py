@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 
 from data_prep.dialogues import Table, Turn
-from data_prep.lines import numbered_lines
 from dim_tf.errors import DataError
+from dim_tf.lines import numbered_lines
 
 EXPECTED_FILES = "{train,valid,test}_{none,self,other,both}_{original,revised}.txt"
 SILENCE = "__SILENCE__"

@@ -18,11 +18,11 @@ import dim_tf
 from data_prep import doctor, embeddings, tensors, vocabulary
 from data_prep.dense import write_dense
 from data_prep.dialogues import SPLITS, Corpus
-from data_prep.vector_files import WordVectors, read_vectors
-from dim_tf import files, prepared_folder
+from dim_tf import authors_files, files, prepared_folder
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import DataError
 from dim_tf.text import TextRules, Vocabulary
+from dim_tf.vector_files import WordVectors, matrix, read_vectors
 
 EXTRA_WORDS = 20_000
 
@@ -176,7 +176,7 @@ def _characters(corpus: Corpus, settings: Settings, sentences: tensors.Sentences
         manifest = prepared_folder.read_manifest(settings.like)
         return prepared_folder.read_characters(settings.like, manifest["sizes"])
     if corpus.characters is not None:
-        return vocabulary.characters_of_authors(corpus.characters)
+        return authors_files.characters_of_authors(corpus.characters)
     counts = sentences.counts("train")
     if not counts:
         raise DataError(
@@ -192,7 +192,7 @@ def _vectors(corpus: Corpus, settings: Settings, sentences: tensors.Sentences) -
         words = vocabulary.words_of_data(sentences.counts())
         extra = EXTRA_WORDS if extra is None else extra
     else:
-        words = vocabulary.words_of_authors(corpus.words)
+        words = authors_files.words_of_authors(corpus.words)
         extra = extra or 0
     parts = []
     if settings.vectors is not None:
@@ -210,7 +210,7 @@ def _vectors(corpus: Corpus, settings: Settings, sentences: tensors.Sentences) -
         parts.append(word2vec)
     return Vectors(
         words,
-        embeddings.matrix(words, parts),
+        matrix(words, parts),
         0 if word2vec is None else word2vec.dim,
         digest,
     )

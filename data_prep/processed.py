@@ -14,8 +14,8 @@ from pathlib import Path
 
 from data_prep import personachat
 from data_prep.dialogues import Table, Turn
-from data_prep.lines import numbered_lines
 from dim_tf.errors import DataError
+from dim_tf.lines import numbered_lines
 from dim_tf.text import EOS
 
 PREFIX = "processed_"
@@ -94,51 +94,3 @@ def _profiles(field: str) -> tuple[str, ...]:
     if not all(profiles):
         raise DataError("found an empty profile, expected a sentence")
     return profiles
-
-
-def read_words(path: str | os.PathLike, label: str | None = None) -> tuple[str, ...]:
-    """Reads `vocab.txt`: the word of each id, one a line, ids from 0.
-
-    Raises:
-        DataError: There is no word, or one is empty or occurs twice.
-    """
-    label = str(path) if label is None else label
-    lines: dict[str, int] = {}
-    for line, text in numbered_lines(path, label):
-        word = text.strip()
-        if not word or len(word.split()) > 1:
-            raise DataError(f"found {text!r}, expected one word", path=label, line=line)
-        if word in lines:
-            message = f"the word {word!r} is on line {lines[word]} already"
-            raise DataError(message, path=label, line=line)
-        lines[word] = line
-    if not lines:
-        raise DataError("the file is empty, expected words", path=label)
-    return tuple(lines)
-
-
-def read_characters(path: str | os.PathLike, label: str | None = None) -> dict[int, str]:
-    """Reads `char_vocab.txt`: lines `ID<TAB>CHARACTER`, ids from 1, as id -> character.
-
-    Raises:
-        DataError: A line is of another form; an id or a character occurs twice.
-    """
-    label = str(path) if label is None else label
-    characters: dict[int, str] = {}
-    for line, text in numbered_lines(path, label):
-        number, _, character = text.partition("\t")
-        if not (number.isascii() and number.isdigit() and len(number) < 7) or len(character) != 1:
-            message = f"found {text!r}, expected an id, a tab and one character"
-            raise DataError(message, path=label, line=line)
-        if int(number) == 0:
-            raise DataError(
-                "found id 0, which is padding; expected 1 or more", path=label, line=line
-            )
-        if int(number) in characters or character in characters.values():
-            raise DataError(
-                f"the id or character of {text!r} is there twice", path=label, line=line
-            )
-        characters[int(number)] = character
-    if not characters:
-        raise DataError("the file is empty, expected characters", path=label)
-    return characters

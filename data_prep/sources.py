@@ -10,6 +10,7 @@ from types import ModuleType
 
 from data_prep import archives, download, own_data, personachat, processed, sample
 from data_prep.dialogues import Corpus, Table, table_order
+from dim_tf import authors_files
 from dim_tf.errors import DataError, did_you_mean
 from dim_tf.files import sha256
 
@@ -140,9 +141,9 @@ def _open_folder(
         if reader.setting(path.name):
             tables.append(reader.open_table(path, shown, options.lenient))
         elif reader is processed and path.name == processed.WORDS_FILE:
-            words = processed.read_words(path, shown)
+            words = authors_files.read_words(path, shown)
         elif reader is processed and path.name == processed.CHARACTERS_FILE:
-            characters = processed.read_characters(path, shown)
+            characters = authors_files.read_characters(path, shown)
         else:
             ignored.append(path.name)
     used = [path for path in files if path.name not in ignored]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from dim_tf.errors import DataError
 from dim_tf.text import PAD, UNK, TextRules
 
 
@@ -20,15 +19,6 @@ def words_of_data(counts: Mapping[str, int]) -> list[str]:
     return [PAD, UNK, *(word for word in _by_count(counts) if word not in (PAD, UNK))]
 
 
-def words_of_authors(words: Sequence[str]) -> list[str]:
-    """The authors' `vocab.txt` behind our two reserved words; its own `<pad>` is left out.
-
-    >>> words_of_authors(["<pad>", "fiance", "hello"])
-    ['<pad>', '<unk>', 'fiance', 'hello']
-    """
-    return [PAD, UNK, *(words[1:] if words[:1] and words[0] == PAD else words)]
-
-
 def characters_of_data(counts: Mapping[str, int]) -> list[str]:
     """`<pad>`, then every character of the tokens: the frequent first, ties by the alphabet.
 
@@ -40,24 +30,6 @@ def characters_of_data(counts: Mapping[str, int]) -> list[str]:
         for character in word:
             characters[character] += count
     return [PAD, *_by_count(characters)]
-
-
-def characters_of_authors(characters: Mapping[int, str]) -> list[str]:
-    """The authors' `char_vocab.txt` with its own ids; "" where an id is unused.
-
-    Raises:
-        DataError: An id below 1 (0 is padding) or so high that it cannot be meant.
-
-    >>> characters_of_authors({1: "h", 3: "e"})
-    ['<pad>', 'h', '', 'e']
-    """
-    for place in characters:
-        if not 1 <= place <= 0x110000:
-            raise DataError(
-                f"character {characters[place]!r}: found id {place}, expected at least 1 and at "
-                f"most {0x110000}"
-            )
-    return [PAD, *(characters.get(place, "") for place in range(1, max(characters, default=0) + 1))]
 
 
 def can_be_token(word: str, rules: TextRules) -> bool:

@@ -70,6 +70,8 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
     standard error says why; 130: stopped by Ctrl-C.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    # TensorFlow's notices would stand between our lines.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         return main(argv) or 0
     except (DimError, OSError, MemoryError) as error:

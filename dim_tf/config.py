@@ -133,9 +133,9 @@ class TrainingConfig(_Config):
         epsilon: Of Adam.
         eval_every: Updates between two validations.
         save_every: Updates between two checkpoints.
-        valid_turns: Size of a fixed, seeded validation sample; all turns if None.
+        valid_turns: Size of the validation sample, the same in every run; all turns if None.
         patience: Stops after so many validations without a better MRR, if given.
-        seed: Of initial values, order, dropout and samples.
+        seed: Of initial values, order and dropout.
 
     >>> TrainingConfig(learning_rate=-1.0)
     Traceback (most recent call last):

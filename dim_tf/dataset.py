@@ -58,7 +58,7 @@ class PreparedData:
         self.sizes: dict[str, int] = self.manifest["sizes"]
         self.rules = prepared_folder.read_rules(self.path, self.manifest)
         self.words = prepared_folder.read_words(self.path)
-        self.forms = [form for form in files.read_lines(self.path / "forms.txt") if form]
+        self.forms = files.read_lines(self.path / "forms.txt")
         self.characters = prepared_folder.read_characters(self.path, self.sizes)
         self.word_vectors, self.word2vec_dim = prepared_folder.read_vectors(
             self.path, self.sizes, len(self.words)

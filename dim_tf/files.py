@@ -66,7 +66,8 @@ def read_lines(path: str | os.PathLike) -> list[str]:
         raise DataError("the file is missing", path=path) from None
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8 at byte {error.start}", path=path) from None
-    return text.split("\n")[:-1] if text.endswith("\n") else text.split("\n")
+    lines = text.split("\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:

@@ -42,7 +42,10 @@ def masked_softmax(scores, mask, axis: int = -1):
     >>> ops.convert_to_numpy(masked_softmax(scores, mask)).tolist()
     [[1.0, 0.0], [0.5, 0.5]]
     """
-    return ops.softmax(scores * mask + MASKED_SCORE * (1.0 - mask), axis=axis)
+    scores = scores * mask + MASKED_SCORE * (1.0 - mask)
+    # Not keras.ops.softmax: it warns where an axis happens to have one place.
+    powers = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=axis, keepdims=True)))
+    return powers / ops.sum(powers, axis=axis, keepdims=True)
 
 
 class WordEmbedding(keras.layers.Layer):
@@ -111,139 +114,92 @@ class CharacterCNN(keras.layers.Layer):
         return ops.reshape(features, (*shape[:-1], CHARACTER_FILTERS * len(CHARACTER_WIDTHS)))
 
 
-class BiLSTM(keras.layers.Layer):
-    """A bidirectional LSTM over sequences of given lengths (equations 4-6, 12-15 and 20).
-
-    Past the length the output is 0 and the state stands still; the backward direction starts at
-    the last real step. An empty sequence has output and state 0. The weights are those of
-    TensorFlow 1's `LSTMCell`: one kernel [input_dim + units, 4 x units] a direction, the gates in
-    the order input, candidate, forget, output, and 1.0 added to the forget gate at run time.
-
-    Args:
-        input_dim: Size of an input vector.
-        units: Units of each direction.
-    """
-
-    def __init__(self, input_dim: int, units: int, **kwargs):
-        super().__init__(**kwargs)
-        self.input_dim, self.units = input_dim, units
-        self.forward_kernel, self.forward_bias = self._add_direction("forward")
-        self.backward_kernel, self.backward_bias = self._add_direction("backward")
-
-    def _add_direction(self, name: str):
-        kernel = self.add_weight(
-            name=f"{name}_kernel",
-            shape=(self.input_dim + self.units, 4 * self.units),
-            initializer="glorot_uniform",
-        )
-        return kernel, self.add_weight(
-            name=f"{name}_bias", shape=(4 * self.units,), initializer="zeros"
-        )
-
-    def call(self, sequences, lengths):
-        """Runs both directions.
-
-        Args:
-            sequences: float32, shape [..., T, input_dim].
-            lengths: int, shape [...] or one that broadcasts to it.
-
-        Returns:
-            The outputs [..., T, D] and the last state h of both directions [..., D].
-        """
-        shape = ops.shape(sequences)
-        steps = sequences.shape[-2]
-        flat = ops.reshape(sequences, (-1, steps, self.input_dim))  # [N, T, input_dim]
-        lengths = ops.reshape(ops.broadcast_to(lengths, shape[:-2]), (-1,))  # [N]
-        mask = length_mask(lengths, steps)  # [N, T]
-        forward, forward_last = self._run(
-            flat, mask, self.forward_kernel, self.forward_bias, reverse=False
-        )
-        backward, backward_last = self._run(
-            flat, mask, self.backward_kernel, self.backward_bias, reverse=True
-        )
-        outputs = ops.concatenate([forward, backward], axis=-1)  # [N, T, D]
-        last = ops.concatenate([forward_last, backward_last], axis=-1)  # [N, D]
-        return (
-            ops.reshape(outputs, (*shape[:-1], 2 * self.units)),
-            ops.reshape(last, (*shape[:-2], 2 * self.units)),
-        )
-
-    def _run(self, sequences, mask, kernel, bias, *, reverse: bool):
-        """One direction: outputs [N, T, units] and the last state h [N, units]."""
-        # What the inputs add to the gates is one product for all steps.
-        from_inputs = ops.matmul(sequences, kernel[: self.input_dim]) + bias  # [N, T, 4 units]
-        recurrent_kernel = kernel[self.input_dim :]
-        steps = sequences.shape[1]
-        outputs = [None] * steps
-        cell = hidden = ops.zeros_like(from_inputs[:, 0, : self.units])  # [N, units]
-        for step in reversed(range(steps)) if reverse else range(steps):
-            live = mask[:, step, None]  # [N, 1]
-            gates = from_inputs[:, step] + ops.matmul(hidden, recurrent_kernel)
-            new_cell, new_hidden = lstm_cell(gates, cell)
-            cell = cell + live * (new_cell - cell)
-            outputs[step] = live * new_hidden
-            hidden = outputs[step] + (1.0 - live) * hidden
-        return ops.stack(outputs, axis=1), hidden
-
-
-def lstm_cell(gates, cell):
-    """One step of an LSTM: gates [N, 4 units] and cell [N, units] -> new cell and hidden state."""
-    enter, candidate, forget, leave = ops.split(gates, 4, axis=-1)
-    cell = ops.sigmoid(forget + 1.0) * cell + ops.sigmoid(enter) * ops.tanh(candidate)
-    return cell, ops.sigmoid(leave) * ops.tanh(cell)
-
-
 class CrossAttention(keras.layers.Layer):
     """Responses and a context (or persona) attend to each other (equations 7-9).
 
-    The similarity is the bare dot product. Only the axis summed over is masked.
+    The similarity is the bare dot product. Only the axis summed over is masked. The words of the
+    others are moved side by side first: about half of the places of a context are empty.
     """
 
-    def call(self, responses, others, responses_mask, others_mask):
+    def call(self, responses, others, responses_len, others_len, size=None):
         """Attends both ways.
 
         Args:
             responses: Encoded candidates, [B, C, R, D].
-            others: Encoded utterances or profiles, [B, N, T, D]; N*T = X words.
-            responses_mask: [B, C, R].
-            others_mask: [B, N, T].
+            others: Encoded utterances or profiles, [B, N, T, D]; 0 past the end.
+            responses_len: int32 [B, C].
+            others_len: int32 [B, N].
+            size: X, room for the words of a turn's others. If None: as many as the longest turn
+                has in a TensorFlow graph, else N*T.
 
         Returns:
-            What each response word saw in the others [B, C, R, D], what each word of the others
-            saw in each response [B, C, N, T, D], and the weights of the former [B, C, R, X].
+            What each word of the others saw in each response [B, C, X, D], what each response word
+            saw in the others [B, C, R, D], and the weights of the latter [B, C, R, N*T].
         """
-        batch, count, steps, width = ops.shape(others)
-        words = ops.reshape(others, (batch, count * steps, width))  # [B, X, D]
-        words_mask = ops.reshape(others_mask, (batch, 1, 1, count * steps))
-        similarity = ops.einsum("bcrd,bxd->bcrx", responses, words)  # [B, C, R, X]
-        to_others = masked_softmax(similarity, words_mask, axis=3)
-        to_responses = masked_softmax(similarity, ops.expand_dims(responses_mask, 3), axis=2)
-        seen_by_responses = ops.einsum("bcrx,bxd->bcrd", to_others, words)
-        seen_by_others = ops.einsum("bcrx,bcrd->bcxd", to_responses, responses)  # [B, C, X, D]
-        candidates = ops.shape(responses)[1]
-        seen_by_others = ops.reshape(seen_by_others, (batch, candidates, count, steps, width))
-        return seen_by_responses, seen_by_others, to_others
+        batch, candidates, length, width = ops.shape(responses)
+        _, count, steps, _ = ops.shape(others)
+        total = ops.sum(others_len, axis=1)  # [B]
+        if size is None:
+            dynamic = keras.backend.backend() == "tensorflow"
+            size = ops.maximum(ops.max(total), 1) if dynamic else count * steps
+        order, places = side_by_side(others_len, steps)  # [B, N*T] each
+        words = _take_rows(ops.reshape(others, (batch, -1, width)), order[:, :size])  # [B, X, D]
+
+        flat = ops.reshape(responses, (batch, -1, width))  # [B, C*R, D]
+        similarity = ops.matmul(flat, ops.transpose(words, (0, 2, 1)))
+        similarity = ops.reshape(similarity, (batch, candidates, length, size))
+        there = ops.reshape(length_mask(total, size), (batch, 1, 1, size))
+        to_others = masked_softmax(similarity, there, axis=3)
+        responses_mask = ops.expand_dims(length_mask(responses_len, length), 3)  # [B, C, R, 1]
+        to_responses = masked_softmax(similarity, responses_mask, axis=2)
+
+        seen_by_others = ops.matmul(ops.transpose(to_responses, (0, 1, 3, 2)), responses)
+        to_others = ops.reshape(to_others, (batch, candidates * length, size))
+        seen_by_responses = ops.matmul(to_others, words)
+        seen_by_responses = ops.reshape(seen_by_responses, (batch, candidates, length, width))
+        weights = _spread(to_others, ops.where(places < size, places, size))
+        return (
+            seen_by_others,
+            seen_by_responses,
+            ops.reshape(weights, (batch, candidates, length, count * steps)),
+        )
 
 
-class Enhancement(keras.layers.Layer):
-    """[x; x~; x*x~; x-x~] (equations 10 and 11, in the authors' order).
+def side_by_side(lengths, steps: int):
+    """How the words of N rows of a turn are moved together.
 
-    x, of a shape that broadcasts to that of x~, and x~ [..., D] -> [..., 4D].
+    Args:
+        lengths: int32 [B, N].
+        steps: T.
+
+    Returns:
+        For each of the N*T places of a turn the padded place whose word goes there, words first;
+        and for each padded place where its word goes, N*T or more where there is none. int32.
+
+    >>> order, places = side_by_side(np.array([[1, 2]]), 2)
+    >>> ops.convert_to_numpy(order).tolist(), ops.convert_to_numpy(places).tolist()
+    ([[0, 2, 3, 1]], [[0, 4, 1, 2]])
     """
+    total = lengths.shape[1] * steps
+    there = ops.reshape(length_mask(lengths, steps), (-1, total)) > 0  # [B, N*T]
+    positions = ops.arange(total, dtype="int32")
+    order = ops.argsort(ops.where(there, positions, positions + total), axis=1)
+    number = ops.cumsum(ops.cast(there, "int32"), axis=1) - 1
+    return ops.cast(order, "int32"), ops.where(there, number, total)
 
-    def call(self, own, seen):
-        own = ops.broadcast_to(own, ops.shape(seen))
-        return ops.concatenate([own, seen, own * seen, own - seen], axis=-1)
+
+def _take_rows(rows, places):
+    """[B, Y, F] at [B, X] to [B, X, F]."""
+    batch, count, width = ops.shape(rows)
+    starts = ops.expand_dims(ops.arange(batch, dtype="int32") * count, 1)
+    return ops.take(ops.reshape(rows, (-1, width)), places + starts, axis=0)
 
 
-class MaxAndLast(keras.layers.Layer):
-    """[max over the steps; last state] (equations 16-19); [..., T, D], [..., D] -> [..., 2D].
-
-    The steps past the end take part with their zeros.
-    """
-
-    def call(self, outputs, last):
-        return ops.concatenate([ops.max(outputs, axis=-2), last], axis=-1)
+def _spread(weights, places):
+    """Weights [B, Y, X] at places [B, Z] to [B, Y, Z]; 0 where a place is X."""
+    columns = ops.transpose(weights, (0, 2, 1))
+    columns = ops.concatenate([columns, ops.zeros_like(columns[:, :1])], axis=1)
+    return ops.transpose(_take_rows(columns, places), (0, 2, 1))
 
 
 class AttentivePooling(keras.layers.Layer):

@@ -51,9 +51,11 @@ def numbered_bytes(
     """
     is_path = isinstance(source, str | os.PathLike)
     label = str(source) if label is None else label
+    suffix = Path(source).suffix if is_path else ""
     number = 0
     try:
-        with _opened(Path(source)) if is_path else nullcontext(source) as handle:
+        opened = _OPENERS.get(suffix, open)(source, "rb") if is_path else nullcontext(source)
+        with opened as handle:
             for line in handle:
                 number += 1
                 if number == 1:
@@ -64,7 +66,7 @@ def numbered_bytes(
     except IsADirectoryError:
         raise DataError("found a folder, expected a file", path=label) from None
     except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
-        message = f"the compressed data is damaged or truncated ({error})"
+        message = f"the {suffix} data is damaged or truncated ({error})"
         raise DataError(message, path=label, line=number + 1) from None
 
 
@@ -81,7 +83,3 @@ def decoded(line: bytes) -> str:
     except UnicodeDecodeError as error:
         found = f"found byte 0x{line[error.start]:02x} at position {error.start + 1}"
         raise DataError(f"{found}, expected UTF-8 text") from None
-
-
-def _opened(path: Path):
-    return _OPENERS.get(path.suffix, open)(path, "rb")

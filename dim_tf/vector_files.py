@@ -6,9 +6,9 @@ for its dimension and for what is no number, at the cost of looking at its chara
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
-import math
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -25,6 +25,7 @@ from dim_tf.progress import Progress
 LONGEST_LINE = 1 << 20
 NUMERIC = b"0123456789.+-eE \t"
 LINES_A_STEP = 1000
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes, bytes]]:
                         line=number,
                     )
                 line = line.rstrip(b" \t\r\n")
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 if number == 1 and (header := _header(line)) is not None:
                     promised, dim = header
                     continue
@@ -165,13 +168,16 @@ def _header(line: bytes) -> tuple[int, int] | None:
 
 def _split(line: bytes, dim: int, path: Path, number: int) -> tuple[bytes, bytes]:
     """Cuts a line before its last `dim` fields."""
-    word, separator, fields = line.partition(b" ")
-    if not separator:
-        word, separator, fields = line.partition(b"\t")
-    if fields.count(separator or b" ") == dim - 1 and not fields.translate(None, NUMERIC):
+    separator = b" " if b" " in line else b"\t"
+    word, _, fields = line.partition(separator)
+    if fields.count(separator) == dim - 1 and not fields.translate(None, NUMERIC):
         return word, fields
     # A word with spaces in it, or something wrong: look closely.
     parts = line.split()
+    if not parts:
+        raise DataError(
+            f"found an empty line, expected a word and {dim} numbers", path=path, line=number
+        )
     word_parts, numbers = parts[:-dim], parts[-dim:]
     if not word_parts or any(_is_number(part) for part in word_parts[1:]):
         raise DataError(f"found {len(parts) - 1} numbers, expected {dim}", path=path, line=number)
@@ -185,13 +191,13 @@ def _numbers(fields: bytes, path: Path, number: int) -> np.ndarray:
     """The numbers of a line; raises `DataError` at the first that is none, or not finite."""
     parts = fields.split()
     try:
-        row = np.array(parts, np.float32)
+        row = np.array(parts, np.float64)
     except ValueError:
         row = None
-    if row is None or not np.isfinite(row).all():
-        wrong = next(part for part in parts if not _is_number(part) or not _is_finite(part))
+    if row is None or not (np.abs(row) <= LARGEST).all():
+        wrong = next(part for part in parts if not _is_number(part) or not _fits(part))
         raise DataError(f"found {_shown(wrong)}, expected a finite number", path=path, line=number)
-    return row
+    return row.astype(np.float32)
 
 
 def _is_number(field: bytes) -> bool:
@@ -202,8 +208,8 @@ def _is_number(field: bytes) -> bool:
     return True
 
 
-def _is_finite(field: bytes) -> bool:
-    return math.isfinite(float(field)) and abs(float(field)) <= np.finfo(np.float32).max
+def _fits(field: bytes) -> bool:
+    return abs(float(field)) <= LARGEST
 
 
 def _shown(field: bytes) -> str:

@@ -7,12 +7,12 @@ import pytest
 
 from data_prep.embeddings import word2vec_of
 from data_prep.prepare import Settings, new_folder, prepare
-from data_prep.vector_files import WordVectors
 from dim_tf import files
 from dim_tf.config import ModelConfig
 from dim_tf.dataset import INPUTS, PreparedData
 from dim_tf.errors import DataError
 from dim_tf.text import TextRules
+from dim_tf.vector_files import WordVectors
 from tests.tiny_corpus import prepare_tiny, tables, tiny_corpus, write_vectors
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from data_prep import personachat
-from data_prep.processed import read_characters, read_turns, read_words, setting
+from data_prep.processed import read_turns, setting
+from dim_tf.authors_files import read_characters, read_words
 from dim_tf.errors import DataError
 from dim_tf.text import TextRules
 
@@ -55,39 +56,6 @@ def test_bad_lines_are_named(tmp_path, line, message):
 def test_an_empty_file_is_an_error(tmp_path):
     with pytest.raises(DataError, match="the file is empty"):
         turns_of(tmp_path, "")
-
-
-def test_a_word_has_the_id_of_its_line(tmp_path):
-    path = tmp_path / "vocab.txt"
-    path.write_text("<pad>\nfiance\nhello\n")
-    assert read_words(path) == ("<pad>", "fiance", "hello")
-
-
-def test_characters_keep_their_ids(tmp_path):
-    path = tmp_path / "char_vocab.txt"
-    path.write_text("1\th\n7\té\n")
-    assert read_characters(path) == {1: "h", 7: "é"}
-
-
-@pytest.mark.parametrize(
-    ("read", "text", "message"),
-    [
-        (read_words, "", "the file is empty"),
-        (read_words, "a\n\nb\n", "v.txt:2: found '', expected one word"),
-        (read_words, "a\nb\na\n", "v.txt:3: the word 'a' is on line 1 already"),
-        (read_characters, "", "the file is empty"),
-        (read_characters, "h\t1\n", "v.txt:1: .*expected an id, a tab and one character"),
-        (read_characters, "1\tab\n", "v.txt:1: .*expected an id, a tab and one character"),
-        (read_characters, "0\ta\n", "v.txt:1: found id 0, which is padding"),
-        (read_characters, "1\ta\n1\tb\n", "v.txt:2: .*there twice"),
-        (read_characters, "1\ta\n2\ta\n", "v.txt:2: .*there twice"),
-    ],
-)
-def test_bad_vocabularies_are_named(tmp_path, read, text, message):
-    path = tmp_path / "v.txt"
-    path.write_text(text)
-    with pytest.raises(DataError, match=message):
-        read(path)
 
 
 def test_names():

@@ -1,13 +1,8 @@
-import pytest
-
 from data_prep.vocabulary import (
     can_be_token,
-    characters_of_authors,
     characters_of_data,
-    words_of_authors,
     words_of_data,
 )
-from dim_tf.errors import DataError
 from dim_tf.text import TextRules
 
 
@@ -16,22 +11,8 @@ def test_words_go_by_count_then_alphabet_behind_the_reserved_ones():
     assert words_of_data(counts) == ["<pad>", "<unk>", "_eos_", "z", "a", "b"]
 
 
-def test_the_authors_words_keep_their_order_and_lose_only_their_padding():
-    assert words_of_authors(["<pad>", "fiance", "b", "a"]) == ["<pad>", "<unk>", "fiance", "b", "a"]
-    assert words_of_authors(["b", "<pad>"]) == ["<pad>", "<unk>", "b", "<pad>"]
-    assert words_of_authors([]) == ["<pad>", "<unk>"]
-
-
 def test_characters_count_once_for_each_time_their_word_occurs():
     assert characters_of_data({"ab": 2, "b": 1, "ca": 1}) == ["<pad>", "a", "b", "c"]
-
-
-def test_the_authors_characters_keep_their_ids():
-    assert characters_of_authors({4: "é", 1: "a"}) == ["<pad>", "a", "", "", "é"]
-    with pytest.raises(DataError, match="character 'x': found id 0"):
-        characters_of_authors({0: "x"})
-    with pytest.raises(DataError, match="found id 99999999"):
-        characters_of_authors({99999999: "x"})
 
 
 def test_extra_words_are_those_that_a_text_can_hold():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 
@@ -165,10 +166,27 @@ def test_dropout_is_off_outside_training_and_on_inside(model):
     assert not np.allclose(calm, dropped)
 
 
-def test_dropout_has_its_places():
-    """3 embedded, 3 encoded, 4 matched, 1 aggregated (both directions in one), joined, hidden."""
-    names = [layer.name for layer in build_model("dim", CONFIG, np.zeros((9, 7), "float32")).layers]
-    assert sum(name.startswith("dropout_") for name in names) == 12
+def test_dropout_has_its_places(model, monkeypatch):
+    """Embedded words, encoded, matched and aggregated outputs, joined features, hidden layer."""
+    dropped = set()
+    real = keras.layers.Dropout.call
+    owners = {id(part): layer.name for layer in model.layers for part in layer._flatten_layers()}
+
+    def call(layer, inputs, training=False):
+        dropped.add((owners[id(layer)], inputs.shape[-1]))
+        return real(layer, inputs, training=training)
+
+    monkeypatch.setattr(keras.layers.Dropout, "call", call)
+    model(random_inputs(np.random.default_rng(10)), training=True)
+    width = 2 * CONFIG.rnn_units
+    assert dropped == {
+        ("encoder", CONFIG.word_dim + 150),
+        ("encoder", width),
+        ("matcher", width),
+        ("aggregator", width),
+        ("joined_dropout", 8 * width),
+        ("prediction", 256),
+    }
 
 
 @pytest.mark.parametrize(

@@ -28,35 +28,22 @@ SIZES = {
 # These two cancel out of the softmaxes: their gradients are rounding noise around a true zero.
 TRUE_ZEROS = {"prediction_layer/bias", "aggregation_layer/pers_b"}
 
-# A tensor of the authors' graph -> the layer and output of ours that is the same; leading axes may
-# be folded together there.
+# A tensor of the authors' graph -> the layer and output of ours that is the same, but for axes that
+# are folded together there. What the packed form never makes (padded inputs of a BiLSTM and its outputs, the
+# four-fold enhanced vectors) has no counterpart.
 INTERMEDIATE = {
-    "utterances_embedded": ("dropout_utterances_embedded", None),
-    "responses_embedded": ("dropout_responses_embedded", None),
-    "personas_embedded": ("dropout_personas_embedded", None),
-    "utterances_output": ("dropout_utterances_encoded", None),
-    "responses_output": ("dropout_responses_encoded", None),
-    "personas_output": ("dropout_personas_encoded", None),
-    "attended_responses_output_ur": ("utterances_attention", 0),
-    "attended_utterances_output_ur": ("utterances_attention", 1),
-    "attended_responses_output_pr": ("personas_attention", 0),
-    "attended_personas_output_pr": ("personas_attention", 1),
-    "m_u_ur": ("utterances_composed_enhanced", None),
-    "m_r_ur": ("responses_of_utterances_enhanced", None),
-    "m_p_pr": ("personas_composed_enhanced", None),
-    "m_r_pr": ("responses_of_personas_enhanced", None),
-    "utterances_output_cross_ur": ("dropout_utterances_composed_matched", None),
-    "responses_output_cross_ur": ("dropout_responses_of_utterances_matched", None),
-    "personas_output_cross_pr": ("dropout_personas_composed_matched", None),
-    "responses_output_cross_pr": ("dropout_responses_of_personas_matched", None),
-    "final_utterances": ("utterances_composed", None),
-    "final_utterances_output": ("dropout_aggregated", None),
-    "final_personas": ("personas_composed", None),
-    "aggregated_utterances": ("context", None),
-    "aggregated_responses_ur": ("responses_of_utterances", None),
-    "aggregated_personas": ("persona_pooling", None),
-    "aggregated_responses_pr": ("responses_of_personas", None),
-    "joined_feature": ("dropout_joined", None),
+    "responses_output": ("encoder", 0),
+    "utterances_output": ("encoder", 1),
+    "personas_output": ("encoder", 2),
+    "attended_responses_output_ur": ("utterances_attention", 1),
+    "attended_responses_output_pr": ("personas_attention", 1),
+    "final_utterances": ("matcher", 0),
+    "aggregated_responses_ur": ("matcher", 1),
+    "final_personas": ("matcher", 2),
+    "aggregated_responses_pr": ("matcher", 3),
+    "aggregated_utterances": ("aggregator", 0),
+    "aggregated_personas": ("persona_pooling", 0),
+    "joined_feature": ("joined_dropout", 0),
 }
 
 
@@ -93,11 +80,27 @@ def test_logits(golden, model):
     np.testing.assert_allclose(logits, golden["out/logits"], rtol=0, atol=1e-6)
 
 
+def test_attended_context(golden, model):
+    """What the words of the others saw stands side by side; there, the authors' is padded."""
+    inputs = part(golden, "in/")
+    for half, name in (
+        ("utterances", "attended_utterances_output_ur"),
+        ("personas", "attended_personas_output_pr"),
+    ):
+        output = model.get_layer(f"{half}_attention").output[0]
+        found = np.asarray(keras.Model(model.inputs, output)(inputs))  # [B, C, X, D]
+        expected = golden[f"mid/{name}"]  # [B, C, N*T, D]
+        for turn, lengths in enumerate(inputs[f"{half}_len"]):
+            there = (np.arange(inputs[half].shape[2]) < lengths[:, None]).ravel()
+            np.testing.assert_allclose(
+                found[turn, :, : there.sum()], expected[turn][:, there], rtol=0, atol=1e-5
+            )
+
+
 def test_intermediate_tensors(golden, model):
     tensors = {}
     for name, (layer, index) in INTERMEDIATE.items():
-        output = model.get_layer(layer).output
-        tensors[name] = output if index is None else output[index]
+        tensors[name] = keras.tree.flatten(model.get_layer(layer).output)[index]
     found = keras.Model(model.inputs, tensors)(part(golden, "in/"), training=False)
     for name, tensor in found.items():
         expected = golden[f"mid/{name}"]

@@ -21,10 +21,10 @@ class FreeLogits(keras.layers.Layer):
 
 
 def gradient(logits, target, present):
-    inputs = {"responses_len": keras.Input((logits.shape[1],), dtype="int32", name="responses_len")}
-    model = keras.Model(inputs, FreeLogits(logits)(inputs["responses_len"]))
-    lengths = {"responses_len": 3 * present.astype("int32")}
-    loss, gradients = value_and_gradients(model, lengths, target)
+    lengths = keras.Input(batch_shape=logits.shape, dtype="int32", name="responses_len")
+    model = keras.Model({"responses_len": lengths}, FreeLogits(logits)(lengths))
+    inputs = {"responses_len": 3 * present.astype("int32")}
+    loss, gradients = value_and_gradients(model, inputs, target)
     return loss, gradients[0]
 
 

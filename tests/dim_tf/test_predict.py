@@ -228,7 +228,7 @@ def test_nothing_is_written_when_the_input_ends_in_damage(ranker, tmp_path, caps
     out = tmp_path / "out.jsonl"
     out.write_text("what was there before")
     assert run("--input", turns, "--output", out) == 2
-    assert "the compressed data is damaged or truncated" in capsys.readouterr().err
+    assert "the .gz data is damaged or truncated" in capsys.readouterr().err
     assert out.read_text() == "what was there before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "turns.jsonl.gz"]
 

@@ -13,7 +13,6 @@ import pytest
 
 from dim_tf.errors import CheckpointError, ConfigError, DataError
 from dim_tf.ranker import CHUNK_SIZE, Ranker
-from dim_tf.tf1 import load_tf1_variables
 from tests.numpy_dim import NumpyDIM
 from tests.tiny_run import CHARACTERS, CONFIG, SHORT, WORDS, tf1_variables, tiny_ranker, tiny_run
 
@@ -229,20 +228,6 @@ def test_arguments_that_are_refused(ranker, arguments, message):
 def test_top_k_is_checked(ranker, top_k):
     with pytest.raises(ConfigError, match=r"top_k: found .*, expected a whole number of at least"):
         ranker.rank(candidates=["hello"], top_k=top_k)
-
-
-def test_load_gives_the_saved_weights(ranker, tmp_path):
-    run = tiny_run(tmp_path / "run")
-    model = run.build_model()
-    load_tf1_variables(model, tf1_variables())
-    with run.creating() as unfinished:
-        unfinished.save_best(model)
-    loaded = Ranker.load(tmp_path / "run")
-    candidates = ["i like tea", "hello"]
-    expected = ranker.rank(CONTEXT, PERSONA, candidates)
-    found = loaded.rank(CONTEXT, PERSONA, candidates)
-    assert [reply["index"] for reply in found] == [reply["index"] for reply in expected]
-    np.testing.assert_allclose(scores(found), scores(expected), rtol=0, atol=1e-6)
 
 
 def test_load_refuses_weights_that_are_no_numbers(tmp_path):

@@ -3,8 +3,8 @@ import lzma
 
 import pytest
 
-from data_prep.lines import numbered_lines
 from dim_tf.errors import DataError
+from dim_tf.lines import numbered_lines
 
 
 def read(path):

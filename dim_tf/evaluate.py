@@ -1,0 +1,223 @@
+"""Ranks the turns of a split with a trained run: `python -m dim_tf.evaluate --run RUN ...`.
+
+Prints hits@1, 2, 5, 10, MRR and MAP, and writes the scores of all candidates in the
+authors' format.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dim_tf import cli, files, metrics, model_card
+from dim_tf.config import ModelConfig
+from dim_tf.dataset import PERSONAS, SPLITS, VERSIONS, PreparedData
+from dim_tf.errors import UsageError
+from dim_tf.prepared_folder import TurnTable
+from dim_tf.progress import Progress
+from dim_tf.run_folder import RESULTS, Run
+
+if TYPE_CHECKING:
+    from dim_tf.steps import Scorer
+
+SAMPLE_SEED = 2019
+SCORES_HEADER = "query_id\tdocument_id\tscore\trank\trelevance"
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """Scores of some turns of a table.
+
+    Attributes:
+        rows: The turns' rows in their table, [N].
+        logits: float32 [N, C], of absent candidates too.
+        target: The column of the gold reply, [N].
+        present: bool [N, C].
+    """
+
+    rows: np.ndarray
+    logits: np.ndarray
+    target: np.ndarray
+    present: np.ndarray
+
+    @functools.cached_property
+    def ranks(self) -> np.ndarray:
+        """The rank of each gold reply, from 1, ties against it: [N]."""
+        return metrics.ranks(self.logits, self.target, self.present)
+
+    @functools.cached_property
+    def probabilities(self) -> np.ndarray:
+        """Softmax over the present candidates: float64 [N, C]."""
+        return metrics.probabilities(self.logits, self.present)
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy of the gold replies."""
+        return metrics.cross_entropy(self.logits, self.target, self.present)
+
+    def summary(self) -> dict[str, float]:
+        """hits@1, 2, 5, 10, MRR and MAP, as fractions."""
+        return metrics.summarise(self.ranks)
+
+    def order(self, number: int) -> np.ndarray:
+        """The present candidates of the `number`-th turn, best first; among ties the gold last."""
+        columns = np.flatnonzero(self.present[number])
+        is_gold = columns == self.target[number]
+        return columns[np.lexsort((is_gold, -self.logits[number, columns].astype("float64")))]
+
+
+def sample_rows(total: int, turns: int | None) -> np.ndarray:
+    """The rows to evaluate: all, or a sample of `turns` that is the same in every run.
+
+    >>> sample_rows(10, 3), sample_rows(3, 5)
+    (array([1, 2, 3]), array([0, 1, 2]))
+    """
+    if turns is None or turns >= total:
+        return np.arange(total)
+    return np.sort(np.random.default_rng(SAMPLE_SEED).choice(total, turns, replace=False))
+
+
+def describe_sample(total: int, turns: int | None) -> str:
+    """What `sample_rows` takes, in words.
+
+    >>> describe_sample(7801, 500)
+    'a fixed sample of 500 of 7,801 turns (seed 2019)'
+    """
+    if turns is None or turns >= total:
+        return f"all {total:,} turns"
+    return f"a fixed sample of {turns:,} of {total:,} turns (seed {SAMPLE_SEED})"
+
+
+def evaluate(
+    scorer: Scorer,
+    data: PreparedData,
+    table: TurnTable,
+    config: ModelConfig,
+    rows: np.ndarray | None = None,
+    batch_size: int = 32,
+    on_batch: Callable[[int], None] | None = None,
+) -> Result:
+    """Scores turns of a table.
+
+    Args:
+        scorer: Gives the logits [B, C] of a batch's inputs.
+        data: Where the table comes from.
+        table: The table.
+        config: Sizes of the model.
+        rows: Which turns; all if not given.
+        batch_size: B.
+        on_batch: Called with the number of turns after each batch.
+    """
+    rows = np.arange(len(table)) if rows is None else rows
+    if not len(rows):
+        raise UsageError(f"{data.path}: {table.name} holds no turns")
+    batch_size = min(batch_size, len(rows))
+    # Repeats of the last turn fill the last batch: a smaller one would be compiled on its own.
+    padded = np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % batch_size)])
+    parts = []
+    for inputs, target in data.batches(table, config, batch_size, order=padded):
+        parts.append((scorer(inputs), target, inputs["responses_len"] > 0))
+        if on_batch:
+            on_batch(min(batch_size, len(rows) - batch_size * (len(parts) - 1)))
+    columns = [np.concatenate(column)[: len(rows)] for column in zip(*parts, strict=True)]
+    return Result(rows, *columns)
+
+
+def write_scores(path: Path, result: Result) -> None:
+    """Writes the scores in the authors' format, best candidate of each turn first.
+
+    `query_id` is the turn's row in its table, `document_id` the candidate's column, the score its
+    probability. hits@k can be read off the rank of the lines whose relevance is 1.
+    """
+
+    def lines():
+        yield SCORES_HEADER
+        for number, row in enumerate(result.rows):
+            for rank, column in enumerate(result.order(number), start=1):
+                score = result.probabilities[number, column]
+                relevance = float(column == result.target[number])
+                yield f"{row}\t{column}\t{score:.9g}\t{rank}\t{relevance}"
+
+    files.write_lines(path, lines())
+
+
+def main(argv: Sequence[str]) -> int | None:
+    """The command."""
+    arguments = _parser().parse_args(argv)
+    run = Run.open(arguments.run)
+    data = PreparedData.load(arguments.prepared)
+    run.check_prepared(data)
+    persona, version = arguments.persona or run.persona, arguments.version or run.version
+    table = data.table(arguments.split, persona, version)
+    _check_profiles(run, data, persona)
+    rows = sample_rows(len(table), arguments.turns)
+
+    from dim_tf.steps import Scorer
+
+    scorer = Scorer(run.load_model())
+    with Progress(f"ranking {table.name}", len(rows), "turns") as progress:
+        result = evaluate(
+            scorer, data, table, run.model_config, rows, arguments.batch_size, progress.advance
+        )
+    summary = result.summary()
+    out = Path(arguments.out) if arguments.out else run.path / _file_name(run, table, rows)
+    write_scores(out, result)
+    _keep(run, table, rows, summary)
+
+    print(f"{table.name}: {describe_sample(len(table), arguments.turns)}")
+    for name, value in summary.items():
+        print(f"{name:8}{value:.4f}")
+    print(f"scores: {out}")
+    print(f"{arguments.split} hits@1 {summary['hits@1']:.3f} MRR {summary['MRR']:.3f}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.Parser(prog="python -m dim_tf.evaluate", description=__doc__)
+    parser.add_argument("--run", required=True, help="the run folder")
+    parser.add_argument("--prepared", required=True, help="the prepared folder it was trained on")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="which split to rank")
+    parser.add_argument("--persona", choices=PERSONAS, help="if another than the run's own")
+    parser.add_argument("--version", choices=VERSIONS, help="if another than the run's own")
+    parser.add_argument("--turns", type=cli.positive, help="rank a fixed sample of so many turns")
+    parser.add_argument("--batch-size", type=cli.positive, default=32, help="turns at once")
+    parser.add_argument("--out", help="scores file, if elsewhere than in the run folder")
+    return parser
+
+
+def _check_profiles(run: Run, data: PreparedData, persona: str) -> None:
+    room = run.model_config.max_profiles
+    needed = 2 * data.sizes["max_profiles"] if persona == "both" else 1
+    if run.model_config.use_persona and room < needed:
+        raise UsageError(
+            f"--persona both gives up to {needed} profiles, but {run.path} was trained with room "
+            f"for {room} (--persona {run.persona}); train a run with --persona both"
+        )
+
+
+def _file_name(run: Run, table: TurnTable, rows: np.ndarray) -> str:
+    """`persona_test_out.txt` for a whole split in the run's own setting; else it says which."""
+    name = f"persona_{table.split}_out"
+    if (table.persona, table.version) != (run.persona, run.version):
+        name += f"_{table.persona}_{table.version}"
+    if len(rows) < len(table):
+        name += f"_{len(rows)}_turns"
+    return f"{name}.txt"
+
+
+def _keep(run: Run, table: TurnTable, rows: np.ndarray, summary: dict[str, float]) -> None:
+    """Adds the result to the run's `results.json` and model card."""
+    key = table.name if len(rows) == len(table) else f"{table.name}, {len(rows)} turns"
+    entry = {"turns": len(rows), "of": len(table), **summary}
+    files.write_json(run.path / RESULTS, {**run.results(), key: entry})
+    model_card.write(run)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

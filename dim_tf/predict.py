@@ -1,0 +1,227 @@
+r"""Ranks replies to a conversation with a trained run: `python -m dim_tf.predict --run RUN ...`.
+
+One turn on the command line:
+
+    python -m dim_tf.predict --run RUN --context "hi, what do you like?" \
+        --persona "i love dogs." "i hike a lot." --candidates replies.txt
+
+or many as JSON Lines, one turn a line, `{"context": [...], "persona": [...], "candidates": [...]}`:
+
+    python -m dim_tf.predict --run RUN --input turns.jsonl --output rankings.jsonl
+
+The last context utterance is the partner's; the speakers alternate backwards from it. Each turn
+becomes one line `{"ranking": [...]}`, in the same order, with the turn's further fields (such as an
+id). A line that cannot be ranked becomes `{"error": "...", "line": N}`, is reported on standard
+error, and makes the exit status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from dim_tf import cli, files, lines
+from dim_tf.errors import DataError, UsageError
+from dim_tf.progress import Progress
+from dim_tf.ranker import Ranker
+
+STANDARD = "-"
+FIELDS = ("context", "persona", "candidates")
+
+
+def main(argv: Sequence[str]) -> int | None:
+    """The command."""
+    arguments = _parser().parse_args(argv)
+    if arguments.input is None:
+        return _rank_one(arguments)
+    return _rank_file(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.Parser(
+        prog="python -m dim_tf.predict",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--run", required=True, help="the run folder")
+    parser.add_argument("--top-k", type=cli.positive, help="only the best so many")
+    one = parser.add_argument_group("one turn")
+    one.add_argument("--context", nargs="*", metavar="TEXT", help="utterances, oldest first")
+    one.add_argument("--persona", nargs="*", metavar="TEXT", help="profile sentences")
+    one.add_argument("--candidates", metavar="FILE", help="one reply a line")
+    one.add_argument("--json", action="store_true", help="print JSON, not a table")
+    many = parser.add_argument_group("JSON Lines; - is standard input or output")
+    many.add_argument("--input", metavar="FILE", help="turns; .gz and .xz are read too")
+    many.add_argument("--output", metavar="FILE", help="rankings (default: -)")
+    return parser
+
+
+def _rank_one(arguments: argparse.Namespace) -> None:
+    if arguments.candidates is None:
+        raise UsageError("give --candidates FILE with one reply a line, or --input FILE.jsonl")
+    if arguments.output is not None:
+        raise UsageError("--output belongs to --input; redirect standard output with > FILE")
+    candidates = read_candidates(arguments.candidates)
+    ranker = Ranker.load(arguments.run)
+    with _warned() as texts:
+        ranking = ranker.rank(
+            arguments.context or [], arguments.persona or [], candidates, arguments.top_k
+        )
+    for text in texts:
+        print(f"warning: {text}", file=sys.stderr)
+    text = json.dumps(ranking, ensure_ascii=False, indent=2) if arguments.json else table(ranking)
+    with _writing(STANDARD) as out:
+        out.write((text + "\n").encode("utf-8"))
+
+
+def read_candidates(path: str) -> list[str]:
+    """The candidates of a text file, one a line; blank lines are left out.
+
+    Raises:
+        DataError: The file is missing, not UTF-8, or holds no candidate.
+    """
+    candidates = [text for _, text in lines.numbered_lines(path) if text.strip()]
+    if not candidates:
+        raise DataError("found no candidate, expected one a line", path=path)
+    return candidates
+
+
+def table(ranking: Sequence[Mapping[str, Any]]) -> str:
+    """A ranking for people.
+
+    >>> print(table([{"rank": 1, "probability": 0.75, "score": 2.5, "candidate": "i hike."}]))
+    rank  probability     score  candidate
+       1       0.7500    2.5000  i hike.
+    """
+    rows = [
+        f"{row['rank']:4}  {row['probability']:11.4f}  {row['score']:8.4f}  {row['candidate']}"
+        for row in ranking
+    ]
+    return "\n".join(["rank  probability     score  candidate", *rows])
+
+
+def _rank_file(arguments: argparse.Namespace) -> int:
+    for name in (*FIELDS, "json"):
+        if getattr(arguments, name):
+            raise UsageError(f"--{name} and --input exclude each other: the file holds the turns")
+    output = arguments.output or STANDARD
+    _check_output(output)
+    if arguments.input != STANDARD and not Path(arguments.input).exists():
+        raise DataError("the file is missing, expected JSON Lines", path=arguments.input)
+    ranker = Ranker.load(arguments.run)
+    with _writing(output) as out:
+        turns, bad = _rank_lines(ranker, arguments.input, out, arguments.top_k)
+    print(f"{turns - bad:,} of {turns:,} turns ranked", file=sys.stderr)
+    return 1 if bad else 0
+
+
+def _rank_lines(ranker: Ranker, source: str, out: BinaryIO, top_k: int | None) -> tuple[int, int]:
+    """Ranks all turns; returns how many there were, and how many of them were bad."""
+    label = "standard input" if source == STANDARD else source
+    stream = sys.stdin.buffer if source == STANDARD else source
+    turns = bad = 0
+    said: set[str] = set()
+    with Progress("ranking", None, "turns") as progress:
+        for number, line in lines.numbered_bytes(stream, label):
+            if not line.strip():
+                continue
+            turns += 1
+            record: dict[str, Any] = {}
+            try:
+                record = _record(line)
+                with _warned() as texts:
+                    result = {"ranking": ranker.rank(*_turn(record), top_k=top_k)}
+                for text in texts:
+                    if text not in said:
+                        said.add(text)
+                        progress.say(f"warning: {label}:{number}: {text} (said only once)")
+            except DataError as error:
+                bad += 1
+                progress.say(f"error: {label}:{number}: {error}")
+                result = {"error": str(error), "line": number}
+            others = {name: value for name, value in record.items() if name not in FIELDS}
+            out.write(_json_line({**others, **result}))
+            progress.advance()
+    if turns == 0:
+        raise DataError("found no turn, expected one JSON object a line", path=label)
+    return turns, bad
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    """The JSON object of a line."""
+    try:
+        record = json.loads(
+            lines.decoded(line), parse_constant=_finite_number, parse_float=_finite_number
+        )
+    except json.JSONDecodeError as error:
+        raise DataError(f"not JSON: {error.msg} at position {error.colno}") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not JSON that can be read: {error}") from None
+    if not isinstance(record, dict):
+        raise DataError(f"found a {type(record).__name__}, expected a JSON object")
+    return record
+
+
+def _finite_number(text: str) -> float:
+    """A number; JSON has no NaN and no infinity, so none may come out again either."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a finite number")
+    return number
+
+
+def _turn(record: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Context, persona and candidates of a record; the ranker looks at what they hold."""
+    for name in FIELDS:
+        if name not in record:
+            hint = "" if name == "candidates" else "; write [] if there is none"
+            raise DataError(f"no such field, expected a list of texts{hint}", field=name)
+        yield record[name]
+
+
+def _json_line(record: Mapping[str, Any]) -> bytes:
+    # Half a surrogate pair has no UTF-8; its backslash form is the JSON escape for it.
+    return (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+
+
+def _check_output(output: str) -> None:
+    """Refuses, before anything is computed, a file that cannot be written."""
+    if output == STANDARD:
+        return
+    path = Path(output)
+    if path.exists() and not path.is_file():
+        raise UsageError(f"--output: {path} is not a file; - is standard output")
+    if not path.parent.is_dir():
+        raise UsageError(f"--output: there is no folder {path.parent}")
+
+
+@contextmanager
+def _writing(output: str) -> Iterator[BinaryIO]:
+    """Standard output, or a file that is whole or not there."""
+    if output == STANDARD:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with files.replacing(output) as temporary, temporary.open("wb") as handle:
+        yield handle
+
+
+@contextmanager
+def _warned() -> Iterator[list[str]]:
+    """Gives a list that holds, afterwards, the texts of what the ranker warned of."""
+    texts: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield texts
+    texts.extend(str(warning.message) for warning in caught)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

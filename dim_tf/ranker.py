@@ -1,0 +1,223 @@
+"""Ranking raw text with a trained run."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from dim_tf.errors import CheckpointError, ConfigError, DataError
+from dim_tf.metrics import probabilities
+from dim_tf.run_folder import Run
+from dim_tf.text import Vocabulary
+
+if TYPE_CHECKING:
+    import keras
+
+# Candidates go to the model so many at a time, the last chunk filled up with absent ones: memory is
+# bounded whatever their number, and only one shape is ever compiled.
+CHUNK_SIZE = 20
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Ranker:
+    """Ranks candidate replies by how well they fit a context and a persona.
+
+    Open one with `Ranker.load`; text becomes words by the rules that the run was trained with.
+
+    Args:
+        run: The run: its words, characters, sizes and rules.
+        model: Its model.
+
+    An untrained model of three words shows the call:
+
+    >>> from dim_tf import ModelConfig
+    >>> run = Run(
+    ...     path="demo", model="dim", text={"tokeniser": "authors", "lowercase": True},
+    ...     model_config=ModelConfig(
+    ...         char_vocab_size=4, word_dim=2, rnn_units=2, max_utterances=2, max_utterance_len=6,
+    ...         max_response_len=6, max_profile_len=6,
+    ...     ),
+    ...     training_config=None, persona="self", version="original", prepared={},
+    ...     words=["<pad>", "<unk>", "hiking", "dogs", "tea"],
+    ...     characters=["<pad>", "a", "e", "t"], word_vectors=np.eye(5, 2, dtype="float32"),
+    ... )
+    >>> ranking = Ranker(run, run.build_model()).rank(
+    ...     context=["hi, what do you like?"],
+    ...     persona=["i love dogs."],
+    ...     candidates=["hiking with my dogs!", "a cup of tea."],
+    ... )
+    >>> list(ranking[0])
+    ['rank', 'index', 'candidate', 'score', 'probability']
+    >>> [reply["rank"] for reply in ranking], sorted(reply["index"] for reply in ranking)
+    ([1, 2], [0, 1])
+    """
+
+    def __init__(self, run: Run, model: keras.Model):
+        from dim_tf.steps import Scorer
+
+        self.run = run
+        self._config = run.model_config
+        self._rules = run.rules
+        self._vocabulary = Vocabulary(run.words, run.characters)
+        self._scorer = Scorer(model)
+
+    @classmethod
+    def load(cls, run: str | os.PathLike) -> Self:
+        """Opens a run folder with its best weights.
+
+        Raises:
+            CheckpointError: It is no run folder, is damaged, or its weights are missing, not
+                finite, or of another model.
+        """
+        opened = Run.open(run)
+        return cls(opened, opened.load_model())
+
+    def rank(
+        self,
+        context: Sequence[str] = (),
+        persona: Sequence[str] = (),
+        candidates: Sequence[str] = (),
+        top_k: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Ranks candidates, best first; among equal scores the one given first.
+
+        Args:
+            context: The utterances so far, oldest first; the last one is the partner's and the
+                speakers alternate backwards from it. May be empty. The model reads the last
+                `max_utterances` of the run (15).
+            persona: The profile sentences that the run was trained to read: the own ones, the
+                partner's, or first the own and then the partner's. May be empty. The model reads
+                the first `max_profiles` (5, or 10 for both).
+            candidates: The replies to choose from, one or more.
+            top_k: Give only the first so many; all if None.
+
+        Returns:
+            A dict for each: `rank` (from 1), `index` (its place in `candidates`, from 0),
+            `candidate` (the text), `score` (the raw logit) and `probability` (softmax of the
+            scores over all of `candidates`, whatever `top_k`).
+
+        Warns:
+            UserWarning: Profiles are left out: more than the model reads, or a model without
+                persona.
+
+        Raises:
+            DataError: There are no candidates; an argument is no list of texts; a text has no
+                words in it.
+            ConfigError: `top_k` is no whole number of at least 1.
+            CheckpointError: The weights give a score that is not a finite number.
+        """
+        context = _texts(context, "context")
+        persona = self._readable(_texts(persona, "persona"))
+        candidates = _texts(candidates, "candidates")
+        if not candidates:
+            raise DataError("found no candidate, expected at least one", field="candidates")
+        if top_k is not None and (type(top_k) is not int or top_k < 1):
+            raise ConfigError(f"top_k: found {top_k!r}, expected a whole number of at least 1")
+
+        scores = self._scores(self._turn(context, persona), candidates)  # [C]
+        chances = probabilities(scores[None], np.ones((1, len(scores)), bool))[0]  # [C]
+        order = np.argsort(-scores, kind="stable")[:top_k]
+        return [
+            {
+                "rank": rank,
+                "index": int(index),
+                "candidate": candidates[index],
+                "score": float(scores[index]),
+                "probability": float(chances[index]),
+            }
+            for rank, index in enumerate(order, start=1)
+        ]
+
+    def _readable(self, persona: list[str]) -> list[str]:
+        """The profiles that the model reads; warns of the others."""
+        room = self._config.max_profiles if self._config.use_persona else 0
+        if len(persona) > room:
+            reads = f"the first {room}" if room else "none"
+            warnings.warn(
+                f"persona: found {len(persona)} profiles, this model reads {reads}", stacklevel=3
+            )
+        return persona[:room]
+
+    def _turn(self, context: list[str], persona: list[str]) -> dict[str, np.ndarray]:
+        """The inputs of a turn that are the same for all its candidates, B = 1."""
+        config = self._config
+        utterances = self._rules.context(context)[-config.max_utterances :]
+        profiles = [self._rules.profile(text) for text in persona]
+        inputs = {}
+        for name, sentences, count, length in (
+            ("utterances", utterances, config.max_utterances, config.max_utterance_len),
+            ("personas", profiles, config.max_profiles, config.max_profile_len),
+        ):
+            inputs.update(self._encoded(name, sentences, count, length))
+            inputs[f"{name}_num"] = np.array([len(sentences)], np.int32)
+        return inputs
+
+    def _scores(self, turn: dict[str, np.ndarray], candidates: list[str]) -> np.ndarray:
+        """The logit of each candidate: float32 [C]."""
+        length = self._config.max_response_len
+        sentences = [tuple(self._rules.candidate(text)[:length]) for text in candidates]
+        # Equal candidates are scored once: another place in a chunk may round another way, and
+        # equal scores are to be equal.
+        distinct = list(dict.fromkeys(sentences))
+        score_of: dict[tuple[str, ...], np.float32] = {}
+        for start in range(0, len(distinct), CHUNK_SIZE):
+            chunk = distinct[start : start + CHUNK_SIZE]
+            responses = self._encoded("responses", chunk, CHUNK_SIZE, length)
+            logits = self._scorer({**turn, **responses})  # [1, CHUNK_SIZE]
+            score_of.update(zip(chunk, logits[0], strict=False))
+        scores = np.array([score_of[sentence] for sentence in sentences], np.float32)
+        if not np.isfinite(scores).all():
+            index = int(np.flatnonzero(~np.isfinite(scores))[0])
+            raise CheckpointError(
+                f"{self.run.path}: the weights give candidates[{index}] the score "
+                f"{scores[index]}, expected a finite number; the run has diverged or is damaged"
+            )
+        return scores
+
+    def _encoded(
+        self, name: str, sentences: Sequence[Sequence[str]], count: int, length: int
+    ) -> dict[str, np.ndarray]:
+        """Words [1, count, length], lengths [1, count] and characters of some sentences."""
+        words = np.zeros((1, count, length), np.int32)
+        lengths = np.zeros((1, count), np.int32)
+        characters = np.zeros((1, count, length, self._config.max_word_len), np.int32)
+        for place, sentence in enumerate(sentences):
+            words[0, place] = self._vocabulary.word_ids(sentence, length)
+            lengths[0, place] = min(len(sentence), length)
+            for position, word in enumerate(sentence[:length]):
+                characters[0, place, position] = self._vocabulary.character_ids(
+                    word, self._config.max_word_len
+                )
+        return {name: words, f"{name}_len": lengths, f"{name}_char": characters}
+
+
+def _texts(values: Sequence[str], field: str) -> list[str]:
+    """The texts of an argument, checked."""
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        hint = "; write [text] for a single text" if isinstance(values, str) else ""
+        raise DataError(f"found {_kind(values)}, expected a list of texts{hint}", field=field)
+    for place, text in enumerate(values):
+        problem = ""
+        if not isinstance(text, str):
+            problem = f"found {_kind(text)}, expected a text"
+        elif not text.strip():
+            problem = "found an empty text, expected words"
+        elif _SURROGATE.search(text):
+            problem = "found half of a surrogate pair, expected whole characters"
+        if problem:
+            raise DataError(problem, field=f"{field}[{place}]")
+    return list(values)
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return {"str": "a text", "list": "a list", "dict": "an object"}.get(
+        type(value).__name__, f"a value of type {type(value).__name__}"
+    )

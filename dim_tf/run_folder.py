@@ -1,0 +1,267 @@
+"""A run folder: all that a trained model needs, whatever becomes of the data it was trained on.
+
+config.json       what the model is, how it is trained, how text becomes ids, on what data
+words.txt         line k, from 0, is the word with id k
+chars.txt         line k, from 0, is the character with id k
+vectors.npz       word_vectors, float32 [V, word_dim]
+best.weights.h5   the weights with the best validation MRR
+latest.npz        the state of training: weights, Adam's slots, position, best, patience
+metrics.jsonl     one JSON object a line, training and validation
+results.json      what `dim_tf.evaluate` found
+MODEL_CARD.md     the same for people
+tensorboard/      curves, rankings, attention
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from dim_tf import files
+from dim_tf.config import ModelConfig, TrainingConfig
+from dim_tf.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    DimError,
+    DivergedError,
+    UsageError,
+)
+from dim_tf.text import TextRules
+
+if TYPE_CHECKING:
+    import keras
+
+FORMAT = 1
+CONFIG, BEST, LATEST = "config.json", "best.weights.h5", "latest.npz"
+METRICS, RESULTS = "metrics.jsonl", "results.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """An open run folder.
+
+    Args:
+        path: The folder.
+        model: Name of the model, as for `build_model`.
+        model_config: Its sizes.
+        training_config: How it is trained; None if its weights came from elsewhere.
+        text: How text becomes words: the fields of `dim_tf.text.TextRules`.
+        persona: none, self, their or both.
+        version: original or revised.
+        prepared: `fingerprint`, `name`, `licence` and `word2vec` of the prepared folder.
+        versions: Of Python and of the packages that wrote the folder.
+        words: Line k is id k.
+        characters: Line k is id k.
+        word_vectors: float32 [V, word_dim].
+    """
+
+    path: Path
+    model: str
+    model_config: ModelConfig
+    training_config: TrainingConfig | None
+    text: dict[str, Any]
+    persona: str
+    version: str
+    prepared: dict[str, Any]
+    versions: dict[str, str] = dataclasses.field(default_factory=lambda: _versions())
+    words: list[str] = dataclasses.field(repr=False)
+    characters: list[str] = dataclasses.field(repr=False)
+    word_vectors: np.ndarray = dataclasses.field(repr=False, compare=False)
+
+    @contextlib.contextmanager
+    def creating(self) -> Iterator[Self]:
+        """Writes the folder under a temporary name and gives the run there, to be filled further.
+
+        At the end the folder takes the name `path`; after an error nothing is left of it.
+
+        Raises:
+            UsageError: `path` exists.
+        """
+        check_free(self.path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in self.path.parent.glob(f"{self.path.name}-????????.tmp"):
+            shutil.rmtree(leftover)
+        temporary = self.path.with_name(f"{self.path.name}-{uuid.uuid4().hex[:8]}.tmp")
+        temporary.mkdir()
+        try:
+            files.write_lines(temporary / "words.txt", self.words)
+            files.write_lines(temporary / "chars.txt", self.characters)
+            files.write_npz(temporary / "vectors.npz", {"word_vectors": self.word_vectors})
+            files.write_json(temporary / CONFIG, self._config())
+            yield dataclasses.replace(self, path=temporary)
+            temporary.rename(self.path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike) -> Self:
+        """Opens a run folder.
+
+        Raises:
+            CheckpointError: It is missing, damaged, or not a run folder.
+        """
+        path = Path(path)
+        if not (path / CONFIG).is_file():
+            raise CheckpointError(
+                f"{path}: found no run folder ({CONFIG} is missing); "
+                "train one with python -m dim_tf.train --run"
+            )
+        try:
+            config = files.read_json(path / CONFIG)
+            if config.pop("format", None) != FORMAT:
+                raise CheckpointError(f"{path / CONFIG}: not a run folder of format {FORMAT}")
+            training = config.pop("training_config")
+            return cls(
+                path=path,
+                model_config=ModelConfig.from_dict(config.pop("model_config")),
+                training_config=training and TrainingConfig.from_dict(training),
+                words=files.read_lines(path / "words.txt"),
+                characters=files.read_lines(path / "chars.txt"),
+                word_vectors=files.read_npz(path / "vectors.npz")["word_vectors"],
+                **config,
+            )._checked()
+        except (DataError, ConfigError) as error:
+            raise CheckpointError(f"{path}: a damaged run folder ({error})") from None
+        except (KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{path / CONFIG}: a damaged run folder ({error})") from None
+
+    def build_model(self) -> keras.Model:
+        """The model with fresh weights."""
+        from dim_tf.models import build_model
+
+        return build_model(self.model, self.model_config, self.word_vectors)
+
+    def load_model(self) -> keras.Model:
+        """The model with the weights of the best validation.
+
+        Raises:
+            CheckpointError: They are missing, damaged, not finite, or of another model.
+        """
+        best = self.path / BEST
+        if not best.is_file():
+            raise CheckpointError(
+                f"{best}: the weights file is missing: a run has one after its first validation; "
+                "python -m dim_tf.train --resume goes on with this run"
+            )
+        model = self.build_model()
+        try:
+            model.load_weights(best)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            reason = str(error).strip().split("\n")[0][:200]
+            raise CheckpointError(
+                f"{best}: damaged, or of another model than {CONFIG} says ({reason})"
+            ) from None
+        _check_finite(model, best, CheckpointError)
+        return model
+
+    def save_best(self, model: keras.Model) -> None:
+        """Makes the weights of `model` the ones that `load_model` gives.
+
+        Raises:
+            DivergedError: A weight is not finite; the former file stays.
+        """
+        _check_finite(model, self.path, DivergedError)
+        with files.replacing(self.path / BEST) as temporary:
+            model.save_weights(temporary)
+
+    @property
+    def rules(self) -> TextRules:
+        """How text becomes words."""
+        return TextRules(**self.text)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The rows of `metrics.jsonl`, without a last line that was never finished."""
+        path, rows = self.path / METRICS, []
+        for line in files.read_lines(path) if path.exists() else []:
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return rows
+
+    def results(self) -> dict[str, dict[str, Any]]:
+        """What `dim_tf.evaluate` found: table name -> turns, hits@k, MRR and MAP."""
+        path = self.path / RESULTS
+        return files.read_json(path) if path.exists() else {}
+
+    def check_prepared(self, data: Any) -> None:
+        """Raises `UsageError` unless the run and the prepared folder `data` belong together.
+
+        A run that was trained here belongs to the folder it was trained on. One that was converted
+        belongs to every folder with its words and characters.
+        """
+        if not self.prepared["fingerprint"]:
+            if (data.words, data.characters) != (self.words, self.characters):
+                raise UsageError(
+                    f"{data.path} and {self.path} do not belong together: their words or their "
+                    "characters differ; prepare the folder with the vocabularies of the run"
+                )
+        elif data.fingerprint != self.prepared["fingerprint"]:
+            raise UsageError(
+                f"{data.path} and {self.path} do not belong together: the run was trained on "
+                f"{self.prepared['name']} with fingerprint {self.prepared['fingerprint'][:12]}, "
+                f"the prepared folder is {data.manifest['name']} with {data.fingerprint[:12]}; "
+                "give the folder that the run was trained on"
+            )
+
+    def _config(self) -> dict[str, Any]:
+        training = self.training_config
+        return {
+            "format": FORMAT,
+            "model": self.model,
+            "model_config": self.model_config.to_dict(),
+            "training_config": training and training.to_dict(),
+            "text": self.text,
+            "persona": self.persona,
+            "version": self.version,
+            "prepared": self.prepared,
+            "versions": self.versions,
+        }
+
+    def _checked(self) -> Self:
+        _ = self.rules
+        rows = (len(self.words), self.model_config.word_dim)
+        if self.word_vectors.shape != rows:
+            raise CheckpointError(
+                f"{self.path / 'vectors.npz'}: found {self.word_vectors.shape}, expected {rows}"
+            )
+        if len(self.characters) != self.model_config.char_vocab_size:
+            raise CheckpointError(
+                f"{self.path / 'chars.txt'}: found {len(self.characters)} lines, "
+                f"expected {self.model_config.char_vocab_size}"
+            )
+        return self
+
+
+def check_free(path: str | os.PathLike) -> None:
+    """Raises `UsageError` if a run cannot be created at `path`."""
+    if Path(path).exists():
+        raise UsageError(
+            f"{path} exists; give another folder, or continue a training run with --resume"
+        )
+
+
+def _check_finite(model: keras.Model, path: Path, error: type[DimError]) -> None:
+    for weight in model.weights:
+        if not np.isfinite(np.asarray(weight.value)).all():
+            raise error(f"{path}: weight {weight.path} holds NaN or infinity")
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("dim_tf", "keras", "numpy", "tensorflow", "jax"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found

@@ -1,0 +1,231 @@
+"""Trains a model on a prepared folder: `python -m dim_tf.train --prepared DIR --run RUN`.
+
+The defaults are the paper's recipe. All that is asked for is checked before the run folder is made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dim_tf import cli, run_folder
+from dim_tf.config import ModelConfig, TrainingConfig
+from dim_tf.dataset import PERSONAS, VERSIONS, PreparedData
+from dim_tf.errors import ConfigError, DataError, UsageError, did_you_mean
+from dim_tf.run_folder import Run
+
+if TYPE_CHECKING:
+    import keras
+
+MODEL_FIELDS = tuple(field.name for field in dataclasses.fields(ModelConfig))
+TRAINING_FIELDS = tuple(field.name for field in dataclasses.fields(TrainingConfig))
+# What the prepared folder decides: it cannot be chosen here.
+DATA_FIELDS = ("word_dim", "char_vocab_size", "max_candidates")
+
+
+def main(argv: Sequence[str]) -> int | None:
+    """The command."""
+    arguments = build_parser().parse_args(argv)
+    changes = _changes(arguments)
+    if arguments.resume and arguments.init_from:
+        raise UsageError("--resume and --init-from exclude each other: a run has one beginning")
+    if not arguments.resume:
+        run_folder.check_free(arguments.run)
+    data = PreparedData.load(arguments.prepared)
+    if arguments.resume:
+        run = Run.open(arguments.run)
+        _check_same(run, arguments, changes)
+        run.check_prepared(data)
+    else:
+        run = _new_run(arguments, changes, data)
+    for split in ("train", "valid"):
+        table = data.table(split, run.persona, run.version)
+        if not len(table):
+            raise DataError(f"{table.name} holds no turns", path=arguments.prepared)
+        data.inputs(table, [0], run.model_config)  # refuses sizes that the folder does not have
+    initial = Run.open(arguments.init_from) if arguments.init_from else None
+    if initial:
+        _check_initial(initial, run)
+
+    _make_deterministic(arguments.deterministic)
+    import keras
+
+    from dim_tf import model_card
+    from dim_tf.training import Stopped, Training
+
+    keras.utils.set_random_seed(run.training_config.seed)
+    model = run.build_model()
+    if initial:
+        _copy_weights(initial, model)
+    training = Training(run, data, model)
+    if arguments.resume:
+        training.restore()
+    else:
+        with run.creating() as unfinished:
+            model_card.write(unfinished)
+            training.save(unfinished.path)
+    try:
+        training.train()
+    except Stopped:
+        again = f"python -m dim_tf.train --prepared {arguments.prepared} --run {run.path} --resume"
+        print(f"stopped after update {training.state.update:,}; to go on: {again}", file=sys.stderr)
+        return 130
+    best = training.state.best
+    print(
+        f"{run.path}: best validation hits@1 {best['hits@1']:.3f} MRR {best['MRR']:.3f} "
+        f"after update {best['update']}"
+    )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = cli.Parser(prog="python -m dim_tf.train", description=__doc__)
+    parser.add_argument("--prepared", required=True, help="folder made by python -m data_prep")
+    parser.add_argument("--run", required=True, help="run folder, to be made")
+    parser.add_argument("--resume", action="store_true", help="go on with that run")
+    parser.add_argument("--init-from", metavar="RUN", help="start from the weights of another run")
+    parser.add_argument("--deterministic", action="store_true", help="on a GPU too, if slower")
+    # A setting that is not given must be told from one that is: a resumed run has its own.
+    given = {"default": argparse.SUPPRESS}
+    parser.add_argument("--model", help="which model (default: dim)", **given)
+    parser.add_argument("--persona", choices=PERSONAS, help="(default: self)", **given)
+    parser.add_argument("--version", choices=VERSIONS, help="(default: original)", **given)
+    parser.add_argument(
+        "--no-context", action="store_const", const=False, dest="use_context", **given
+    )
+    for flag, kind, meaning in (
+        ("--rnn-units", cli.positive, "units of each LSTM direction"),
+        ("--dropout", float, "fraction dropped"),
+        ("--batch-size", cli.positive, "turns an update"),
+        ("--epochs", cli.positive, "passes over the training turns"),
+        ("--max-updates", cli.positive, "stop after so many updates"),
+        ("--learning-rate", float, "of Adam, at the start"),
+        ("--eval-every", cli.positive, "updates between validations"),
+        ("--save-every", cli.positive, "updates between checkpoints"),
+        ("--valid-turns", cli.positive, "validate on a fixed sample of so many turns"),
+        ("--patience", cli.positive, "stop after so many validations without a better MRR"),
+        ("--seed", int, "of initial weights, order and dropout"),
+    ):
+        name = flag[2:].replace("-", "_")
+        default = getattr(TrainingConfig if name in TRAINING_FIELDS else ModelConfig, name)
+        shown = "" if default is None else f" (default: {default})"
+        parser.add_argument(flag, type=kind, help=meaning + shown, **given)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting"
+    )
+    return parser
+
+
+def _changes(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings that the command line gives, by the names of their config fields."""
+    known = (*MODEL_FIELDS, *TRAINING_FIELDS)
+    changes = {name: value for name, value in vars(arguments).items() if name in known}
+    for setting in arguments.set:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set: found {setting!r}, expected NAME=VALUE")
+        if name not in known:
+            raise ConfigError(f"--set: unknown setting {name!r}{did_you_mean(name, known)}")
+        if name in DATA_FIELDS:
+            raise ConfigError(f"--set: {name} follows from the prepared folder; prepare it anew")
+        try:
+            changes[name] = json.loads(value)
+        except json.JSONDecodeError:
+            changes[name] = value
+    return changes
+
+
+def _new_run(arguments: argparse.Namespace, changes: dict[str, Any], data: PreparedData) -> Run:
+    persona = getattr(arguments, "persona", "self")
+    version = getattr(arguments, "version", "original")
+    table = data.table("train", persona, version)
+    sizes = {**data.sizes, "max_candidates": table.candidates.shape[1]}
+    if persona == "both":
+        sizes["max_profiles"] *= 2
+    model = {"use_persona": persona != "none", **sizes}
+    model.update((name, value) for name, value in changes.items() if name in MODEL_FIELDS)
+    training = {name: value for name, value in changes.items() if name in TRAINING_FIELDS}
+    config = ModelConfig.from_dict(model)
+    return Run(
+        path=Path(arguments.run),
+        model=getattr(arguments, "model", "dim"),
+        model_config=config,
+        training_config=TrainingConfig.from_dict(training),
+        text=dataclasses.asdict(data.rules),
+        persona=persona,
+        version=version,
+        prepared={
+            "fingerprint": data.fingerprint,
+            **{name: data.manifest.get(name) for name in ("name", "licence", "word2vec")},
+        },
+        words=data.words,
+        characters=data.characters,
+        word_vectors=data.word_vectors,
+    )
+
+
+def _check_same(run: Run, arguments: argparse.Namespace, changes: dict[str, Any]) -> None:
+    """A resumed run keeps its settings; giving them again is fine, others are refused."""
+    if run.training_config is None:
+        raise UsageError(f"{run.path} was not trained here: use --init-from {run.path}")
+    settings = {**run.model_config.to_dict(), **run.training_config.to_dict()}
+    for name in ("model", "persona", "version"):
+        settings[name] = getattr(run, name)
+        if hasattr(arguments, name):
+            changes = {**changes, name: getattr(arguments, name)}
+    for name, value in changes.items():
+        if value != settings[name]:
+            raise UsageError(
+                f"--resume: {name} {value} was asked for, but {run.path} was started with "
+                f"{settings[name]}; leave it out, or start another run with --init-from {run.path}"
+            )
+
+
+def _check_initial(initial: Run, run: Run) -> None:
+    """Refuses weights that would mean something else here."""
+    reasons = []
+    if initial.model != run.model:
+        reasons.append(f"the model ({initial.model} there, {run.model} here)")
+    if initial.characters != run.characters:
+        reasons.append("the characters")
+    there, here = initial.model_config.to_dict(), run.model_config.to_dict()
+    for name in sorted(there.keys() - {"dropout", "max_candidates"}):
+        if there[name] != here[name]:
+            reasons.append(f"{name} ({there[name]} there, {here[name]} here)")
+    if initial.prepared["word2vec"] != run.prepared["word2vec"]:
+        reasons.append("the Word2Vec vectors")
+    if reasons:
+        raise UsageError(
+            f"--init-from {initial.path}: its weights would mean nothing here, since these differ: "
+            f"{', '.join(reasons)}; prepare the data with --like the folder it was trained on"
+        )
+
+
+def _copy_weights(initial: Run, model: keras.Model) -> None:
+    trained = initial.load_model().trainable_variables
+    for variable, source in zip(model.trainable_variables, trained, strict=True):
+        variable.assign(source.value)
+
+
+def _make_deterministic(wanted: bool) -> None:
+    """To the bit on a CPU, always; on a GPU, where that costs speed, if it is wanted."""
+    if wanted:
+        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
+        os.environ["XLA_FLAGS"] = flags.strip()
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if wanted or not tf.config.list_physical_devices("GPU"):
+            keras.utils.set_random_seed(0)
+            tf.config.experimental.enable_op_determinism()
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

@@ -1,0 +1,323 @@
+"""The training of a run: updates, validations, checkpoints.
+
+Everything that an update depends on follows from the run's settings and the number of the update:
+which turns it sees, its dropout masks, its learning rate. With weights, Adam's slots and `State` in
+the checkpoint, a run that was killed at any moment goes on as if nothing had happened; what it had
+written since (best weights, rows of `metrics.jsonl`) is made again, and is the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from dim_tf import checkpoint, files, model_card
+from dim_tf.dataset import PreparedData
+from dim_tf.errors import DivergedError
+from dim_tf.evaluate import Result, describe_sample, evaluate, sample_rows
+from dim_tf.progress import Progress
+from dim_tf.run_folder import LATEST, METRICS, Run
+from dim_tf.steps import Scorer, TrainingStep, adam, learning_rate
+from dim_tf.tensorboard import Board
+
+ROW_EVERY = 10
+EVALUATION_BATCH = 32
+
+
+class Stopped(Exception):
+    """Training was asked to stop and its state is saved."""
+
+
+@dataclasses.dataclass
+class State:
+    """Where training stands.
+
+    Attributes:
+        update: Updates made.
+        validated: The update after which the last validation was.
+        best: The row of the best validation, or None.
+        without_gain: Validations since then.
+        seconds: Time spent, over all sittings.
+        window: [loss, accuracy] of each update since the last training row.
+        window_seconds: Time and...
+        window_turns: ...turns of these updates.
+    """
+
+    update: int = 0
+    validated: int = 0
+    best: dict[str, Any] | None = None
+    without_gain: int = 0
+    seconds: float = 0.0
+    window: list[list[float]] = dataclasses.field(default_factory=list)
+    window_seconds: float = 0.0
+    window_turns: int = 0
+
+
+def epoch_order(seed: int, epoch: int, turns: int) -> np.ndarray:
+    """The order in which an epoch (from 0) goes through the training turns.
+
+    >>> sorted(epoch_order(1, 0, 4)), (epoch_order(1, 0, 99) == epoch_order(1, 1, 99)).all()
+    ([np.int64(0), np.int64(1), np.int64(2), np.int64(3)], np.False_)
+    """
+    return np.random.default_rng(np.random.SeedSequence([seed, epoch])).permutation(turns)
+
+
+class Training:
+    """Trains the model of a run until the end, or until it is asked to stop.
+
+    Args:
+        run: With a training config.
+        data: The prepared folder of the run.
+        model: The run's model with its initial weights.
+    """
+
+    def __init__(self, run: Run, data: PreparedData, model: keras.Model):
+        self.run, self.config, self.data, self.model = run, run.training_config, data, model
+        self.table = data.table("train", run.persona, run.version)
+        self.valid_table = data.table("valid", run.persona, run.version)
+        self.valid_rows = sample_rows(len(self.valid_table), self.config.valid_turns)
+        self.updates_per_epoch = -(-len(self.table) // self.config.batch_size)
+        self.updates = self.config.epochs * self.updates_per_epoch
+        if self.config.max_updates is not None:
+            self.updates = min(self.updates, self.config.max_updates)
+        self.state = State()
+        self._optimizer = adam(self.config)
+        self._step = TrainingStep(model, self._optimizer, self.config.seed)
+        self._scorer = Scorer(model)
+        self._unread: list[tuple[int, Any, Any]] = []  # losses that the device may still compute
+        self._stop = False
+
+    def save(self, folder: Path | None = None) -> None:
+        """Writes the checkpoint into the run folder, or into `folder`.
+
+        Raises:
+            DivergedError: A loss or weight is not finite; the former checkpoint stays.
+        """
+        self._read_losses()
+        state = dataclasses.asdict(self.state)
+        path = (folder or self.run.path) / LATEST
+        checkpoint.save(path, self.model, self._optimizer, state)
+
+    def restore(self) -> None:
+        """Goes back to the last checkpoint and undoes what was written after it.
+
+        Raises:
+            CheckpointError: It is missing, damaged, or of another model.
+        """
+        state = checkpoint.load(self.run.path / LATEST, self.model, self._optimizer)
+        self.state = State(**state)
+        files.remove_temporaries(self.run.path)
+        last = {"train": self.state.update, "valid": self.state.validated}
+        rows = [row for row in self.run.metrics() if row["update"] <= last[row["kind"]]]
+        files.write_lines(self.run.path / METRICS, map(json.dumps, rows))
+
+    def train(self) -> None:
+        """Trains to the end.
+
+        Raises:
+            Stopped: After Ctrl-C or SIGTERM; the state is saved.
+            DivergedError: A loss, score or weight is not finite.
+        """
+        turns = sum(self._turns(update) for update in range(1, self.updates + 1))
+        done = sum(self._turns(update) for update in range(1, self.state.update + 1))
+        with (
+            self._stopping_on_signals(),
+            contextlib.closing(Board(self.run.path / "tensorboard")) as self._board,
+            Progress("training", turns, "turns", start=done) as self._progress,
+            contextlib.closing(self._batches()) as batches,
+        ):
+            self._say_plan()
+            while True:
+                if self._validation_due():
+                    self._validate()
+                if self.finished:
+                    return
+                if self._stop:
+                    self.save()
+                    raise Stopped
+                self._update(*next(batches))
+                if self.state.update % self.config.save_every == 0 and not self._validation_due():
+                    self.save()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all updates are made and validated, or patience is at its end."""
+        if self._validation_due():
+            return False
+        patience = self.config.patience
+        return self.state.update >= self.updates or (
+            patience is not None and self.state.without_gain >= patience
+        )
+
+    def _validation_due(self) -> bool:
+        update = self.state.update
+        at_a_mark = update % self.config.eval_every == 0 or update >= self.updates
+        return at_a_mark and update > self.state.validated
+
+    def _batches(self) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+        """The batches from the next update on."""
+        size, update = self.config.batch_size, self.state.update
+        while True:
+            epoch, position = divmod(update, self.updates_per_epoch)
+            order = epoch_order(self.config.seed, epoch, len(self.table))
+            yield from self.data.batches(
+                self.table, self.run.model_config, size, order=order, start=position * size
+            )
+            update = (epoch + 1) * self.updates_per_epoch
+
+    def _turns(self, update: int) -> int:
+        """How many turns update `update` (from 1) sees: the last of an epoch may see fewer."""
+        if update % self.updates_per_epoch:
+            return self.config.batch_size
+        return len(self.table) - (self.updates_per_epoch - 1) * self.config.batch_size
+
+    def _update(self, inputs: dict[str, np.ndarray], target: np.ndarray) -> None:
+        state, began = self.state, time.monotonic()
+        state.update += 1
+        self._unread.append((state.update, *self._step.update(state.update, inputs, target)))
+        write_row = state.update % ROW_EVERY == 0
+        if write_row:
+            self._read_losses()
+        state.seconds += time.monotonic() - began
+        state.window_seconds += time.monotonic() - began
+        state.window_turns += len(target)
+        note = f"loss {state.window[-1][0]:.3f}" if state.window else ""
+        if write_row:
+            self._write_row()
+        self._progress.advance(len(target), note)
+
+    def _read_losses(self) -> None:
+        for update, loss, accuracy in self._unread:
+            if not np.isfinite(float(loss)):
+                raise DivergedError(
+                    f"the loss of update {update} is {float(loss)}; the last good checkpoint of "
+                    f"{self.run.path} is kept; train again with a lower --learning-rate"
+                )
+            self.state.window.append([float(loss), float(accuracy)])
+        self._unread.clear()
+
+    def _write_row(self) -> None:
+        state = self.state
+        loss, accuracy = np.mean(state.window, axis=0).tolist()
+        row = {
+            "kind": "train",
+            "update": state.update,
+            "epoch": self._epoch(),
+            "loss": loss,
+            "accuracy": accuracy,
+            "learning_rate": learning_rate(self.config, state.update),
+            "turns_per_s": state.window_turns / max(state.window_seconds, 1e-9),
+            "time_s": state.seconds,
+        }
+        state.window, state.window_turns, state.window_seconds = [], 0, 0.0
+        self._append(row)
+        self._board.scalars(row)
+
+    def _validate(self) -> None:
+        """Ranks the validation turns, keeps the weights if they are the best, saves the state.
+
+        The best weights are written before the checkpoint that counts them: killed in between,
+        the run makes them again.
+        """
+        self._read_losses()
+        began = time.monotonic()
+        result = self._rank_validation_turns()
+        seconds = time.monotonic() - began
+        state = self.state
+        state.seconds += seconds
+        state.validated = state.update
+        row = {
+            "kind": "valid",
+            "update": state.update,
+            "epoch": self._epoch(),
+            "turns": len(result.rows),
+            "loss": result.loss,
+            **result.summary(),
+            "turns_per_s": len(result.rows) / max(seconds, 1e-9),
+            "time_s": state.seconds,
+        }
+        better = state.best is None or row["MRR"] > state.best["MRR"]
+        if better:
+            state.best, state.without_gain = row, 0
+            self.run.save_best(self.model)
+        else:
+            state.without_gain += 1
+        self._append(row)
+        self.save()
+        model_card.write(self.run)
+        self._progress.say(
+            f"update {state.update:,}: validation loss {row['loss']:.4f}, hits@1 "
+            f"{row['hits@1']:.4f}, MRR {row['MRR']:.4f}{', the best so far' if better else ''}"
+        )
+        self._board.validation(
+            row, self.model, self.run.model_config, self.data, self.valid_table, result
+        )
+
+    def _rank_validation_turns(self) -> Result:
+        def on_batch(turns: int) -> None:
+            if self._stop:
+                # Not validated yet: the resumed run begins with that.
+                self.save()
+                raise Stopped
+
+        try:
+            result = evaluate(
+                self._scorer,
+                self.data,
+                self.valid_table,
+                self.run.model_config,
+                self.valid_rows,
+                EVALUATION_BATCH,
+                on_batch,
+            )
+            _ = result.ranks
+        except DivergedError as error:
+            raise DivergedError(f"validation after update {self.state.update}: {error}") from None
+        return result
+
+    def _append(self, row: dict[str, Any]) -> None:
+        with (self.run.path / METRICS).open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(row) + "\n")
+
+    def _epoch(self) -> int:
+        """The epoch, from 1, that the last update belongs to."""
+        return -(-self.state.update // self.updates_per_epoch)
+
+    def _say_plan(self) -> None:
+        weights = sum(int(np.prod(v.shape)) for v in self.model.trainable_variables)
+        sample = describe_sample(len(self.valid_table), self.config.valid_turns)
+        for line in (
+            f"{self.run.model} with {weights:,} weights on the {keras.backend.backend()} backend",
+            f"{self.table.name}: {len(self.table):,} turns, {self.updates_per_epoch:,} updates an "
+            f"epoch, {self.updates:,} in all; done: {self.state.update:,}",
+            f"{self.valid_table.name}: {sample}, every {self.config.eval_every:,} updates",
+        ):
+            self._progress.say(line)
+
+    @contextlib.contextmanager
+    def _stopping_on_signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM let the update at hand be finished; a second Ctrl-C does not wait."""
+
+        def ask(number, frame):
+            if self._stop and number == signal.SIGINT:
+                raise KeyboardInterrupt
+            self._stop = True
+            # Straight to the file: the signal may have come in the midst of a print.
+            os.write(2, b"stopping after this update; Ctrl-C again stops without saving\n")
+
+        former = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)

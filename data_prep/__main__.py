@@ -173,6 +173,7 @@ def _source_options(args: argparse.Namespace) -> SourceOptions:
 
 
 def build_parser() -> cli.Parser:
+    """The options of the command."""
     defaults = SourceOptions()
     parser = cli.Parser(prog="python -m data_prep", description=__doc__)
     parser.add_argument(

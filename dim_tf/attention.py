@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from dim_tf.steps import forward
 from dim_tf.text import EOS
 
 if TYPE_CHECKING:
@@ -35,13 +34,14 @@ class AttentionReader:
         self.names = [name for name, layer in LAYERS.items() if layer in layers]
         # Each layer's last output is the weights of the responses' words.
         outputs = {name: layers[LAYERS[name]].output[-1] for name in self.names}
-        self._forward = forward(keras.Model(model.inputs, outputs)) if outputs else None
+        self._model = keras.Model(model.inputs, outputs) if outputs else None
 
     def __call__(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """`context` [B, C, R, U*L] and `persona` [B, C, R, P*Q]; each row of words adds up to 1."""
-        if self._forward is None:
+        if self._model is None:
             return {}
-        return {name: np.asarray(array) for name, array in self._forward(inputs).items()}
+        weights = self._model(inputs, training=False)
+        return {name: np.asarray(array) for name, array in weights.items()}
 
 
 def turn_figures(

@@ -11,10 +11,14 @@ from dim_tf.models.inputs import KINDS
 _MULTIPLIERS = np.random.default_rng(2019).integers(2**63, size=64, dtype=np.uint64) | np.uint64(1)
 
 
-def pack(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def pack(inputs: Mapping[str, np.ndarray], round_to: int | None = None) -> dict[str, np.ndarray]:
     """A batch for `MatchingModel.packed` from a model's eleven inputs.
 
     Two words are the same if their ids and all their characters are.
+
+    Args:
+        inputs: See `dim_tf.models.build_model`.
+        round_to: The number of words is rounded up to a multiple of this, if given.
 
     >>> inputs = {f"{kind}_len": np.array([[1]]) for kind in KINDS}
     >>> inputs |= {kind: np.array([[[7]]]) for kind in KINDS}
@@ -29,7 +33,11 @@ def pack(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     keys = np.concatenate([words[:, None], chars], axis=1)  # [places, 1 + W]
     first, inverse = _distinct(keys)
     batch = {name: value for name, value in inputs.items() if name[-4:] in ("_len", "_num")}
-    batch |= {"words": words[first], "words_char": chars[first]}
+    missing = -len(first) % (round_to or 1)
+    batch |= {
+        "words": np.pad(words[first], (0, missing)),
+        "words_char": np.pad(chars[first], ((0, missing), (0, 0))),
+    }
     start = 0
     for kind in KINDS:
         end = start + inputs[kind].size

@@ -15,11 +15,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from dim_tf.batching import pack
 from dim_tf.config import TrainingConfig
 from dim_tf.errors import ConfigError
 from dim_tf.losses import masked_accuracy, masked_cross_entropy
+from dim_tf.models.base import MatchingModel
 
 Arrays = Mapping[str, np.ndarray]
+WORDS_ROUNDED_TO = 512
 
 
 def adam(config: TrainingConfig) -> keras.optimizers.Optimizer:
@@ -63,8 +66,9 @@ class TrainingStep:
         optimizer.build(model.trainable_variables)
         self._seed = seed
         self._seed_states = _seed_states(model)
+        self._form = _Form(model)
         make = {"tensorflow": _tensorflow_update, "jax": _jax_update}
-        self._update = make[_backend()](model, optimizer, self._seed_states)
+        self._update = make[_backend()](model, self._form, optimizer, self._seed_states)
 
     def update(self, number: int, inputs: Arrays, target: np.ndarray) -> tuple[Any, Any]:
         """Makes update `number` (from 1); returns (loss, accuracy) as the backend's scalars.
@@ -73,44 +77,24 @@ class TrainingStep:
         device; until then the next update can be prepared.
         """
         seeds = dropout_seeds(self._seed, number, len(self._seed_states))
-        return self._update(dict(inputs), target, seeds)
-
-
-def forward(model: keras.Model) -> Callable[[Any], Any]:
-    """The model without dropout as a compiled function; it uses the weights of the moment."""
-    if _backend() == "jax":
-        import jax
-
-        compiled = jax.jit(
-            lambda trainable, other, inputs: model.stateless_call(
-                trainable, other, inputs, training=False
-            )[0]
-        )
-        return lambda inputs: compiled(
-            _values(model.trainable_variables), _values(model.non_trainable_variables), inputs
-        )
-
-    import tensorflow as tf
-
-    compiled = tf.function(lambda inputs: model(inputs, training=False))
-    # Arrays are turned into tensors here: as they are, each would make a graph of its own.
-    return lambda inputs: compiled(tf.nest.map_structure(tf.constant, inputs))
+        return self._update(self._form.pack(inputs), target, seeds)
 
 
 class Scorer:
-    """Scores candidates, without dropout.
+    """Scores candidates without dropout, with the weights of the moment.
 
-    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, use_bias=False)])
-    >>> Scorer(model)(np.zeros((4, 3), "float32")).shape
-    (4, 2)
+    Args:
+        model: Takes a dict of arrays and gives logits.
     """
 
     def __init__(self, model: keras.Model):
-        self._forward = forward(model)
+        self._form = _Form(model)
+        make = {"tensorflow": _tensorflow_forward, "jax": _jax_forward}
+        self._forward = make[_backend()](model, self._form)
 
-    def __call__(self, inputs: Arrays | np.ndarray) -> np.ndarray:
+    def __call__(self, inputs: Arrays) -> np.ndarray:
         """float32 [B, C]: the raw logit of every slot, absent ones too."""
-        return np.asarray(self._forward(inputs), "float32")
+        return np.asarray(self._forward(self._form.pack(inputs)), "float32")
 
 
 def value_and_gradients(
@@ -141,59 +125,121 @@ def value_and_gradients(
     return float(loss), [np.asarray(gradient) for gradient in gradients]
 
 
-def _tensorflow_update(model, optimizer, seed_states) -> Callable:
+class _Form:
+    """The form in which a model computes: packed if it has one, else from its public inputs."""
+
+    def __init__(self, model: keras.Model):
+        self._packs = isinstance(model, MatchingModel)
+        self.call = model.packed if self._packs else model
+        self._shapes = {tensor.name: tensor.shape for tensor in keras.tree.flatten(model.inputs)}
+
+    def pack(self, inputs: Arrays) -> dict[str, np.ndarray]:
+        """The batch that `call` takes, made of public inputs."""
+        if not self._packs:
+            return dict(inputs)
+        # TensorFlow takes any number of words; where a number is compiled for, a few must do.
+        return pack(inputs, round_to=None if _backend() == "tensorflow" else WORDS_ROUNDED_TO)
+
+    def signature(self) -> dict[str, Any]:
+        """TensorFlow's description of all batches, whatever their sizes."""
+        import tensorflow as tf
+
+        shapes = self._shapes
+        if self._packs:
+            characters = shapes["utterances_char"][-1]
+            shapes = {name: s for name, s in shapes.items() if not name.endswith("_char")}
+            shapes |= {"words": (None,), "words_char": (None, characters)}
+        return {name: tf.TensorSpec(shape, tf.int32) for name, shape in shapes.items()}
+
+
+def _tensorflow_forward(model, form) -> Callable:
     import tensorflow as tf
 
-    @tf.function
-    def update(inputs, target, seeds):
+    return tf.function(
+        lambda batch: form.call(batch, training=False), input_signature=[form.signature()]
+    )
+
+
+def _jax_forward(model, form) -> Callable:
+    import jax
+
+    compiled = jax.jit(
+        lambda trainable, other, batch: _stateless(model, form, trainable, other, batch, False)[0]
+    )
+    return lambda batch: compiled(
+        _values(model.trainable_variables), _values(model.non_trainable_variables), batch
+    )
+
+
+def _tensorflow_update(model, form, optimizer, seed_states) -> Callable:
+    import tensorflow as tf
+
+    any_target = tf.TensorSpec([None], tf.int32)
+    any_seeds = tf.TensorSpec([len(seed_states), 2], tf.uint32)
+
+    @tf.function(input_signature=[form.signature(), any_target, any_seeds])
+    def update(batch, target, seeds):
         for state, value in zip(seed_states, tf.unstack(seeds), strict=True):
             state.assign(value)
         with tf.GradientTape() as tape:
-            logits = model(inputs, training=True)
-            loss = _loss(inputs, target, logits)
+            logits = form.call(batch, training=True)
+            loss = _loss(batch, target, logits)
         gradients = tape.gradient(loss, _values(model.trainable_variables))
         optimizer.apply(gradients, model.trainable_variables)
-        return loss, _accuracy(inputs, target, logits)
+        return loss, _accuracy(batch, target, logits)
 
-    return lambda *arguments: update(*tf.nest.map_structure(tf.constant, arguments))
+    return update
 
 
-def _jax_update(model, optimizer, seed_states) -> Callable:
+def _jax_update(model, form, optimizer, seed_states) -> Callable:
     import jax
 
     is_seed = {id(state) for state in seed_states}
     kept = [v for v in model.non_trainable_variables if id(v) not in is_seed]
 
-    def loss_of(trainable, others, inputs, target, seeds):
+    def loss_of(trainable, others, batch, target, seeds):
         found = iter(others), iter(seeds)
         non_trainable = [
             next(found[1] if id(v) in is_seed else found[0]) for v in model.non_trainable_variables
         ]
-        logits, new = model.stateless_call(trainable, non_trainable, inputs, training=True)
+        logits, new = _stateless(model, form, trainable, non_trainable, batch, True)
         pairs = zip(model.non_trainable_variables, new, strict=True)
         new_others = [value for v, value in pairs if id(v) not in is_seed]
-        loss = _loss(inputs, target, logits)
-        return loss, (_accuracy(inputs, target, logits), new_others)
+        return _loss(batch, target, logits), (_accuracy(batch, target, logits), new_others)
 
     @jax.jit
-    def update(trainable, others, slots, inputs, target, seeds):
+    def update(trainable, others, slots, batch, target, seeds):
         (loss, (accuracy, others)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
-            trainable, others, inputs, target, seeds
+            trainable, others, batch, target, seeds
         )
         trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
         return loss, accuracy, (trainable, others, slots)
 
     variables = (model.trainable_variables, kept, optimizer.variables)
 
-    def run(inputs, target, seeds):
+    def run(batch, target, seeds):
         state = [_values(group) for group in variables]
-        loss, accuracy, new = update(*state, inputs, target, seeds)
+        loss, accuracy, new = update(*state, batch, target, seeds)
         for group, values in zip(variables, new, strict=True):
             for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
         return loss, accuracy
 
     return run
+
+
+def _stateless(model, form, trainable, non_trainable, batch, training):
+    """Logits, and the new values of the variables that are not trained."""
+    variables = [*model.trainable_variables, *model.non_trainable_variables]
+    with keras.StatelessScope(
+        state_mapping=list(zip(variables, [*trainable, *non_trainable], strict=True))
+    ) as scope:
+        logits = form.call(batch, training=training)
+    new = []
+    for variable, value in zip(model.non_trainable_variables, non_trainable, strict=True):
+        changed = scope.get_current_value(variable)
+        new.append(value if changed is None else changed)
+    return logits, new
 
 
 def _loss(inputs, target, logits):

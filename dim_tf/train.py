@@ -84,6 +84,7 @@ def main(argv: Sequence[str]) -> int | None:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """The options of the command."""
     parser = cli.Parser(prog="python -m dim_tf.train", description=__doc__)
     parser.add_argument("--prepared", required=True, help="folder made by python -m data_prep")
     parser.add_argument("--run", required=True, help="run folder, to be made")

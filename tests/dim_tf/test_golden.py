@@ -29,7 +29,7 @@ SIZES = {
 TRUE_ZEROS = {"prediction_layer/bias", "aggregation_layer/pers_b"}
 
 # A tensor of the authors' graph -> the layer and output of ours that is the same, but for axes that
-# are folded together there. What the packed form never makes (padded inputs of a BiLSTM and its outputs, the
+# are folded together there. What the packed form never makes (padded outputs of a BiLSTM, the
 # four-fold enhanced vectors) has no counterpart.
 INTERMEDIATE = {
     "responses_output": ("encoder", 0),

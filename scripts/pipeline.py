@@ -1,0 +1,168 @@
+"""What run_train.sh and run_test.sh do once there is an environment: find the commands, run them.
+
+python scripts/pipeline.py train [OPTION ...]
+python scripts/pipeline.py test [OPTION ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import data_prep.__main__
+import dim_tf.train
+from dim_tf import cli, run_folder
+from dim_tf.errors import UsageError, did_you_mean
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = "sample"
+# A model small enough to learn the built-in sample in minutes on two cores.
+SAMPLE_SETTINGS = ("--rnn-units", "32", "--epochs", "12", "--learning-rate", "0.003")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command of this project: `python -m MODULE OPTIONS`, and what to say before it."""
+
+    module: str
+    options: list[str]
+    hint: str = ""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the steps of `train` or `test`, until one fails; returns its exit status."""
+    what, *options = argv
+    for step in (train if what == "train" else test)(options):
+        status = _run(step)
+        if status:
+            return status
+    return 0
+
+
+def train(options: Sequence[str]) -> list[Step]:
+    """The steps that prepare and train; with the sample, also the one that tests.
+
+    Raises:
+        UsageError: No command knows an option, a value is wrong, or the run exists already.
+    """
+    parser = cli.Parser()
+    parser.add_argument("--source", default=SAMPLE)
+    parser.add_argument("--out", "--prepared", dest="prepared")
+    parser.add_argument("--run")
+    parser.add_argument("--resume", action="store_true")
+    given, rest = parser.parse_known_args(options)
+    name = name_of(given.source)
+    prepared = given.prepared or _default("prepared", name)
+    run = given.run or _default("runs", name)
+    is_sample = given.source == SAMPLE
+
+    to_prepare, to_train = route([*_debug(given), *rest])
+    to_prepare = ["--source", given.source, "--out", prepared, *to_prepare]
+    settings = SAMPLE_SETTINGS if is_sample else ()
+    to_train = ["--prepared", prepared, "--run", run, *settings, *to_train]
+    to_train += ["--resume"] * given.resume
+    # Preparing can take minutes: what would be refused after it is refused before it.
+    dim_tf.train.build_parser().parse_args(to_train)
+    prepare = Step("data_prep", to_prepare)
+    if data_prep.__main__.build_parser().parse_args(to_prepare).check:
+        return [prepare]
+    if not given.resume:
+        run_folder.check_free(run)
+
+    board = [_shown(Path(sys.executable).with_name("tensorboard")), "--logdir", run]
+    steps = [prepare, Step("dim_tf.train", to_train, f"to watch it: {shlex.join(board)}")]
+    if is_sample:
+        steps += test(["--run", run, "--prepared", prepared, *_debug(given)])
+    return steps
+
+
+def test(options: Sequence[str]) -> list[Step]:
+    """The step that ranks the test split."""
+    parser = cli.Parser()
+    parser.add_argument("--run", default=_default("runs", SAMPLE))
+    parser.add_argument("--prepared")
+    given, rest = parser.parse_known_args(options)
+    prepared = given.prepared or _default("prepared", Path(given.run).name)
+    to_test = ["--run", given.run, "--prepared", prepared, *_debug(given), *rest]
+    return [Step("dim_tf.evaluate", to_test)]
+
+
+def route(options: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The options of `data_prep`, and those of `dim_tf.train`; what both know goes to both.
+
+    Raises:
+        UsageError: Neither knows an option.
+
+    >>> route(["--vectors", "none", "--epochs=3", "--seed", "2"])
+    (['--vectors', 'none', '--seed', '2'], ['--epochs=3', '--seed', '2'])
+    """
+    preparing = data_prep.__main__.build_parser()._option_string_actions
+    training = dim_tf.train.build_parser()._option_string_actions
+    to_prepare: list[str] = []
+    to_train: list[str] = []
+    waiting = list(options)
+    while waiting:
+        words = [waiting.pop(0)]
+        flag, equals, _ = words[0].partition("=")
+        action = preparing.get(flag) or training.get(flag)
+        if action is None:
+            hint = did_you_mean(flag, [*preparing, *training])
+            raise UsageError(f"unknown option {flag}{hint}")
+        takes_value = action.nargs != 0 and not equals
+        if takes_value:
+            words += waiting[:1]
+            del waiting[:1]
+        if flag in preparing:
+            to_prepare += words
+        if flag in training:
+            to_train += words
+    return to_prepare, to_train
+
+
+def name_of(source: str) -> str:
+    """What the folders made of a source are called.
+
+    >>> name_of("sample"), name_of("data/my_talk.jsonl.xz"), name_of("download")
+    ('sample', 'my_talk', 'personachat')
+    """
+    if source == "download":
+        return "personachat"
+    name = Path(source).resolve().name
+    return name.split(".")[0] or name
+
+
+def _run(step: Step) -> int:
+    """Prints and runs a command; returns its exit status."""
+    if step.hint:
+        print(step.hint)
+    command = ["-m", step.module, *step.options]
+    print(f"$ {shlex.join([_shown(Path(sys.executable)), *command])}", flush=True)
+    # The command is told to stop, and decides when: training saves its state first.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    with subprocess.Popen([sys.executable, *command]) as process:
+        signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
+        status = process.wait()
+    return status if status >= 0 else 128 - status
+
+
+def _debug(given: argparse.Namespace) -> list[str]:
+    return ["--debug"] * given.debug
+
+
+def _default(kind: str, name: str) -> str:
+    return _shown(ROOT / kind / name)
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be typed here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

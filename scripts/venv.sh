@@ -1,0 +1,45 @@
+# The Python environment of this repository; the scripts source this file.
+#
+#   root     the repository
+#   python   the interpreter of its .venv
+#   use_venv [EXTRA]
+#            makes .venv, or brings it up to date, only where that is needed; EXTRA is an extra of
+#            setup.py that is to be installed too
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+python="$root/.venv/bin/python"
+
+use_venv() {
+  # The stamp says for what .venv was last installed. An extra stands at the end, so that an
+  # environment with it serves those who ask for none.
+  local stamp="$root/.venv/dim_tf.stamp" extra="${1:+[$1]}" wanted
+  wanted="$({ echo "$root"; cat "$root/setup.py" "$root/pyproject.toml"; } | sha256sum)$extra"
+  if [[ -x "$python" && -f "$stamp" && "$(<"$stamp")" == "$wanted"* ]]; then
+    return
+  fi
+  if ! "$python" -m pip --version >/dev/null 2>&1; then
+    make_venv
+  fi
+  echo "installing dim_tf and what it needs into $root/.venv (once)" >&2
+  "$python" -m pip install --disable-pip-version-check --editable "$root$extra" >&2
+  echo "$wanted" >"$stamp"
+}
+
+make_venv() {
+  local base
+  for base in python3 python3.13 python3.12 python3.11 ""; do
+    if "$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
+      break
+    fi
+  done
+  if [[ -z "$base" ]]; then
+    echo "error: found no Python 3.11 or newer; install it: sudo apt-get install python3" >&2
+    exit 2
+  fi
+  # Debian's python3 comes without this module, and would stop half-way.
+  if ! "$base" -c 'import ensurepip' >/dev/null 2>&1; then
+    echo "error: $base cannot make an environment; run: sudo apt-get install python3-venv" >&2
+    exit 2
+  fi
+  "$base" -m venv --clear "$root/.venv"
+}

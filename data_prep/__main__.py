@@ -94,7 +94,8 @@ class _Made:
         for role, path in read.items():
             if path is not None:
                 if not path.is_file():
-                    raise UsageError(f"--{role}: found no file {path}")
+                    found = "the folder" if path.is_dir() else "no file"
+                    raise UsageError(f"--{role}: found {found} {path}, expected a file of vectors")
                 sources.append({"role": role, "name": path.name, "sha256": files.sha256(path)})
                 options[role] = path.name
         if args.like is not None:
@@ -132,6 +133,7 @@ def _check_replaceable(out: Path) -> None:
         raise UsageError(
             f"--out: {out} exists and is not a prepared folder; give the name of a new folder"
         )
+    files.check_place(out)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -261,7 +263,7 @@ def _candidates(text: str) -> int:
 def _whole(text: str, low: int, high: int) -> int:
     if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
         raise argparse.ArgumentTypeError(
-            f"found {text!r}, expected a whole number of at least {low}"
+            f"found {text!r}, expected a whole number of at least {low} and at most {high:,}"
         )
     return int(text)
 

@@ -58,7 +58,8 @@ def unpack(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
         message = f"two members have the path {Path(error.filename).relative_to(folder)}"
         raise DataError(message, path=archive) from None
     except _DAMAGE as error:
-        message = f"not a readable archive; it is damaged, truncated or something else ({error})"
+        reason = str(error).splitlines()[0].rstrip(":") if str(error) else type(error).__name__
+        message = f"not a readable archive; it is damaged, truncated or something else ({reason})"
         raise DataError(message, path=archive) from None
     except DataError as error:
         raise DataError(str(error), path=archive) from None

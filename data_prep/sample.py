@@ -4,8 +4,8 @@ Two speakers tell each other about a few topics. The partner asks about one; the
 the value that the responding speaker's persona has there. Of the 19 distractors
 
 * 8 fit the conversation but not the persona: another value of the topic that was asked about;
-* 8 fit the persona but not the conversation: what the persona has for its other topics;
-* 3 fit neither, among them things that are true of the partner.
+* 8 fit the persona but not the conversation: what the persona has for topics still to come;
+* 3 fit neither: what the partner has for other topics.
 
 So neither half is enough: whoever cannot read the persona, or cannot read the conversation, is
 left with nine equally good candidates.
@@ -42,9 +42,9 @@ from dim_tf.files import write_lines
 SPLITS = ("train", "valid", "test")
 PERSONAS = ("none", "self", "other", "both")
 VERSIONS = ("original", "revised")
-DIALOGUES = {"train": 400, "valid": 60, "test": 70}
+DIALOGUES = {"train": 480, "valid": 80, "test": 90}
 PROFILES = 5
-TURNS = (2, 3, 4)
+TURNS = (2, 3)
 DISTRACTORS = {"context": 8, "persona": 8, "neither": 3}
 
 # The diagonals (sum of the indices, modulo 5) of every table of sentences that a split may use.
@@ -134,13 +134,13 @@ class _Writer:
         partner = self._persona(unlike=own)
         asked = self.rng.sample(list(own), self.rng.choice(TURNS))
         turns: list[Turn] = []
-        for topic in asked:
+        for number, topic in enumerate(asked):
             context: tuple[str, ...] = ()
             if turns:
                 context = (*turns[-1].context, turns[-1].candidates[-1].text)
             question = self._question(topic, partner.get(topic), opening=not turns)
-            context = (*context, question)
-            turns.append(Turn(context, self._candidates(topic, own, partner)))
+            untold = {key: value for key, value in own.items() if key not in asked[:number]}
+            turns.append(Turn((*context, question), self._candidates(topic, untold, partner)))
         return Dialogue(self._profiles(own), self._profiles(partner), tuple(turns))
 
     def _persona(self, unlike: dict[int, int] | None = None) -> dict[int, int]:
@@ -162,7 +162,10 @@ class _Writer:
     def _candidates(
         self, asked: int, own: dict[int, int], partner: dict[int, int]
     ) -> tuple[Candidate, ...]:
-        """The 19 distractors in random order, then the gold reply; no text twice."""
+        """The 19 distractors in random order, then the gold reply; no text twice.
+
+        Of the own persona it takes what has not been told yet: nobody answers the same twice.
+        """
         others = [value for value in range(len(TOPICS[asked].values)) if value != own[asked]]
         fit_context = [(asked, value) for value in others]
         fit_persona = [(topic, value) for topic, value in own.items() if topic != asked]

@@ -1,9 +1,11 @@
 """The words of the built-in sample: topics, their values, and the frames that talk about them.
 
 A value has two faces: its *name* ("a baker") and its *kin*, something that goes with it ("glowing
-ovens"). Original profiles say the name, revised profiles the kin, replies the name and now and
-then both. No content word belongs to two values, to two topics, or to a value and a frame, and
-every value of a topic fits every frame of that topic.
+ovens"). Original profiles say the name, revised profiles the kin, replies both: that is where the
+two can be learnt to belong together. No content word belongs to two values or to two topics.
+
+Questions do not say what the answers are; they share one word with some of the replies of their
+topic (frame k of `questions` with frame k of `replies`), whatever the value.
 """
 
 from __future__ import annotations
@@ -16,11 +18,11 @@ class Topic:
     """One thing that people say about themselves.
 
     Args:
-        name: What the topic is called here; no text contains it on purpose.
+        name: What the topic is called in this file.
         questions: How the other speaker asks about it, without the question mark.
         profiles: Frames of original profiles; `{name}` is filled in.
         revised: Frames of revised profiles; `{kin}` is filled in.
-        replies: Frames of replies; `{name}`, and in some `{kin}` too, is filled in.
+        replies: Frames of replies; `{name}` and `{kin}` are filled in.
         values: Pairs (name, kin).
     """
 
@@ -32,22 +34,11 @@ class Topic:
     values: tuple[tuple[str, str], ...]
 
 
-# What is put around a reply, around the question that opens a dialogue, and around a later one.
+# Around a reply, around the question that opens a dialogue, and around a later question.
 REPLY_PATTERNS = tuple(
     f"{lead} {{}} {tail}"
-    for lead in (
-        "well ,",
-        "oh ,",
-        "honestly ,",
-        "ha ,",
-        "actually ,",
-        "yes ,",
-        "sure ,",
-        "hmm ,",
-        "ah ,",
-        "okay ,",
-    )
-    for tail in ("lately", "now", "anyway", "really", "currently", "again")
+    for lead in ["well", "oh", "honestly", "ha", "actually", "yes", "sure", "hmm", "ah", "okay"]
+    for tail in ["lately", "now", "anyway", "really", "currently", "today"]
 )
 OPENING_PATTERNS = (
     "hello , {} ?",
@@ -70,23 +61,17 @@ QUESTION_PATTERNS = (
 )
 
 # Around a reply of the partner's own, which asks by telling.
-STATEMENT_PATTERNS = (
-    "{} , and you ?",
-    "{} , you too ?",
-    "{} , you ?",
-    "{} , how about you ?",
-    "{} , what about you ?",
-)
+STATEMENT_PATTERNS = ("{} , you ?", "{} , and you ?", "{} , yours ?")
 
 TOPICS = (
     Topic(
         "work",
         questions=(
-            "what do you do for work",
             "what is your job",
+            "what work do you do",
+            "what is your profession",
+            "which career did you choose",
             "how do you earn money",
-            "which profession is yours",
-            "what career did you choose",
         ),
         profiles=(
             "i am {name} by trade.",
@@ -103,11 +88,11 @@ TOPICS = (
             "every monday i return to {kin}.",
         ),
         replies=(
-            "i am {name}",
-            "people know me as {name}",
-            "i became {name}",
-            "i am {name} and see {kin}",
-            "being {name} means {kin}",
+            "as {name} my job is {kin}",
+            "i work as {name} with {kin}",
+            "my profession is {name} with {kin}",
+            "my career as {name} means {kin}",
+            "i earn as {name} with {kin}",
         ),
         values=(
             ("a teacher", "noisy classrooms"),
@@ -120,18 +105,16 @@ TOPICS = (
             ("a barber", "sharp scissors"),
             ("a waiter", "dinner guests"),
             ("a florist", "fresh bouquets"),
-            ("a miner", "deep tunnels"),
-            ("a dentist", "aching teeth"),
         ),
     ),
     Topic(
         "pet",
         questions=(
-            "do you have any pets",
-            "which animal do you own",
-            "is there a pet around",
-            "what creature do you feed",
-            "are you an animal person",
+            "do you have a pet",
+            "which animal is yours",
+            "do you keep a creature",
+            "who do you feed",
+            "any furry companion",
         ),
         profiles=(
             "i own {name}.",
@@ -148,11 +131,11 @@ TOPICS = (
             "the vet admires {kin}.",
         ),
         replies=(
-            "i look after {name}",
-            "i keep {name}",
-            "{name} lives with me",
-            "i keep {name} with {kin}",
-            "{name} with {kin} is mine",
+            "my pet is {name} with {kin}",
+            "my animal is {name} with {kin}",
+            "my creature is {name} with {kin}",
+            "i feed {name} with {kin}",
+            "my companion is {name} with {kin}",
         ),
         values=(
             ("a parrot", "green feathers"),
@@ -165,18 +148,16 @@ TOPICS = (
             ("a kitten", "playful whiskers"),
             ("a beagle", "wagging tails"),
             ("a spider", "sticky webs"),
-            ("a goose", "webbed feet"),
-            ("a goat", "curved horns"),
         ),
     ),
     Topic(
         "food",
         questions=(
-            "what is your favorite food",
+            "what food do you love",
+            "which dish is your favorite",
             "what do you like to eat",
-            "which dish makes you hungry",
-            "what would you order for lunch",
-            "what meal do you prefer",
+            "what meal do you cook",
+            "what is your snack",
         ),
         profiles=(
             "my favorite dish is {name}.",
@@ -193,11 +174,11 @@ TOPICS = (
             "when starving i dream of {kin}.",
         ),
         replies=(
-            "{name} for me",
-            "i love {name}",
-            "i never refuse {name}",
-            "i love {name} with {kin}",
-            "{name} and {kin} for me",
+            "my food is {name} with {kin}",
+            "my dish is {name} with {kin}",
+            "i eat {name} with {kin}",
+            "my meal is {name} with {kin}",
+            "my snack is {name} with {kin}",
         ),
         values=(
             ("pizza", "melted cheese"),
@@ -210,18 +191,16 @@ TOPICS = (
             ("chili", "kidney beans"),
             ("burgers", "toasted buns"),
             ("waffles", "whipped cream"),
-            ("omelettes", "beaten eggs"),
-            ("meatloaf", "minced beef"),
         ),
     ),
     Topic(
         "instrument",
         questions=(
-            "do you play any music",
-            "which instrument do you play",
+            "do you make music",
+            "which instrument do you have",
             "are you a musician",
-            "what would you play in a band",
-            "can you perform a song",
+            "do you perform on stage",
+            "can you play a song",
         ),
         profiles=(
             "i play {name}.",
@@ -238,11 +217,11 @@ TOPICS = (
             "the stage calls for {kin}.",
         ),
         replies=(
-            "i practise {name}",
-            "{name} keeps me up late",
-            "i am good at {name}",
-            "i practise {name} with {kin}",
-            "{name} and {kin} thrill me",
+            "i make music on {name} with {kin}",
+            "my instrument is {name} with {kin}",
+            "musician on {name} with {kin}",
+            "i perform on {name} with {kin}",
+            "my song is for {name} and {kin}",
         ),
         values=(
             ("the guitar", "six strings"),
@@ -255,16 +234,14 @@ TOPICS = (
             ("the organ", "chapel pedals"),
             ("the tuba", "oompah marches"),
             ("the bagpipe", "highland kilts"),
-            ("the accordion", "squeezed bellows"),
-            ("the saxophone", "smoky jazz"),
         ),
     ),
     Topic(
         "sport",
         questions=(
             "do you do any sport",
-            "how do you stay fit",
-            "which game do you train for",
+            "how do you train",
+            "which game is yours",
             "what exercise do you get",
             "are you an athlete",
         ),
@@ -283,11 +260,11 @@ TOPICS = (
             "my body got strong with {kin}.",
         ),
         replies=(
-            "i compete in {name}",
-            "i am into {name}",
-            "{name} gets me moving",
-            "i compete in {name} with {kin}",
-            "{name} and {kin} get me moving",
+            "my sport is {name} with {kin}",
+            "i train for {name} with {kin}",
+            "my game is {name} with {kin}",
+            "my exercise is {name} with {kin}",
+            "athlete in {name} with {kin}",
         ),
         values=(
             ("tennis", "swinging rackets"),
@@ -300,8 +277,6 @@ TOPICS = (
             ("fencing", "pointed foils"),
             ("surfing", "ocean waves"),
             ("wrestling", "rubber mats"),
-            ("cricket", "fallen wickets"),
-            ("judo", "knotted belts"),
         ),
     ),
     Topic(
@@ -309,9 +284,9 @@ TOPICS = (
         questions=(
             "where do you live",
             "what is your home like",
-            "which place do you call home",
-            "what kind of house is yours",
-            "where do you stay at night",
+            "what kind of house is it",
+            "where do you stay",
+            "where do you sleep",
         ),
         profiles=(
             "i live in {name}.",
@@ -328,11 +303,11 @@ TOPICS = (
             "each evening i go back to {kin}.",
         ),
         replies=(
-            "i settled in {name}",
-            "{name} is where i sleep",
-            "i rent {name}",
-            "i rent {name} with {kin}",
-            "{name} gives me {kin}",
+            "i live in {name} with {kin}",
+            "my home is {name} with {kin}",
+            "my house is {name} with {kin}",
+            "i stay in {name} with {kin}",
+            "i sleep in {name} with {kin}",
         ),
         values=(
             ("a cabin", "stacked logs"),
@@ -345,98 +320,6 @@ TOPICS = (
             ("a mansion", "marble halls"),
             ("a cottage", "climbing ivy"),
             ("a tent", "canvas walls"),
-            ("an igloo", "icy blocks"),
-            ("a penthouse", "skyline views"),
-        ),
-    ),
-    Topic(
-        "hobby",
-        questions=(
-            "what is your hobby",
-            "how do you relax",
-            "what do you do for fun",
-            "how do you spend your free time",
-            "which pastime do you enjoy",
-        ),
-        profiles=(
-            "my hobby is {name}.",
-            "i relax with {name}.",
-            "i spend my free time on {name}.",
-            "i enjoy {name} after hours.",
-            "my pastime is {name}.",
-        ),
-        revised=(
-            "my shelf is packed with {kin}.",
-            "sundays are made for {kin}.",
-            "{kin} can calm me down.",
-            "on holiday i carry {kin}.",
-            "i forget the clock over {kin}.",
-        ),
-        replies=(
-            "i am busy with {name}",
-            "i got hooked on {name}",
-            "{name} makes me happy",
-            "i am busy with {name} and {kin}",
-            "{name} and {kin} make me happy",
-        ),
-        values=(
-            ("knitting", "woollen yarn"),
-            ("pottery", "wet clay"),
-            ("gardening", "planted seeds"),
-            ("chess", "captured knights"),
-            ("photography", "camera lenses"),
-            ("origami", "folded squares"),
-            ("sewing", "threaded needles"),
-            ("astronomy", "distant galaxies"),
-            ("fishing", "wriggling worms"),
-            ("calligraphy", "black ink"),
-            ("juggling", "flying balls"),
-            ("painting", "watercolour brushes"),
-        ),
-    ),
-    Topic(
-        "vehicle",
-        questions=(
-            "what do you drive",
-            "how do you get to town",
-            "which car is yours",
-            "what vehicle do you use",
-            "how do you travel on roads",
-        ),
-        profiles=(
-            "i drive {name}.",
-            "my vehicle is {name}.",
-            "i go to town by {name}.",
-            "i travel everywhere by {name}.",
-            "i saved up to buy {name}.",
-        ),
-        revised=(
-            "traffic jams show me {kin}.",
-            "my garage is ready for {kin}.",
-            "across the country i have {kin}.",
-            "my commute comes with {kin}.",
-            "a mechanic repaired {kin}.",
-        ),
-        replies=(
-            "i steer {name}",
-            "{name} brings me around",
-            "i count on {name}",
-            "i steer {name} with {kin}",
-            "{name} with {kin} is my ride",
-        ),
-        values=(
-            ("a truck", "heavy cargo"),
-            ("a scooter", "buzzing engines"),
-            ("a van", "sliding doors"),
-            ("a jeep", "rocky trails"),
-            ("a convertible", "folding tops"),
-            ("a motorcycle", "leather jackets"),
-            ("a limousine", "tinted glass"),
-            ("a taxi", "paying passengers"),
-            ("a minibus", "spare seats"),
-            ("a sedan", "plain bumpers"),
-            ("a tram", "steel rails"),
-            ("a bicycle", "oiled chains"),
         ),
     ),
 )

@@ -57,10 +57,9 @@ class Parser(argparse.ArgumentParser):
 
 def positive(text: str) -> int:
     """A whole number of at least 1, as an argument type."""
-    number = int(text)
-    if number < 1:
+    if not (text.isascii() and text.isdigit() and text.strip("0")):
         raise argparse.ArgumentTypeError(f"found {text}, expected a whole number of at least 1")
-    return number
+    return int(text)
 
 
 def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
@@ -74,7 +73,9 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         return main(argv) or 0
-    except (DimError, OSError, MemoryError) as error:
+    except Exception as error:
+        if not (isinstance(error, DimError | OSError) or _is_out_of_memory(error)):
+            raise
         if "--debug" in argv:
             traceback.print_exc()
         if isinstance(error, BrokenPipeError):
@@ -90,10 +91,20 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
         return 130
 
 
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, TensorFlow or JAX has found no room; the last two may not be installed."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "ResourceExhaustedError"
+        or "RESOURCE_EXHAUSTED" in str(error)
+    )
+
+
 def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         places = [str(name) for name in (error.filename, error.filename2) if name is not None]
         return ": ".join([*places, error.strerror])
-    if isinstance(error, MemoryError):
-        return f"out of memory ({error})" if str(error) else "out of memory"
+    if _is_out_of_memory(error):
+        reason = f" ({str(error).strip().splitlines()[0][:200]})" if str(error).strip() else ""
+        return f"out of memory{reason}; ask for less, such as a smaller --batch-size"
     return " ".join(str(error).split())

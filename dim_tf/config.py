@@ -12,6 +12,8 @@ from dim_tf.errors import ConfigError, did_you_mean
 CHARACTER_WIDTHS = (3, 4, 5)
 CHARACTER_FILTERS = 50
 PROJECTION_UNITS = 256
+# Larger ones are slips, and would overflow in the backends before they could run out of memory.
+LARGEST_SIZE = 10_000_000
 
 
 class _Config:
@@ -105,7 +107,9 @@ class ModelConfig(_Config):
         """Raises `ConfigError` for a value that cannot work."""
         for field in dataclasses.fields(self):
             if field.type == "int":
-                self._require(getattr(self, field.name) >= 1, field.name, "at least 1")
+                size = getattr(self, field.name)
+                self._require(size >= 1, field.name, "at least 1")
+                self._require(size <= LARGEST_SIZE, field.name, f"at most {LARGEST_SIZE:,}")
         widest = max(CHARACTER_WIDTHS)
         self._require(
             self.max_word_len >= widest,

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dim_tf import authors_files, cli, run_folder, vector_files
+from dim_tf import authors_files, backend, cli, run_folder, vector_files
 from dim_tf.config import CHARACTER_FILTERS, CHARACTER_WIDTHS, ModelConfig
-from dim_tf.errors import CheckpointError, DataError
+from dim_tf.errors import CheckpointError, DataError, UsageError
 from dim_tf.run_folder import Run
 from dim_tf.text import UNK_ID, TextRules
 
@@ -91,15 +91,22 @@ def read_checkpoint(prefix: str | os.PathLike) -> dict[str, np.ndarray]:
 
     Raises:
         CheckpointError: There is no checkpoint of that prefix, or it is damaged.
+        UsageError: TensorFlow is not installed.
     """
-    import tensorflow as tf
-
     prefix = os.fspath(prefix)
     if not Path(f"{prefix}.index").is_file():
         raise CheckpointError(
             f"{prefix}: found no {prefix}.index; expected a checkpoint's prefix, the part of its "
             "files' names before .index and .data-00000-of-00001"
         )
+    try:
+        with backend.without_notices():
+            import tensorflow as tf
+    except ImportError as error:
+        raise UsageError(
+            f"only TensorFlow reads its checkpoints, and it cannot be imported ({error}); "
+            "install tensorflow"
+        ) from None
     try:
         reader = tf.train.load_checkpoint(prefix)
         return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}

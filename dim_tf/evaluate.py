@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dim_tf import cli, files, metrics, model_card
+from dim_tf import backend, cli, files, metrics, model_card
 from dim_tf.config import ModelConfig
 from dim_tf.dataset import PERSONAS, SPLITS, VERSIONS, PreparedData
 from dim_tf.errors import UsageError
@@ -159,6 +159,7 @@ def main(argv: Sequence[str]) -> int | None:
     _check_profiles(run, data, persona)
     rows = sample_rows(len(table), arguments.turns)
 
+    backend.load()
     from dim_tf.steps import Scorer
 
     scorer = Scorer(run.load_model())

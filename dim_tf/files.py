@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dim_tf.errors import DataError
+from dim_tf.errors import DataError, UsageError
 
 
 @contextlib.contextmanager
@@ -39,6 +39,17 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_place(path: str | os.PathLike) -> None:
+    """Raises `UsageError` if nothing can be made at `path`, before anything is computed for it."""
+    for folder in Path(path).absolute().parents:
+        if folder.exists():
+            if not folder.is_dir():
+                raise UsageError(f"{path} cannot be made: {folder} is a file, expected a folder")
+            if not os.access(folder, os.W_OK):
+                raise UsageError(f"{path} cannot be made: {folder} cannot be written to")
+            return
 
 
 def remove_temporaries(folder: str | os.PathLike) -> None:

@@ -114,6 +114,13 @@ class CharacterCNN(keras.layers.Layer):
         return ops.reshape(features, (*shape[:-1], CHARACTER_FILTERS * len(CHARACTER_WIDTHS)))
 
 
+def attend(weights, values):
+    """Weighted sums of values shared by all candidates; [B, C, Y, X], [B, X, F] -> [B, C, Y, F]."""
+    batch, candidates, rows, columns = ops.shape(weights)
+    flat = ops.reshape(weights, (batch, candidates * rows, columns))
+    return ops.reshape(ops.matmul(flat, values), (batch, candidates, rows, values.shape[-1]))
+
+
 class CrossAttention(keras.layers.Layer):
     """Responses and a context (or persona) attend to each other (equations 7-9).
 
@@ -133,8 +140,9 @@ class CrossAttention(keras.layers.Layer):
                 has in a TensorFlow graph, else N*T.
 
         Returns:
-            What each word of the others saw in each response [B, C, X, D], what each response word
-            saw in the others [B, C, R, D], and the weights of the latter [B, C, R, N*T].
+            The words of the others side by side, [B, X, D]; what they look at in the responses,
+            [B, C, X, R]; what the responses look at among them, [B, C, R, X]; and that for every
+            place of the others, [B, C, R, N*T]. What is seen is weights @ words (equation 9).
         """
         batch, candidates, length, width = ops.shape(responses)
         _, count, steps, _ = ops.shape(others)
@@ -153,16 +161,10 @@ class CrossAttention(keras.layers.Layer):
         responses_mask = ops.expand_dims(length_mask(responses_len, length), 3)  # [B, C, R, 1]
         to_responses = masked_softmax(similarity, responses_mask, axis=2)
 
-        seen_by_others = ops.matmul(ops.transpose(to_responses, (0, 1, 3, 2)), responses)
-        to_others = ops.reshape(to_others, (batch, candidates * length, size))
-        seen_by_responses = ops.matmul(to_others, words)
-        seen_by_responses = ops.reshape(seen_by_responses, (batch, candidates, length, width))
-        weights = _spread(to_others, ops.where(places < size, places, size))
-        return (
-            seen_by_others,
-            seen_by_responses,
-            ops.reshape(weights, (batch, candidates, length, count * steps)),
-        )
+        of_places = ops.reshape(to_others, (batch, candidates * length, size))
+        of_places = _spread(of_places, ops.where(places < size, places, size))
+        of_places = ops.reshape(of_places, (batch, candidates, length, count * steps))
+        return words, ops.transpose(to_responses, (0, 1, 3, 2)), to_others, of_places
 
 
 def side_by_side(lengths, steps: int):

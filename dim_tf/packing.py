@@ -10,6 +10,7 @@ every step.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,32 +59,50 @@ class Packing:
         """How many rows are live at step t but not at step t + 1."""
         return self.live[step] - (self.live[step + 1] if step + 1 < self.steps else 0)
 
-    def places(self):
-        """Where word t of each row stands among all packed words, int32 [N, T].
+    def unpack(self, packed, shapes: Sequence[tuple]):
+        """Words to padded rows.
 
-        The words of step 0 come first, those of step 1 next. What is past the end of a row gets
-        the number of packed words.
+        Args:
+            packed: The words of all steps, those of step 0 first, [sum(live), F].
+            shapes: The rows consist of groups; for each its shape, (..., T) with its own T.
+
+        Returns:
+            For each group [..., T, F], 0 past the end of a row.
         """
-        ends = list(itertools.accumulate(self.live))
         lengths = ops.take(self.lengths, self.ranks)
+        ends = list(itertools.accumulate(self.live))
         places = [
             ops.where(lengths > step, ends[step] - self.live[step] + self.ranks, ends[-1])
             for step in range(self.steps)
         ]
-        return ops.stack(places, axis=1)
+        places = ops.stack(places, axis=1)  # [N, T]
+        packed, groups, start = _with_zero(packed), [], 0
+        for shape in shapes:
+            end = start + math.prod(shape[:-1])
+            rows = ops.take(packed, places[start:end, : shape[-1]], axis=0)
+            groups.append(ops.reshape(rows, (*shape, packed.shape[-1])))
+            start = end
+        return groups
 
-    def unpack(self, packed):
-        """Packed words, [sum(live), F], to padded rows, [N, T, F], 0 past their end."""
-        return ops.take(_with_zero(packed), self.places(), axis=0)
+    def restore(self, vectors, shapes: Sequence[tuple]):
+        """One vector for each row live at step 0, [live[0], F], back in the place of its row.
 
-    def restore(self, vectors):
-        """One vector for each row live at step 0, [live[0], F], to all rows in place, [N, F].
+        Args:
+            vectors: In the order of the packing.
+            shapes: The rows consist of groups; for each its shape.
 
-        Empty rows have 0.
+        Returns:
+            For each group [..., F]; 0 for empty rows.
         """
         empty = ops.take(self.lengths, self.ranks) == 0
         places = ops.where(empty, ops.shape(vectors)[0], self.ranks)
-        return ops.take(_with_zero(vectors), places, axis=0)
+        vectors, groups, start = _with_zero(vectors), [], 0
+        for shape in shapes:
+            end = start + math.prod(shape)
+            rows = ops.take(vectors, places[start:end], axis=0)
+            groups.append(ops.reshape(rows, (*shape, vectors.shape[-1])))
+            start = end
+        return groups
 
     def maximum(self, outputs: Sequence[Any], floor: Any):
         """The maximum over the steps of each live row, [live[0], F].

@@ -173,7 +173,8 @@ def read_vectors(folder: Path, sizes: Mapping[str, int], words: int) -> tuple[np
     expected = (words, sizes["word_dim"])
     if vectors.shape != expected or vectors.dtype != np.float32:
         raise DataError(
-            f"found {vectors.dtype} {list(vectors.shape)}, expected float32 {list(expected)}",
+            f"found {vectors.dtype} {list(vectors.shape)}, expected float32 {list(expected)}; "
+            "the folder's files do not belong together: prepare the data again",
             path=path,
             field="word_vectors",
         )

@@ -5,9 +5,12 @@ Each works on packed sequences, see `dim_tf.packing`. Letters as in `dim_tf.laye
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
+from dim_tf.layers import attend
 from dim_tf.packing import Packing
 
 NO_FLOOR = -1e30
@@ -109,14 +112,14 @@ def _step(packing, step, inputs, cell, hidden, kernel, gates):
 
 
 def max_and_last(packing: Packing, outputs, last, limits):
-    """[max over the words; last state] (equations 16-19) of all rows, [N, 2D]; 0 for empty rows.
+    """[max over the words; last state] (equations 16-19) of the live rows, [live[0], 2D].
 
     The padding of a row takes part in the maximum with its zeros; a row has padding if it is
     shorter than its limit, int32 [N].
     """
     floor = ops.where(packing.lengths < ops.take(limits, packing.order), 0.0, NO_FLOOR)
     pooled = packing.maximum(outputs, floor)
-    return packing.restore(ops.concatenate([pooled, last], axis=-1))
+    return ops.concatenate([pooled, last], axis=-1)
 
 
 class Encoder(BiLSTM):
@@ -137,8 +140,7 @@ class Encoder(BiLSTM):
             training: Whether to drop.
 
         Returns:
-            For each kind the outputs, [B, N, T, D], 0 past the end; all outputs as they are packed,
-            [words that are there, D]; and for each kind where its words stand there, [B, N, T].
+            For each kind the outputs, [B, N, T, D], 0 past the end.
         """
         steps = max(kind.shape[-1] for kind in words)
         rows = ops.concatenate([_pad_rows(kind, steps) for kind in words], axis=0)  # [N, T]
@@ -150,18 +152,7 @@ class Encoder(BiLSTM):
             vector = ops.take(vectors, word, axis=0)  # [live, input_dim]
             inputs.append(self.input_dropout(vector, training=training))
         outputs, _ = self.run_whole(packing, inputs, training)
-        packed = ops.concatenate(outputs, axis=0)
-        all_places = packing.places()  # [N, T]
-        padded = packing.unpack(packed)  # [N, T, D]
-        encoded, places, start = [], [], 0
-        for kind in words:
-            batch, count, length = ops.shape(kind)
-            end = start + batch * count
-            shape = (batch, count, length, 2 * self.units)
-            encoded.append(ops.reshape(padded[start:end, :length], shape))
-            places.append(ops.reshape(all_places[start:end, :length], (batch, count, length)))
-            start = end
-        return encoded, packed, places
+        return packing.unpack(ops.concatenate(outputs, axis=0), [ops.shape(kind) for kind in words])
 
 
 class Matcher(BiLSTM):
@@ -172,115 +163,107 @@ class Matcher(BiLSTM):
 
         x (W1 + W4) + x~ (W2 - W4) + (x*x~) W3.
 
-    The first term is the same for all candidates: it is computed once for each encoded word. The
+    The first term is the same for all candidates: it is computed once for each encoded word. x~ is
+    a weighted sum of values (equation 9), so the second is the weighted sum of values (W2 - W4): a
+    product with as many rows as there are values, not as there are words that saw them. The
     four-fold vector is never made.
 
     Args:
         width: D, the size of an encoded word.
         units, dropout: As for `BiLSTM`.
+        response_limit: R.
+        limits: For each half, context and persona, how long an utterance or a profile can be.
     """
 
-    def __init__(self, width: int, units: int, dropout: float, **kwargs):
+    def __init__(
+        self,
+        width: int,
+        units: int,
+        dropout: float,
+        response_limit: int,
+        limits: Sequence[int],
+        **kwargs,
+    ):
         super().__init__(4 * width, units, dropout, **kwargs)
-        self.width = width
+        self.width, self.response_limit, self.limits = width, response_limit, tuple(limits)
 
-    def call(self, packed, responses, halves, live=None, training=False):
-        """Composes what was seen.
+    def call(self, responses, responses_len, halves, live=None, training=False):
+        """Composes all sequences of a batch.
 
         Args:
-            packed: The encoder's outputs, [words that are there, D].
-            responses: Their lengths [B, C], and where their words stand in `packed` [B, C, R].
-            halves: For each half, context and persona: the lengths of the others [B, N], where
-                their words stand in `packed` [B, N, T], what each word of the others saw
-                [B, C, X, D], and what each word of the responses saw [B, C, R, D].
+            responses: Encoded, [B, C, R, D].
+            responses_len: int32 [B, C].
+            halves: For each half what `CrossAttention` gives, without the last, and the lengths of
+                the utterances or profiles that its words form one behind the other, int32 [B, N].
             live: See `Packing`.
             training: Whether to drop.
 
         Returns:
             For each half [max; last state] of the others, [B, C, N, 2D], and of the responses,
-            [B, C, 2D]; 0 for empty rows.
+            [B, C, 1, 2D]; 0 for empty rows.
         """
-        rows, seen = _matched_rows(responses, halves)
-        places = [responses[1], *(half[1] for half in halves)]
-        steps = max(kind.shape[-1] for kind in places)
-        places = ops.concatenate([_pad_rows(kind, steps) for kind in places], axis=0)
-        packing = Packing(rows["lengths"], steps, live)
-        kernels, own_gates = [], []
-        for kernel, bias in self.directions:
-            kernel, own_kernel = self._cut(kernel)
-            kernels.append(kernel)  # [2D + units, 4 units]
-            own_gates.append(ops.matmul(packed, own_kernel) + bias)  # [words there, 4 units]
+        products, gate_tables, kernels = [], [[], []], []
+        for words, to_responses, to_others, _ in halves:
+            products.append(ops.expand_dims(words, 1) * ops.matmul(to_responses, responses))
+            products.append(responses * attend(to_others, words))
+        for (kernel, bias), tables in zip(self.directions, gate_tables, strict=True):
+            own_kernel, seen_kernel, kernel = self._cut(kernel)
+            kernels.append(kernel)  # [D + units, 4 units]
+            own_of_responses = ops.matmul(responses, own_kernel) + bias  # [B, C, R, 4 units]
+            seen_of_responses = ops.matmul(responses, seen_kernel)
+            for words, to_responses, to_others, _ in halves:
+                own_of_others = ops.matmul(words, own_kernel) + bias  # [B, X, 4 units]
+                seen_of_others = ops.matmul(words, seen_kernel)
+                tables.append(
+                    ops.expand_dims(own_of_others, 1) + ops.matmul(to_responses, seen_of_responses)
+                )  # [B, C, X, 4 units]
+                tables.append(own_of_responses + attend(to_others, seen_of_others))
+        rows, shapes = self._rows(products, responses_len, [half[-1] for half in halves])
+        products = _joined(products)  # [words, D]
+        gate_tables = [_joined(tables) for tables in gate_tables]  # [words, 4 units]
+
+        packing = Packing(rows["lengths"], max(self.response_limit, *self.limits), live)
         inputs, gates = [], ([], [])
-        for step in range(steps):
-            live_rows = packing.rows(step)
+        for step in range(packing.steps):
             # What a rounded-up step takes too much may point anywhere inside.
-            own = ops.take(places[:, step], ops.take(rows["own"], live_rows))
-            own = ops.minimum(own, ops.shape(packed)[0] - 1)
-            x_place = ops.minimum(ops.take(rows["seen"], live_rows) + step, ops.shape(seen)[0] - 1)
-            x, x_seen = ops.take(packed, own, axis=0), ops.take(seen, x_place, axis=0)
-            inputs.append(ops.concatenate([x_seen, x * x_seen], axis=-1))  # [live, 2D]
+            word = ops.take(rows["starts"], packing.rows(step)) + step
+            word = ops.minimum(word, ops.shape(products)[0] - 1)
+            inputs.append(ops.take(products, word, axis=0))  # [live, D]
             for direction in (0, 1):
-                gates[direction].append(ops.take(own_gates[direction], own, axis=0))
+                gates[direction].append(ops.take(gate_tables[direction], word, axis=0))
         outputs, last = self.run(packing, inputs, kernels, gates, training)
-        pooled = max_and_last(packing, outputs, last, rows["limits"])
-        return _by_half(pooled, responses, halves)
+        pooled = max_and_last(packing, outputs, last, rows["limits"])  # [live[0], 2D]
+        return packing.restore(pooled, shapes)
+
+    def _rows(self, groups, responses_len, others_lens):
+        """The lengths, limits and starts of all rows, int32; and [B, C, N] of each group of them.
+
+        A row starts at the place of its first word among the words of all `groups` [B, C, X, F]:
+        for each half the others and the responses.
+        """
+        lengths, limits = [], []
+        for others_len, limit in zip(others_lens, self.limits, strict=True):
+            lengths += [ops.expand_dims(others_len, 1), ops.expand_dims(responses_len, 2)]
+            limits += [limit, self.response_limit]
+        rows, shapes, words = {"lengths": [], "limits": [], "starts": []}, [], 0
+        for group, length, limit in zip(groups, lengths, limits, strict=True):
+            batch, candidates, size, _ = ops.shape(group)
+            shape = (batch, candidates, ops.shape(length)[2])
+            pairs = ops.reshape(ops.arange(batch * candidates, dtype="int32"), (*shape[:2], 1))
+            before = ops.cumsum(length, axis=2) - length  # words of the earlier rows
+            values = {"lengths": length, "limits": limit, "starts": words + pairs * size + before}
+            for name, value in values.items():
+                rows[name].append(ops.reshape(ops.broadcast_to(value, shape), (-1,)))
+            shapes.append(shape)
+            words += batch * candidates * size
+        return {
+            name: ops.cast(ops.concatenate(parts), "int32") for name, parts in rows.items()
+        }, shapes
 
     def _cut(self, kernel):
-        """[[W2 - W4; W3; recurrent], W1 + W4] of a kernel [[W1; W2; W3; W4; recurrent]]."""
+        """W1 + W4, W2 - W4 and [W3; recurrent] of a kernel [W1; W2; W3; W4; recurrent]."""
         w1, w2, w3, w4, recurrent = ops.split(kernel, [self.width * k for k in (1, 2, 3, 4)])
-        return ops.concatenate([w2 - w4, w3, recurrent]), w1 + w4
-
-
-def _matched_rows(responses, halves):
-    """All sequences that the matcher runs over, and all that was seen, one after the other.
-
-    Returns int32 vectors over the sequences: their `lengths`; the `limits` of the lengths; the row
-    of the encoder's sentence that is their `own` one; where what it saw starts among all that was
-    `seen`, which is [places, D].
-    """
-    responses_len, responses_places = responses
-    batch, candidates = ops.shape(responses_len)
-    turns = ops.arange(batch, dtype="int32")[:, None, None]
-    pairs = turns * candidates + ops.arange(candidates, dtype="int32")[:, None]  # [B, C, 1]
-    rows = {"lengths": [], "limits": [], "own": [], "seen": []}
-    seen, seen_start, own_start = [], 0, batch * candidates
-
-    def add(shape, lengths, limit, own, seen_starts):
-        values = {"lengths": lengths, "limits": limit, "own": own, "seen": seen_starts}
-        for name, value in values.items():
-            rows[name].append(ops.reshape(ops.broadcast_to(value, shape), (-1,)))
-
-    for others_len, others_places, seen_by_others, seen_by_responses in halves:
-        _, count, words = ops.shape(others_places)
-        size = ops.shape(seen_by_others)[2]  # X
-        own = own_start + turns * count + ops.arange(count, dtype="int32")  # [B, 1, N]
-        before = ops.cumsum(others_len, axis=1) - others_len  # words of the turn's earlier rows
-        starts = seen_start + pairs * size + ops.expand_dims(before, 1)  # [B, C, N]
-        add((batch, candidates, count), ops.expand_dims(others_len, 1), words, own, starts)
-        seen_start += batch * candidates * size
-        length = responses_places.shape[-1]
-        starts = seen_start + pairs * length
-        add((batch, candidates, 1), ops.expand_dims(responses_len, 2), length, pairs, starts)
-        seen_start += batch * candidates * length
-        own_start += batch * count
-        seen += [ops.reshape(x, (-1, x.shape[-1])) for x in (seen_by_others, seen_by_responses)]
-    rows = {name: ops.cast(ops.concatenate(parts), "int32") for name, parts in rows.items()}
-    return rows, ops.concatenate(seen, axis=0)
-
-
-def _by_half(pooled, responses, halves):
-    """[all sequences, 2D] to a pair ([B, C, N, 2D], [B, C, 2D]) for each half."""
-    batch, candidates = ops.shape(responses[0])
-    width = pooled.shape[-1]
-    features, start = [], 0
-    for half in halves:
-        count = half[0].shape[1]
-        middle = start + batch * candidates * count
-        end = middle + batch * candidates
-        others = ops.reshape(pooled[start:middle], (batch, candidates, count, width))
-        features.append((others, ops.reshape(pooled[middle:end], (batch, candidates, width))))
-        start = end
-    return features
+        return w1 + w4, w2 - w4, ops.concatenate([w3, recurrent])
 
 
 class Aggregator(BiLSTM):
@@ -302,14 +285,25 @@ class Aggregator(BiLSTM):
         lengths = ops.broadcast_to(ops.expand_dims(count, 1), (batch, candidates))
         lengths = ops.reshape(lengths, (-1,))
         packing = Packing(lengths, limit, live)
-        flat = ops.reshape(utterances, (-1, limit, width))  # [B*C, U, F]
-        inputs = [ops.take(flat[:, step], packing.rows(step), axis=0) for step in range(limit)]
+        flat = ops.reshape(utterances, (-1, width))  # [B*C*U, F]
+        inputs = [
+            ops.take(flat, packing.rows(step) * limit + step, axis=0) for step in range(limit)
+        ]
         outputs, last = self.run_whole(packing, inputs, training)
         pooled = max_and_last(packing, outputs, last, ops.full_like(lengths, limit))
-        return ops.reshape(pooled, (batch, candidates, 4 * self.units))
+        return packing.restore(pooled, [(batch, candidates)])[0]
+
+
+def _joined(tensors):
+    """Tensors [..., F] as the rows of one, [rows, F]."""
+    return ops.concatenate([_as_rows(tensor) for tensor in tensors], axis=0)
+
+
+def _as_rows(tensor):
+    """[..., F] to [rows, F]."""
+    return ops.reshape(tensor, (-1, tensor.shape[-1]))
 
 
 def _pad_rows(words, steps: int):
     """[B, N, T] to [B*N, steps]."""
-    flat = ops.reshape(words, (-1, words.shape[-1]))
-    return ops.pad(flat, ((0, 0), (0, steps - words.shape[-1])))
+    return ops.pad(_as_rows(words), ((0, 0), (0, steps - words.shape[-1])))

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from dim_tf import files
+from dim_tf import backend, files
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.errors import (
     CheckpointError,
@@ -139,6 +139,7 @@ class Run:
 
     def build_model(self) -> keras.Model:
         """The model with fresh weights."""
+        backend.load()
         from dim_tf.models import build_model
 
         return build_model(self.model, self.model_config, self.word_vectors)
@@ -247,10 +248,12 @@ class Run:
 
 def check_free(path: str | os.PathLike) -> None:
     """Raises `UsageError` if a run cannot be created at `path`."""
-    if Path(path).exists():
+    path = Path(path)
+    if path.exists():
         raise UsageError(
             f"{path} exists; give another folder, or continue a training run with --resume"
         )
+    files.check_place(path)
 
 
 def _check_finite(model: keras.Model, path: Path, error: type[DimError]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dim_tf import cli, run_folder
+from dim_tf import backend, cli, run_folder
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.dataset import PERSONAS, VERSIONS, PreparedData
 from dim_tf.errors import ConfigError, DataError, UsageError, did_you_mean
@@ -218,6 +218,7 @@ def _make_deterministic(wanted: bool) -> None:
     if wanted:
         flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
         os.environ["XLA_FLAGS"] = flags.strip()
+    backend.load()
     import keras
 
     if keras.backend.backend() == "tensorflow":

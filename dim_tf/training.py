@@ -128,8 +128,7 @@ class Training:
             Stopped: After Ctrl-C or SIGTERM; the state is saved.
             DivergedError: A loss, score or weight is not finite.
         """
-        turns = sum(self._turns(update) for update in range(1, self.updates + 1))
-        done = sum(self._turns(update) for update in range(1, self.state.update + 1))
+        turns, done = map(self._turns_after, (self.updates, self.state.update))
         with (
             self._stopping_on_signals(),
             contextlib.closing(Board(self.run.path / "tensorboard")) as self._board,
@@ -175,11 +174,10 @@ class Training:
             )
             update = (epoch + 1) * self.updates_per_epoch
 
-    def _turns(self, update: int) -> int:
-        """How many turns update `update` (from 1) sees: the last of an epoch may see fewer."""
-        if update % self.updates_per_epoch:
-            return self.config.batch_size
-        return len(self.table) - (self.updates_per_epoch - 1) * self.config.batch_size
+    def _turns_after(self, update: int) -> int:
+        """How many turns the first `update` updates see: the last of an epoch may see fewer."""
+        epochs, updates = divmod(update, self.updates_per_epoch)
+        return epochs * len(self.table) + updates * self.config.batch_size
 
     def _update(self, inputs: dict[str, np.ndarray], target: np.ndarray) -> None:
         state, began = self.state, time.monotonic()

@@ -35,11 +35,16 @@ def build_dim(config: ModelConfig, word_vectors: np.ndarray) -> MatchingModel:
     """
     embedding_dim = config.word_dim + CHARACTER_FILTERS * len(CHARACTER_WIDTHS)
     units, width, dropout = config.rnn_units, 2 * config.rnn_units, config.dropout
+    response_limit, limits = config.max_response_len, []
+    if config.use_context:
+        limits.append(config.max_utterance_len)
+    if config.use_persona:
+        limits.append(config.max_profile_len)
     layers = {
         "words": WordEmbedding(word_vectors, name="words"),
         "characters": CharacterCNN(config.char_vocab_size, name="characters"),
         "encoder": Encoder(embedding_dim, units, dropout, name="encoder"),
-        "matcher": Matcher(width, units, dropout, name="matcher"),
+        "matcher": Matcher(width, units, dropout, response_limit, limits, name="matcher"),
         "joined_dropout": keras.layers.Dropout(dropout, name="joined_dropout"),
         "prediction": Prediction(dropout, name="prediction"),
     }
@@ -63,37 +68,33 @@ def connect(config, layers, batch, sizes, training):
         [layers["words"](batch["words"]), layers["characters"](batch["words_char"])], axis=-1
     )
     # Sentence encoding (4-6).
-    encoded, packed, places = layers["encoder"](
+    encoded = layers["encoder"](
         vectors,
         [batch[kind] for kind in kinds],
         list(lengths.values()),
         live=sizes.encoder,
         training=training,
     )
-    encoded, places = (dict(zip(kinds, part, strict=True)) for part in (encoded, places))
+    encoded = dict(zip(kinds, encoded, strict=True))
 
     # Interactive matching (7-19): with the context, and apart from it with the persona.
     seen = []
     for half in halves:
-        by_others, by_responses, _ = layers[f"{half}_attention"](
+        *attended, _ = layers[f"{half}_attention"](
             encoded["responses"],
             encoded[half],
             lengths["responses"],
             lengths[half],
             size=getattr(sizes, half),
         )
-        seen.append((lengths[half], places[half], by_others, by_responses))
+        seen.append((*attended, lengths[half]))
     features = layers["matcher"](
-        packed,
-        (lengths["responses"], places["responses"]),
-        seen,
-        live=sizes.matcher,
-        training=training,
+        encoded["responses"], lengths["responses"], seen, live=sizes.matcher, training=training
     )
 
     # Aggregation (20-24): [context; response; persona; response].
     joined = []
-    for half, (others, responses) in zip(halves, features, strict=True):
+    for half, others, responses in zip(halves, features[::2], features[1::2], strict=True):
         if half == "utterances":
             aggregated = layers["aggregator"](
                 others, batch["utterances_num"], live=sizes.aggregator, training=training
@@ -101,6 +102,6 @@ def connect(config, layers, batch, sizes, training):
         else:
             there = length_mask(batch["personas_num"], config.max_profiles)  # [B, P]
             aggregated = layers["persona_pooling"](others, ops.expand_dims(there, 1))
-        joined += [aggregated, responses]
+        joined += [aggregated, ops.squeeze(responses, 2)]
     joined = layers["joined_dropout"](ops.concatenate(joined, axis=-1), training=training)
     return layers["prediction"](joined, training=training)  # (25)

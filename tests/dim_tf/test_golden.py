@@ -35,8 +35,6 @@ INTERMEDIATE = {
     "responses_output": ("encoder", 0),
     "utterances_output": ("encoder", 1),
     "personas_output": ("encoder", 2),
-    "attended_responses_output_ur": ("utterances_attention", 1),
-    "attended_responses_output_pr": ("personas_attention", 1),
     "final_utterances": ("matcher", 0),
     "aggregated_responses_ur": ("matcher", 1),
     "final_personas": ("matcher", 2),
@@ -80,21 +78,29 @@ def test_logits(golden, model):
     np.testing.assert_allclose(logits, golden["out/logits"], rtol=0, atol=1e-6)
 
 
-def test_attended_context(golden, model):
-    """What the words of the others saw stands side by side; there, the authors' is padded."""
+@pytest.mark.parametrize(("half", "letter"), [("utterances", "u"), ("personas", "p")])
+def test_what_is_seen(golden, model, half, letter):
+    """Weights @ words, the words of the others side by side; the authors' are padded."""
     inputs = part(golden, "in/")
-    for half, name in (
-        ("utterances", "attended_utterances_output_ur"),
-        ("personas", "attended_personas_output_pr"),
-    ):
-        output = model.get_layer(f"{half}_attention").output[0]
-        found = np.asarray(keras.Model(model.inputs, output)(inputs))  # [B, C, X, D]
-        expected = golden[f"mid/{name}"]  # [B, C, N*T, D]
-        for turn, lengths in enumerate(inputs[f"{half}_len"]):
-            there = (np.arange(inputs[half].shape[2]) < lengths[:, None]).ravel()
-            np.testing.assert_allclose(
-                found[turn, :, : there.sum()], expected[turn][:, there], rtol=0, atol=1e-5
-            )
+    outputs = [model.get_layer("encoder").output[0], *model.get_layer(f"{half}_attention").output]
+    responses, words, to_responses, to_others, of_places = (
+        np.asarray(tensor) for tensor in keras.Model(model.inputs, outputs)(inputs)
+    )
+    by_responses = to_others @ words[:, None]  # [B, C, R, D]
+    expected = golden[f"mid/attended_responses_output_{letter}r"]
+    np.testing.assert_allclose(by_responses, expected, rtol=0, atol=1e-5)
+
+    by_others = to_responses @ responses  # [B, C, X, D]
+    expected = golden[f"mid/attended_{half}_output_{letter}r"]  # [B, C, N*T, D]
+    similarity = golden[f"mid/similarity_matrix_{letter.upper()}R"]  # [B, C, R, N*T]
+    for turn, lengths in enumerate(inputs[f"{half}_len"]):
+        there = (np.arange(inputs[half].shape[2]) < lengths[:, None]).ravel()
+        found = by_others[turn, :, : there.sum()]
+        np.testing.assert_allclose(found, expected[turn][:, there], rtol=0, atol=1e-5)
+        powers = np.exp(similarity[turn][..., there])
+        weights = powers / powers.sum(axis=-1, keepdims=True)
+        np.testing.assert_allclose(of_places[turn][..., there], weights, rtol=0, atol=1e-5)
+        assert not of_places[turn][..., ~there].any()
 
 
 def test_intermediate_tensors(golden, model):

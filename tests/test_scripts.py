@@ -1,0 +1,289 @@
+"""The scripts: the environment they make or refuse to make, and where the options go."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dim_tf.errors import UsageError
+from scripts import pipeline
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = ("run_train.sh", "run_test.sh", "tests/run.sh", ".ci/run", "scripts/venv.sh")
+# Stands for python3 and for .venv/bin/python: writes down what it is asked, does as $STUB_ says.
+STUB = """#!/usr/bin/env bash
+echo "$*" >>"$STUB_LOG"
+case "$*" in
+  *version_info*) exit "${STUB_OLD:-0}" ;;
+  *ensurepip*) exit "${STUB_NO_VENV:-0}" ;;
+  "-m pip install"*) exit "${STUB_PIP:-0}" ;;
+  "-m venv"*) mkdir -p "${@: -1}/bin" && cp "$0" "${@: -1}/bin/python" ;;
+  *"-m pytest"*"-m backend") echo "jax $KERAS_BACKEND"; exit "${STUB_JAX:-0}" ;;
+  *"-m pytest"*) echo "all $KERAS_BACKEND"; exit "${STUB_TENSORFLOW:-0}" ;;
+esac
+"""
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """The scripts and what they read, in a folder with a space in its name."""
+    folder = tmp_path / "a clone"
+    for name in (*SCRIPTS, "setup.py", "pyproject.toml"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture
+def run(clone, tmp_path):
+    """Runs a script of the clone from elsewhere, with stubs of Python; gives process and log."""
+    programs, log = tmp_path / "bin", tmp_path / "log"
+    programs.mkdir()
+    for name in ("python3", "python3.11", "python3.12", "python3.13"):
+        (programs / name).write_text(STUB)
+        (programs / name).chmod(0o755)
+
+    def call(script, *options, folder=clone, **environment):
+        log.write_text("")
+        done = subprocess.run(
+            [str(folder / script), *options],
+            env={"PATH": f"{programs}:/usr/bin:/bin", "STUB_LOG": str(log), **environment},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done, log.read_text().splitlines()
+
+    return call
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_bash_can_read_the_script(name):
+    assert subprocess.run(["bash", "-n", ROOT / name], check=False).returncode == 0
+    assert os.access(ROOT / name, os.X_OK) == (name != "scripts/venv.sh")
+
+
+# === The environment ===
+
+
+def test_the_environment_is_made_once(run, clone):
+    done, log = run("run_test.sh", "--turns", "5", "--run", "a run")
+    assert done.returncode == 0
+    assert [line for line in log if "install" in line or "-m venv" in line] == [
+        f"-m venv --clear {clone}/.venv",
+        f"-m pip install --disable-pip-version-check --editable {clone}",
+    ]
+    assert log[-1] == f"{clone}/scripts/pipeline.py test --turns 5 --run a run"
+    _, log = run("run_train.sh")
+    assert log == [f"{clone}/scripts/pipeline.py train"]
+
+
+def test_another_setup_is_installed(run, clone):
+    run("run_train.sh")
+    with (clone / "setup.py").open("a") as handle:
+        handle.write("# another pin\n")
+    _, log = run("run_train.sh")
+    assert any("pip install" in line for line in log)
+    assert not any("-m venv" in line for line in log)
+
+
+def test_a_moved_repository_is_installed_anew(run, clone):
+    run("run_train.sh")
+    moved = clone.rename(clone.with_name("moved"))
+    _, log = run("run_train.sh", folder=moved)
+    assert log == [
+        "-m pip --version",
+        f"-m pip install --disable-pip-version-check --editable {moved}",
+        f"{moved}/scripts/pipeline.py train",
+    ]
+
+
+def test_tests_want_their_extra_and_others_are_served_by_it(run, clone):
+    run("run_train.sh")
+    _, log = run("tests/run.sh")
+    installs = [line for line in log if "pip install" in line]
+    assert installs == [f"-m pip install --disable-pip-version-check --editable {clone}[test]"]
+    for script in ("run_train.sh", "tests/run.sh"):
+        _, log = run(script)
+        assert not any("pip install" in line for line in log)
+
+
+def test_a_failed_installation_is_tried_again(run):
+    done, log = run("run_train.sh", STUB_PIP="1")
+    assert done.returncode == 1 and not any("pipeline" in line for line in log)
+    done, log = run("run_train.sh")
+    assert done.returncode == 0 and any("pip install" in line for line in log)
+
+
+@pytest.mark.parametrize(
+    ("stub", "message"),
+    [("STUB_NO_VENV", "sudo apt-get install python3-venv"), ("STUB_OLD", "Python 3.11 or newer")],
+)
+def test_a_missing_python_is_one_line_and_leaves_nothing(run, clone, stub, message):
+    done, _ = run("run_train.sh", **{stub: "1"})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not (clone / ".venv").exists()
+
+
+@pytest.mark.parametrize("script", ["run_train.sh", "run_test.sh"])
+def test_help_needs_no_environment(run, clone, script):
+    done, log = run(script, "--seed", "1", "--help")
+    assert done.returncode == 0 and done.stdout.startswith(f"usage: {script} [OPTION ...]")
+    assert log == [] and not (clone / ".venv").exists()
+
+
+# === The tests ===
+
+
+def test_tests_run_on_both_backends(run):
+    done, log = run("tests/run.sh", "--slow", "-k", "a or b")
+    assert done.returncode == 0
+    assert log[-2:] == ["-m pytest --slow -k a or b", "-m pytest --slow -k a or b -m backend"]
+    said = [line for line in done.stdout.splitlines() if not line.startswith("===")]
+    assert said == ["all tensorflow", "jax jax"]
+
+
+@pytest.mark.parametrize(
+    ("tensorflow", "jax", "status"), [(1, 0, 1), (0, 1, 1), (1, 5, 1), (0, 5, 0), (5, 5, 5)]
+)
+def test_either_backend_can_fail_the_tests(run, tensorflow, jax, status):
+    done, _ = run("tests/run.sh", STUB_TENSORFLOW=str(tensorflow), STUB_JAX=str(jax))
+    assert done.returncode == status
+    assert "jax jax" in done.stdout
+
+
+# === The options ===
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Folders that others made are not in the way."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pipeline, "ROOT", tmp_path)
+
+
+def test_no_option_means_the_sample():
+    prepare, train, test = pipeline.train([])
+    assert (prepare.module, train.module) == ("data_prep", "dim_tf.train")
+    assert prepare.options == ["--source", "sample", "--out", "prepared/sample"]
+    folders = ["--prepared", "prepared/sample", "--run", "runs/sample"]
+    assert train.options == [*folders, *pipeline.SAMPLE_SETTINGS]
+    assert train.hint.endswith("tensorboard --logdir runs/sample")
+    assert test == pipeline.Step(
+        "dim_tf.evaluate", ["--run", "runs/sample", "--prepared", "prepared/sample"]
+    )
+    assert pipeline.test([]) == [test]
+
+
+def test_options_go_to_the_command_that_knows_them():
+    options = ["--vectors", "g.txt", "--eval-every=100", "--source", "data/my talk.tar.xz"]
+    options += ["--seed", "7", "--dense", "--set", "beta=1", "--debug"]
+    prepare, train = pipeline.train(options)
+    name = "my talk"
+    assert prepare.options == [
+        *("--source", "data/my talk.tar.xz", "--out", f"prepared/{name}", "--debug"),
+        *("--vectors", "g.txt", "--seed", "7", "--dense"),
+    ]
+    assert train.options == [
+        *("--prepared", f"prepared/{name}", "--run", f"runs/{name}", "--debug"),
+        *("--eval-every=100", "--seed", "7", "--set", "beta=1"),
+    ]
+
+
+@pytest.mark.parametrize("flag", ["--out", "--prepared"])
+def test_the_folders_can_be_chosen(flag):
+    prepare, train, test = pipeline.train([flag, "a", "--run", "b"])
+    assert prepare.options[2:4] == ["--out", "a"]
+    assert train.options[:4] == ["--prepared", "a", "--run", "b"]
+    assert test.options == ["--run", "b", "--prepared", "a"]
+    (test,) = pipeline.test(["--run", "x/b", "--turns", "9"])
+    assert test.options == ["--run", "x/b", "--prepared", "prepared/b", "--turns", "9"]
+
+
+def test_from_elsewhere_the_defaults_lie_in_the_repository(tmp_path, monkeypatch):
+    (tmp_path / "inner").mkdir()
+    monkeypatch.chdir(tmp_path / "inner")
+    assert pipeline.train([])[0].options[-1] == str(tmp_path / "prepared/sample")
+
+
+def test_a_check_trains_nothing():
+    assert [step.module for step in pipeline.train(["--check"])] == ["data_prep"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sorce", "x"], "unknown option --sorce; did you mean --source?"),
+        (["--eval-evry", "5"], "unknown option --eval-evry; did you mean --eval-every?"),
+        (["--persona", "selv"], "--persona: found 'selv'"),
+        (["--tokeniser", "author"], "--tokeniser: found 'author'"),
+        (["--epochs"], "argument --epochs: expected one argument"),
+    ],
+)
+def test_a_bad_option_is_refused_before_anything_is_prepared(options, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        pipeline.train(options)
+
+
+def test_an_existing_run_is_refused_unless_it_goes_on(tmp_path):
+    (tmp_path / "runs/sample").mkdir(parents=True)
+    with pytest.raises(UsageError, match=r"runs/sample exists; .* --resume"):
+        pipeline.train([])
+    train = pipeline.train(["--resume"])[1]
+    assert train.options[-1] == "--resume"
+
+
+def test_a_failing_step_ends_it_with_its_status(capfd, monkeypatch):
+    monkeypatch.setattr(pipeline, "train", lambda options: [pipeline.Step("no_such", ["a b"])] * 2)
+    assert pipeline.main(["train"]) == 1
+    out, error = capfd.readouterr()
+    assert out == f"$ {sys.executable} -m no_such 'a b'\n"
+    assert "No module named no_such" in error
+
+
+# === The whole ===
+
+
+@pytest.mark.slow
+def test_the_sample_from_a_new_clone(tmp_path):
+    """Installs, prepares, trains for one epoch, tests, goes on, tests again."""
+    clone = tmp_path / "a clone"
+    ignored = shutil.ignore_patterns(".git", ".venv", "prepared", "runs", "*_cache", "*.egg-info")
+    shutil.copytree(ROOT, clone, ignore=ignored)
+    # The packages of this environment serve the new one, so that none has to be fetched.
+    subprocess.run([sys.executable, "-m", "venv", clone / ".venv"], check=True)
+    here, there = (
+        next(Path(folder).glob("lib/python3*/site-packages"))
+        for folder in (sys.prefix, clone / ".venv")
+    )
+    (there / "lent.pth").write_text(f"{here}\n")
+
+    def call(script, *options):
+        command = [str(clone / script), *options]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    short = ("--epochs", "1", "--rnn-units", "8")
+    done = call("run_train.sh", *short)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    result = lines[-1]
+    assert re.fullmatch(r"test hits@1 [01]\.\d{3} MRR [01]\.\d{3}", result)
+    commands = [line.split()[3] for line in lines if line.startswith("$ ")]
+    assert commands == ["data_prep", "dim_tf.train", "dim_tf.evaluate"]
+    assert (clone / "runs/sample/best.weights.h5").is_file()
+
+    again = call("run_train.sh", *short)
+    assert again.returncode == 2
+    assert again.stderr.count("\n") == 1 and "--resume" in again.stderr
+    resumed = call("run_train.sh", *short, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "already prepared" in resumed.stdout and resumed.stdout.splitlines()[-1] == result
+    tested = call("run_test.sh")
+    assert tested.returncode == 0, tested.stderr
+    assert tested.stdout.splitlines()[-1] == result

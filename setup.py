@@ -21,6 +21,7 @@ setup(
         "tensorflow>=2.18",
         "keras>=3.13.2",
         "numpy>=1.26",
+        "nltk>=3.9",
         "gensim>=4.3.3",
         "tensorboard>=2.18",
         "matplotlib>=3.8",
@@ -28,6 +29,6 @@ setup(
     ],
     extras_require={
         "jax": ["jax>=0.4.35"],
-        "test": ["jax>=0.4.35", "nltk>=3.9", "pytest>=8", "ruff>=0.9", "scikit-learn>=1.4"],
+        "test": ["jax>=0.4.35", "pytest>=8", "ruff>=0.9", "scikit-learn>=1.4"],
     },
 )

@@ -249,23 +249,15 @@ def build_parser() -> cli.Parser:
 
 
 def _seed(text: str) -> int:
-    return _whole(text, 0, 2**31 - 1)
+    return cli.whole(text, 0, 2**31 - 1)
 
 
 def _count(text: str) -> int:
-    return _whole(text, 0, 10**9)
+    return cli.whole(text, 0, 10**9)
 
 
 def _candidates(text: str) -> int:
-    return _whole(text, 2, 10**6)
-
-
-def _whole(text: str, low: int, high: int) -> int:
-    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-        raise argparse.ArgumentTypeError(
-            f"found {text!r}, expected a whole number of at least {low} and at most {high:,}"
-        )
-    return int(text)
+    return cli.whole(text, 2, 10**6)
 
 
 if __name__ == "__main__":

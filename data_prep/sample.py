@@ -17,9 +17,19 @@ split, and no sentence occurs in two.
 >>> dialogue = generate(seed=1)["test"][0]
 >>> for profile in dialogue.own["original"]:
 ...     print(profile)
->>> print(dialogue.turns[0].context[-1])
->>> for candidate in dialogue.turns[0].candidates[-3:]:
-...     print(f"{candidate.kind:8} {candidate.text}")
+they hired me as a nurse.
+i perform songs on the banjo.
+i could eat waffles daily.
+i moved into a lighthouse.
+i joined a club for surfing.
+>>> turn = dialogue.turns[0]
+>>> print(turn.context[-1])
+my career as a teacher means noisy classrooms , yours ?
+>>> for candidate in turn.candidates[-3:]:
+...     print(f"{candidate.kind}: {candidate.text}")
+persona: actually my home is a lighthouse with blinking beams anyway
+persona: sure my music is the banjo with plucked bluegrass really
+gold: ha i earn as a nurse with hospital wards anyway
 """
 
 from __future__ import annotations
@@ -50,7 +60,7 @@ DISTRACTORS = {"context": 8, "persona": 8, "neither": 3}
 # The diagonals (sum of the indices, modulo 5) of every table of sentences that a split may use.
 _SHARES = {"test": {0}, "valid": {1}, "train": {2, 3, 4}}
 _DIAGONALS = 5
-# How often the partner asks by telling, where the own persona has the topic.
+# How often the partner asks by telling, where the partner's persona has the topic.
 _STATEMENT_RATE = 0.5
 
 
@@ -187,10 +197,10 @@ class _Writer:
         self.rng.shuffle(distractors)
         return (*distractors, gold)
 
-    def _question(self, topic: int, own_value: int | None, *, opening: bool) -> str:
-        """Asks about a topic: outright, or by telling what is true of the asking speaker there."""
-        if own_value is not None and not opening and self.rng.random() < _STATEMENT_RATE:
-            return self._say(topic, own_value, STATEMENT_PATTERNS)
+    def _question(self, topic: int, value: int | None, *, opening: bool) -> str:
+        """Asks about a topic: outright, or by telling the asking speaker's own value there."""
+        if value is not None and self.rng.random() < _STATEMENT_RATE:
+            return self._say(topic, value, STATEMENT_PATTERNS)
         patterns = OPENING_PATTERNS if opening else QUESTION_PATTERNS
         pattern = self.rng.randrange(len(patterns))
         return patterns[pattern].format(self._deal(TOPICS[topic].questions, pattern))

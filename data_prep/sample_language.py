@@ -2,10 +2,10 @@
 
 A value has two faces: its *name* ("a baker") and its *kin*, something that goes with it ("glowing
 ovens"). Original profiles say the name, revised profiles the kin, replies both: that is where the
-two can be learnt to belong together. No content word belongs to two values or to two topics.
+two can be learnt to belong together. The words of a value occur in no other value and no frame.
 
-Questions do not say what the answers are; they share one word with some of the replies of their
-topic (frame k of `questions` with frame k of `replies`), whatever the value.
+A topic has a few words of its own ("job", "career"). A question says two of them and a reply one,
+whatever its value, so that no more than their neighbourhood tells which reply answers a question.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ TOPICS = (
     Topic(
         "work",
         questions=(
-            "what is your job",
-            "what work do you do",
-            "what is your profession",
-            "which career did you choose",
-            "how do you earn money",
+            "what work is your job",
+            "what work is your profession",
+            "which profession made your career",
+            "how does your career earn money",
+            "do you earn from a job",
         ),
         profiles=(
             "i am {name} by trade.",
@@ -110,11 +110,11 @@ TOPICS = (
     Topic(
         "pet",
         questions=(
-            "do you have a pet",
-            "which animal is yours",
-            "do you keep a creature",
-            "who do you feed",
-            "any furry companion",
+            "is your animal a pet",
+            "what creature or animal is yours",
+            "what creature do you feed",
+            "which companion do you feed",
+            "is your pet a companion",
         ),
         profiles=(
             "i own {name}.",
@@ -153,11 +153,11 @@ TOPICS = (
     Topic(
         "food",
         questions=(
-            "what food do you love",
-            "which dish is your favorite",
-            "what do you like to eat",
-            "what meal do you cook",
-            "what is your snack",
+            "what food or dish is best",
+            "which dish do you eat",
+            "what meal do you eat",
+            "is your meal a snack",
+            "what food do you snack on",
         ),
         profiles=(
             "my favorite dish is {name}.",
@@ -196,11 +196,11 @@ TOPICS = (
     Topic(
         "instrument",
         questions=(
-            "do you make music",
-            "which instrument do you have",
-            "are you a musician",
-            "do you perform on stage",
-            "can you play a song",
+            "what music or instrument is yours",
+            "which instrument does a musician need",
+            "which musician can perform",
+            "do you perform a song",
+            "what music is your song",
         ),
         profiles=(
             "i play {name}.",
@@ -217,11 +217,11 @@ TOPICS = (
             "the stage calls for {kin}.",
         ),
         replies=(
-            "i make music on {name} with {kin}",
+            "my music is {name} with {kin}",
             "my instrument is {name} with {kin}",
             "musician on {name} with {kin}",
             "i perform on {name} with {kin}",
-            "my song is for {name} and {kin}",
+            "my song needs {name} with {kin}",
         ),
         values=(
             ("the guitar", "six strings"),
@@ -239,11 +239,11 @@ TOPICS = (
     Topic(
         "sport",
         questions=(
-            "do you do any sport",
-            "how do you train",
-            "which game is yours",
-            "what exercise do you get",
-            "are you an athlete",
+            "which sport do you train",
+            "how do you train your game",
+            "is your game an exercise",
+            "what exercise makes an athlete",
+            "which sport fits an athlete",
         ),
         profiles=(
             "my sport is {name}.",
@@ -282,11 +282,11 @@ TOPICS = (
     Topic(
         "home",
         questions=(
-            "where do you live",
-            "what is your home like",
-            "what kind of house is it",
-            "where do you stay",
-            "where do you sleep",
+            "where do you live at home",
+            "is your home a house",
+            "in which house do you stay",
+            "where do you stay and sleep",
+            "where do you live and sleep",
         ),
         profiles=(
             "i live in {name}.",
@@ -312,7 +312,7 @@ TOPICS = (
         values=(
             ("a cabin", "stacked logs"),
             ("a castle", "stone towers"),
-            ("a houseboat", "canal water"),
+            ("a houseboat", "canal ducks"),
             ("a lighthouse", "blinking beams"),
             ("an attic", "sloping roofs"),
             ("a basement", "damp cellars"),

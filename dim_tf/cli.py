@@ -57,8 +57,15 @@ class Parser(argparse.ArgumentParser):
 
 def positive(text: str) -> int:
     """A whole number of at least 1, as an argument type."""
-    if not (text.isascii() and text.isdigit() and text.strip("0")):
-        raise argparse.ArgumentTypeError(f"found {text}, expected a whole number of at least 1")
+    return whole(text, 1, 10**12)
+
+
+def whole(text: str, low: int, high: int) -> int:
+    """A whole number from `low` to `high`, both included; raises argparse's error for others."""
+    readable = text.isascii() and text.isdigit() and len(text) <= len(str(high))
+    if not readable or not low <= int(text) <= high:
+        expected = f"expected a whole number of at least {low} and at most {high:,}"
+        raise argparse.ArgumentTypeError(f"found {text[:40]}, {expected}")
     return int(text)
 
 

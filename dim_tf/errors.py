@@ -46,7 +46,7 @@ class DataError(DimError):
         line: int | None = None,
         field: str | None = None,
     ):
-        where = "" if path is None else str(path)
+        where = "" if path is None else str(path) or "''"
         if line is not None:
             where = f"{where}:{line}" if where else f"line {line}"
         if field is not None:

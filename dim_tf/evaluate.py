@@ -151,6 +151,7 @@ def write_scores(path: Path, result: Result) -> None:
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
+    _check_out(arguments.out)
     run = Run.open(arguments.run)
     data = PreparedData.load(arguments.prepared)
     run.check_prepared(data)
@@ -190,6 +191,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=cli.positive, default=32, help="turns at once")
     parser.add_argument("--out", help="scores file, if elsewhere than in the run folder")
     return parser
+
+
+def _check_out(out: str | None) -> None:
+    """Refuses, before anything is computed, a file that cannot be written."""
+    if out is None:
+        return
+    if Path(out).is_dir():
+        raise UsageError(f"--out: {out} is a folder, expected the name of a file")
+    if not Path(out).parent.is_dir():
+        raise UsageError(f"--out: there is no folder {Path(out).parent}")
 
 
 def _check_profiles(run: Run, data: PreparedData, persona: str) -> None:

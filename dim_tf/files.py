@@ -37,6 +37,10 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.filename is None:  # a full disk does not say which file has no room
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -96,6 +100,8 @@ def read_json(path: str | os.PathLike) -> Any:
         raise DataError(f"not UTF-8 at byte {error.start}", path=path) from None
     except json.JSONDecodeError as error:
         raise DataError(f"not JSON: {error.msg}", path=path, line=error.lineno) from None
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, 100,000 brackets
+        raise DataError(f"not JSON that can be read: {error}", path=path) from None
 
 
 def write_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:

@@ -30,7 +30,7 @@ from typing import Any, BinaryIO
 from dim_tf import cli, files, lines
 from dim_tf.errors import DataError, UsageError
 from dim_tf.progress import Progress
-from dim_tf.ranker import Ranker
+from dim_tf.ranker import Ranker, kind
 
 STANDARD = "-"
 FIELDS = ("context", "persona", "candidates")
@@ -113,8 +113,11 @@ def _rank_file(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--{name} and --input exclude each other: the file holds the turns")
     output = arguments.output or STANDARD
     _check_output(output)
-    if arguments.input != STANDARD and not Path(arguments.input).exists():
-        raise DataError("the file is missing, expected JSON Lines", path=arguments.input)
+    if arguments.input != STANDARD:
+        if not Path(arguments.input).exists():
+            raise DataError("the file is missing, expected JSON Lines", path=arguments.input)
+        if Path(output).exists() and Path(output).samefile(arguments.input):
+            raise UsageError(f"--output: {output} is the --input file; give another name")
     ranker = Ranker.load(arguments.run)
     with _writing(output) as out:
         turns, bad = _rank_lines(ranker, arguments.input, out, arguments.top_k)
@@ -165,7 +168,7 @@ def _record(line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"not JSON that can be read: {error}") from None
     if not isinstance(record, dict):
-        raise DataError(f"found a {type(record).__name__}, expected a JSON object")
+        raise DataError(f"found {kind(record)}, expected a JSON object")
     return record
 
 

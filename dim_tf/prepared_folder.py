@@ -157,8 +157,8 @@ def read_characters(folder: Path, sizes: Mapping[str, int]) -> list[str]:
     found, expected = len(characters), sizes["char_vocab_size"]
     if found != expected or characters[0] != PAD:
         raise DataError(
-            f"found {found} characters, the first {characters[0]!r}; expected {expected}, the "
-            f"first {PAD!r}",
+            f"found {found} characters, {characters[:1]} first; expected {expected}, {PAD} first: "
+            "prepare the data again",
             path=folder / "chars.txt",
         )
     return characters

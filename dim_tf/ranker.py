@@ -201,11 +201,11 @@ def _texts(values: Sequence[str], field: str) -> list[str]:
     """The texts of an argument, checked."""
     if isinstance(values, str) or not isinstance(values, Sequence):
         hint = "; write [text] for a single text" if isinstance(values, str) else ""
-        raise DataError(f"found {_kind(values)}, expected a list of texts{hint}", field=field)
+        raise DataError(f"found {kind(values)}, expected a list of texts{hint}", field=field)
     for place, text in enumerate(values):
         problem = ""
         if not isinstance(text, str):
-            problem = f"found {_kind(text)}, expected a text"
+            problem = f"found {kind(text)}, expected a text"
         elif not text.strip():
             problem = "found an empty text, expected words"
         elif _SURROGATE.search(text):
@@ -215,7 +215,8 @@ def _texts(values: Sequence[str], field: str) -> list[str]:
     return list(values)
 
 
-def _kind(value: Any) -> str:
+def kind(value: Any) -> str:
+    """What a value is, for messages."""
     if value is None:
         return "nothing"
     return {"str": "a text", "list": "a list", "dict": "an object"}.get(

@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import shutil
 import uuid
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -30,6 +32,7 @@ import numpy as np
 
 from dim_tf import backend, files
 from dim_tf.config import ModelConfig, TrainingConfig
+from dim_tf.dataset import PERSONAS, VERSIONS
 from dim_tf.errors import (
     CheckpointError,
     ConfigError,
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 CONFIG, BEST, LATEST = "config.json", "best.weights.h5", "latest.npz"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
+# The attribute of the weights file that tells whether it holds what was saved.
+DIGEST = "sha256_of_weights"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,7 +137,7 @@ class Run:
                 word_vectors=files.read_npz(path / "vectors.npz")["word_vectors"],
                 **config,
             )._checked()
-        except (DataError, ConfigError) as error:
+        except (DataError, ConfigError, OSError) as error:
             raise CheckpointError(f"{path}: a damaged run folder ({error})") from None
         except (KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{path / CONFIG}: a damaged run folder ({error})") from None
@@ -157,14 +162,23 @@ class Run:
                 "python -m dim_tf.train --resume goes on with this run"
             )
         model = self.build_model()
+        import h5py
+
         try:
-            model.load_weights(best)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            with warnings.catch_warnings():
+                # Keras only warns of layers that it finds nothing for, and leaves them untrained.
+                warnings.simplefilter("error", UserWarning)
+                model.load_weights(best)
+            with h5py.File(best) as file:
+                digest = file.attrs.get(DIGEST)
+        except (OSError, ValueError, KeyError, RuntimeError, UserWarning) as error:
             reason = str(error).strip().split("\n")[0][:200]
             raise CheckpointError(
                 f"{best}: damaged, or of another model than {CONFIG} says ({reason})"
             ) from None
         _check_finite(model, best, CheckpointError)
+        if digest is not None and digest != _digest(model):
+            raise CheckpointError(f"{best}: damaged: the weights are not those that were saved")
         return model
 
     def save_best(self, model: keras.Model) -> None:
@@ -173,9 +187,13 @@ class Run:
         Raises:
             DivergedError: A weight is not finite; the former file stays.
         """
+        import h5py
+
         _check_finite(model, self.path, DivergedError)
         with files.replacing(self.path / BEST) as temporary:
             model.save_weights(temporary)
+            with h5py.File(temporary, "a") as file:
+                file.attrs[DIGEST] = _digest(model)
 
     @property
     def rules(self) -> TextRules:
@@ -183,19 +201,30 @@ class Run:
         return TextRules(**self.text)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The rows of `metrics.jsonl`, without a last line that was never finished."""
+        """The rows of `metrics.jsonl`, without a last line that was never finished.
+
+        Raises:
+            DataError: A line is no row.
+        """
         path, rows = self.path / METRICS, []
-        for line in files.read_lines(path) if path.exists() else []:
+        for number, line in enumerate(files.read_lines(path) if path.exists() else [], start=1):
             try:
-                rows.append(json.loads(line))
+                row = json.loads(line)
             except json.JSONDecodeError:
                 break
+            if not isinstance(row, dict) or not {"kind", "update"} <= row.keys():
+                expected = 'expected an object with "kind" and "update"'
+                raise DataError(f"found {line[:40]}, {expected}", path=path, line=number)
+            rows.append(row)
         return rows
 
     def results(self) -> dict[str, dict[str, Any]]:
         """What `dim_tf.evaluate` found: table name -> turns, hits@k, MRR and MAP."""
         path = self.path / RESULTS
-        return files.read_json(path) if path.exists() else {}
+        results = files.read_json(path) if path.exists() else {}
+        if not isinstance(results, dict) or not all(isinstance(r, dict) for r in results.values()):
+            raise DataError("found no results by table; remove the file", path=path)
+        return results
 
     def check_prepared(self, data: Any) -> None:
         """Raises `UsageError` unless the run and the prepared folder `data` belong together.
@@ -233,10 +262,20 @@ class Run:
 
     def _checked(self) -> Self:
         _ = self.rules
-        rows = (len(self.words), self.model_config.word_dim)
-        if self.word_vectors.shape != rows:
+        for name, found, known in (
+            ("persona", self.persona, PERSONAS),
+            ("version", self.version, VERSIONS),
+        ):
+            if found not in known:
+                raise ConfigError(f"{name}: found {found!r}, expected {', '.join(known)}")
+        for name, found in (("model", self.model), ("fingerprint", self.prepared["fingerprint"])):
+            if not isinstance(found, str):
+                raise ConfigError(f"{name}: found {found!r}, expected a text")
+        shape, expected = self.word_vectors.shape, (len(self.words), self.model_config.word_dim)
+        if shape != expected or self.word_vectors.dtype != np.float32:
             raise CheckpointError(
-                f"{self.path / 'vectors.npz'}: found {self.word_vectors.shape}, expected {rows}"
+                f"{self.path / 'vectors.npz'}: found {shape} {self.word_vectors.dtype}, expected "
+                f"{expected} float32, by words.txt and {CONFIG}"
             )
         if len(self.characters) != self.model_config.char_vocab_size:
             raise CheckpointError(
@@ -260,6 +299,12 @@ def _check_finite(model: keras.Model, path: Path, error: type[DimError]) -> None
     for weight in model.weights:
         if not np.isfinite(np.asarray(weight.value)).all():
             raise error(f"{path}: weight {weight.path} holds NaN or infinity")
+
+
+def _digest(model: keras.Model) -> str:
+    """The sha256 of the trainable weights, whatever their names and order; HDF5 has none."""
+    each = [hashlib.sha256(np.asarray(w.value).tobytes()) for w in model.trainable_weights]
+    return hashlib.sha256(b"".join(sorted(part.digest() for part in each))).hexdigest()
 
 
 def _versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,7 +74,8 @@ def main(argv: Sequence[str]) -> int | None:
     try:
         training.train()
     except Stopped:
-        again = f"python -m dim_tf.train --prepared {arguments.prepared} --run {run.path} --resume"
+        options = ["--prepared", str(arguments.prepared), "--run", str(run.path), "--resume"]
+        again = shlex.join(["python", "-m", "dim_tf.train", *options])
         print(f"stopped after update {training.state.update:,}; to go on: {again}", file=sys.stderr)
         return 130
     best = training.state.best

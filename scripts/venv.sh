@@ -21,7 +21,7 @@ use_venv() {
     make_venv
   fi
   echo "installing dim_tf and what it needs into $root/.venv (once)" >&2
-  "$python" -m pip install --disable-pip-version-check --editable "$root$extra" >&2
+  "$python" -m pip install --quiet --disable-pip-version-check --editable "$root$extra" >&2
   echo "$wanted" >"$stamp"
 }
 

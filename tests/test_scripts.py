@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -76,7 +77,7 @@ def test_the_environment_is_made_once(run, clone):
     assert done.returncode == 0
     assert [line for line in log if "install" in line or "-m venv" in line] == [
         f"-m venv --clear {clone}/.venv",
-        f"-m pip install --disable-pip-version-check --editable {clone}",
+        f"-m pip install --quiet --disable-pip-version-check --editable {clone}",
     ]
     assert log[-1] == f"{clone}/scripts/pipeline.py test --turns 5 --run a run"
     _, log = run("run_train.sh")
@@ -98,7 +99,7 @@ def test_a_moved_repository_is_installed_anew(run, clone):
     _, log = run("run_train.sh", folder=moved)
     assert log == [
         "-m pip --version",
-        f"-m pip install --disable-pip-version-check --editable {moved}",
+        f"-m pip install --quiet --disable-pip-version-check --editable {moved}",
         f"{moved}/scripts/pipeline.py train",
     ]
 
@@ -107,7 +108,7 @@ def test_tests_want_their_extra_and_others_are_served_by_it(run, clone):
     run("run_train.sh")
     _, log = run("tests/run.sh")
     installs = [line for line in log if "pip install" in line]
-    assert installs == [f"-m pip install --disable-pip-version-check --editable {clone}[test]"]
+    assert installs == [f"-m pip install --quiet --disable-pip-version-check --editable {clone}[test]"]
     for script in ("run_train.sh", "tests/run.sh"):
         _, log = run(script)
         assert not any("pip install" in line for line in log)
@@ -252,7 +253,7 @@ def test_a_failing_step_ends_it_with_its_status(capfd, monkeypatch):
 
 @pytest.mark.slow
 def test_the_sample_from_a_new_clone(tmp_path):
-    """Installs, prepares, trains for one epoch, tests, goes on, tests again."""
+    """Installs, prepares, trains a little, tests; then refuses, goes on, and tests again."""
     clone = tmp_path / "a clone"
     ignored = shutil.ignore_patterns(".git", ".venv", "prepared", "runs", "*_cache", "*.egg-info")
     shutil.copytree(ROOT, clone, ignore=ignored)
@@ -268,13 +269,13 @@ def test_the_sample_from_a_new_clone(tmp_path):
         command = [str(clone / script), *options]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
-    short = ("--epochs", "1", "--rnn-units", "8")
+    short = ("--max-updates", "5", "--valid-turns", "20", "--rnn-units", "8")
     done = call("run_train.sh", *short)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     result = lines[-1]
     assert re.fullmatch(r"test hits@1 [01]\.\d{3} MRR [01]\.\d{3}", result)
-    commands = [line.split()[3] for line in lines if line.startswith("$ ")]
+    commands = [shlex.split(line)[3] for line in lines if line.startswith("$ ")]
     assert commands == ["data_prep", "dim_tf.train", "dim_tf.evaluate"]
     assert (clone / "runs/sample/best.weights.h5").is_file()
 

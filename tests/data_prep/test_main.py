@@ -162,7 +162,7 @@ BAD = {
     "characters": (["--authors-response-characters"], "that --dense writes", "out"),
     "tokeniser": (["--tokeniser", "author"], "did you mean authors?", "out"),
     "flag": (["--sorce", "x"], "unknown option --sorce; did you mean --source?", "out"),
-    "seed": (["--seed", "-1"], "argument --seed: found '-1'", "out"),
+    "seed": (["--seed", "-1"], "argument --seed: found -1", "out"),
     "candidates": (["--candidates", "1"], "expected a whole number of at least 2", "out"),
 }
 

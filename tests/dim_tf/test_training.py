@@ -27,7 +27,7 @@ def test_batches_go_on_in_the_middle_of_an_epoch_and_end_it_with_a_smaller_one(t
     first = training._batches()
     whole = [next(first) for _ in range(9)]
     assert [len(target) for _, target in whole] == [8, 8, 8, 8, 8, 8, 2, 8, 8]
-    assert [training._turns(update) for update in range(1, 10)] == [8] * 6 + [2, 8, 8]
+    assert [training._turns_after(update) for update in range(10)] == [*range(0, 49, 8), 50, 58, 66]
     training.state.update = 5
     later = training._batches()
     for inputs, target in whole[5:]:

@@ -435,7 +435,10 @@ RUNS = {
     "persona": (changed(persona="x"), "persona: found 'x', expected none, self, their, both"),
     "model": (changed(model=[]), "model: found [], expected a text"),
     "prepared": (changed(prepared={"fingerprint": 3}), "fingerprint: found 3, expected a text"),
-    "words cut": (lambda run: cut(run / "words.txt"), f"expected ({len(WORDS) // 2}, {SIZES.word_dim}) float32"),
+    "words cut": (
+        lambda run: cut(run / "words.txt"),
+        f"expected ({len(WORDS) // 2}, {SIZES.word_dim}) float32",
+    ),
     "characters": (
         lambda run: cut(run / "chars.txt"),
         f"chars.txt: found {len(CHARACTERS) // 2} lines, expected {len(CHARACTERS)}",
@@ -448,7 +451,10 @@ RUNS = {
         with_vectors(np.zeros((len(WORDS), 9), np.float32)),
         f"found ({len(WORDS)}, 9) float32, expected ({len(WORDS)}, {SIZES.word_dim}) float32",
     ),
-    "vectors of text": (with_vectors(np.full((len(WORDS), 5), "a")), f"vectors.npz: found ({len(WORDS)}, 5) <U1"),
+    "vectors of text": (
+        with_vectors(np.full((len(WORDS), 5), "a")),
+        f"vectors.npz: found ({len(WORDS)}, 5) <U1",
+    ),
     "no weights": (lambda run: (run / BEST).unlink(), f"{BEST}: the weights file is missing"),
 }
 

@@ -56,7 +56,7 @@ def test_what_a_killed_creation_left_is_removed(new):
 
 def test_an_existing_folder_is_refused(new):
     new.path.mkdir(parents=True)
-    with pytest.raises(UsageError, match="exists; continue that run"), new.creating():
+    with pytest.raises(UsageError, match="exists; give another folder"), new.creating():
         pass
     assert list(new.path.iterdir()) == []
 

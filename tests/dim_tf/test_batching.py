@@ -61,8 +61,14 @@ def test_rounding_adds_words_that_nothing_points_to():
     assert all(np.array_equal(exact[kind], rounded[kind]) for kind in KINDS)
 
 
-@pytest.mark.backend
-@pytest.mark.parametrize("ablation", [{}, {"use_persona": False}, {"use_context": False}])
+@pytest.mark.parametrize(
+    "ablation",
+    [
+        pytest.param({}, marks=pytest.mark.backend),
+        {"use_persona": False},
+        {"use_context": False},
+    ],
+)
 def test_the_packed_form_gives_the_public_logits(ablation):
     rng = np.random.default_rng(4)
     table = rng.normal(0, 1, (9, CONFIG.word_dim)).astype("float32")

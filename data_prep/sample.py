@@ -52,7 +52,7 @@ from dim_tf.files import write_lines
 SPLITS = ("train", "valid", "test")
 PERSONAS = ("none", "self", "other", "both")
 VERSIONS = ("original", "revised")
-DIALOGUES = {"train": 480, "valid": 80, "test": 90}
+DIALOGUES = {"train": 485, "valid": 80, "test": 90}
 PROFILES = 5
 TURNS = (2, 3)
 DISTRACTORS = {"context": 8, "persona": 8, "neither": 3}

@@ -22,8 +22,12 @@ from dim_tf.errors import UsageError, did_you_mean
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = "sample"
-# A model small enough to learn the built-in sample in minutes on two cores.
-SAMPLE_SETTINGS = ("--rnn-units", "32", "--dropout", "0", "--epochs", "5", "--eval-every", "75")
+# A model small enough to learn the built-in sample in minutes on two cores; no text of it is cut.
+SAMPLE_SETTINGS = (
+    *("--rnn-units", "32", "--dropout", "0", "--epochs", "5", "--eval-every", "76"),
+    *("--set", "max_utterances=5", "--set", "max_utterance_len=13"),
+    *("--set", "max_response_len=11", "--set", "max_profile_len=9"),
+)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 The rows are sorted by length, longest first. Time step t then works on the first `live[t]` of them,
 so that a step costs what its words cost, and an empty row costs nothing. TensorFlow counts the live
-rows inside the graph. JAX compiles for fixed sizes: there `live` is given as whole numbers, rounded
-up (`dim_tf.sizes`), and what a step computes too much is masked; without it every row is live at
-every step.
+rows inside the graph. JAX compiles for fixed sizes: there `live` can be given as whole numbers,
+rounded up (`dim_tf.sizes` holds them; nothing counts them yet), and what a step computes too much
+is masked; without it every row is live at every step.
 """
 
 from __future__ import annotations

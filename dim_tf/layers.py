@@ -114,94 +114,38 @@ class CharacterCNN(keras.layers.Layer):
         return ops.reshape(features, (*shape[:-1], CHARACTER_FILTERS * len(CHARACTER_WIDTHS)))
 
 
-def attend(weights, values):
-    """Weighted sums of values shared by all candidates; [B, C, Y, X], [B, X, F] -> [B, C, Y, F]."""
-    batch, candidates, rows, columns = ops.shape(weights)
-    flat = ops.reshape(weights, (batch, candidates * rows, columns))
-    return ops.reshape(ops.matmul(flat, values), (batch, candidates, rows, values.shape[-1]))
-
-
 class CrossAttention(keras.layers.Layer):
     """Responses and a context (or persona) attend to each other (equations 7-9).
 
     The similarity is the bare dot product. Only the axis summed over is masked. The words of the
-    others are moved side by side first: about half of the places of a context are empty.
+    others stand side by side: about half of the places of a padded context are empty.
     """
 
-    def call(self, responses, others, responses_len, others_len, size=None):
+    def call(self, responses, others, responses_mask, others_mask):
         """Attends both ways.
 
         Args:
             responses: Encoded candidates, [B, C, R, D].
-            others: Encoded utterances or profiles, [B, N, T, D]; 0 past the end.
-            responses_len: int32 [B, C].
-            others_len: int32 [B, N].
-            size: X, room for the words of a turn's others. If None: as many as the longest turn
-                has in a TensorFlow graph, else N*T.
+            others: The encoded words of all utterances or profiles of a turn, [B, X, D].
+            responses_mask: Which words are there, float32 [B, C, R].
+            others_mask: The same, [B, X].
 
         Returns:
-            The words of the others side by side, [B, X, D]; what they look at in the responses,
-            [B, C, X, R]; what the responses look at among them, [B, C, R, X]; and that for every
-            place of the others, [B, C, R, N*T]. What is seen is weights @ words (equation 9).
+            What the others look at in the responses, [B, C, X, R], and what the responses look at
+            among them, [B, C, R, X]; 0 from and to words that are not there. What is seen is
+            weights @ words (equation 9).
         """
         batch, candidates, length, width = ops.shape(responses)
-        _, count, steps, _ = ops.shape(others)
-        total = ops.sum(others_len, axis=1)  # [B]
-        if size is None:
-            dynamic = keras.backend.backend() == "tensorflow"
-            size = ops.maximum(ops.max(total), 1) if dynamic else count * steps
-        order, places = side_by_side(others_len, steps)  # [B, N*T] each
-        words = _take_rows(ops.reshape(others, (batch, -1, width)), order[:, :size])  # [B, X, D]
-
-        flat = ops.reshape(responses, (batch, -1, width))  # [B, C*R, D]
-        similarity = ops.matmul(flat, ops.transpose(words, (0, 2, 1)))
+        size = ops.shape(others)[1]
+        flat = ops.reshape(responses, (batch, candidates * length, width))
+        similarity = ops.matmul(flat, ops.transpose(others, (0, 2, 1)))
         similarity = ops.reshape(similarity, (batch, candidates, length, size))
-        there = ops.reshape(length_mask(total, size), (batch, 1, 1, size))
-        to_others = masked_softmax(similarity, there, axis=3)
-        responses_mask = ops.expand_dims(length_mask(responses_len, length), 3)  # [B, C, R, 1]
-        to_responses = masked_softmax(similarity, responses_mask, axis=2)
-
-        of_places = ops.reshape(to_others, (batch, candidates * length, size))
-        of_places = _spread(of_places, ops.where(places < size, places, size))
-        of_places = ops.reshape(of_places, (batch, candidates, length, count * steps))
-        return words, ops.transpose(to_responses, (0, 1, 3, 2)), to_others, of_places
-
-
-def side_by_side(lengths, steps: int):
-    """How the words of N rows of a turn are moved together.
-
-    Args:
-        lengths: int32 [B, N].
-        steps: T.
-
-    Returns:
-        For each of the N*T places of a turn the padded place whose word goes there, words first;
-        and for each padded place where its word goes, N*T or more where there is none. int32.
-
-    >>> order, places = side_by_side(np.array([[1, 2]]), 2)
-    >>> ops.convert_to_numpy(order).tolist(), ops.convert_to_numpy(places).tolist()
-    ([[0, 2, 3, 1]], [[0, 4, 1, 2]])
-    """
-    total = lengths.shape[1] * steps
-    there = ops.reshape(length_mask(lengths, steps), (-1, total)) > 0  # [B, N*T]
-    positions = ops.arange(total, dtype="int32")
-    order = ops.argsort(ops.where(there, positions, positions + total), axis=1)
-    number = ops.cumsum(ops.cast(there, "int32"), axis=1) - 1
-    return ops.cast(order, "int32"), ops.where(there, number, total)
-
-
-def _take_rows(rows, places):
-    """[B, Y, F] at [B, X] to [B, X, F]."""
-    batch, count, width = ops.shape(rows)
-    starts = ops.expand_dims(ops.arange(batch, dtype="int32") * count, 1)
-    return ops.take(ops.reshape(rows, (-1, width)), places + starts, axis=0)
-
-
-def _spread(weights, places):
-    """Weights [B, Y, X] at places [B, Z] to [B, Y, Z]; 0 where a place is X."""
-    columns = ops.transpose(weights, (0, 2, 1))
-    columns = ops.concatenate([columns, ops.zeros_like(columns[:, :1])], axis=1)
-    return ops.transpose(_take_rows(columns, places), (0, 2, 1))
+        others_mask = ops.reshape(others_mask, (batch, 1, 1, size))
+        responses_mask = ops.expand_dims(responses_mask, 3)  # [B, C, R, 1]
+        there = responses_mask * others_mask  # [B, C, R, X]
+        to_others = masked_softmax(similarity, others_mask, axis=3) * there
+        to_responses = masked_softmax(similarity, responses_mask, axis=2) * there
+        return ops.transpose(to_responses, (0, 1, 3, 2)), to_others
 
 
 class AttentivePooling(keras.layers.Layer):

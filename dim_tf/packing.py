@@ -1,131 +1,196 @@
 """Packed sequences: of a set of padded rows, only the words that are there.
 
-The rows are sorted by length, longest first. Time step t then works on the first `live[t]` of them,
-so that a step costs what its words cost, and an empty row costs nothing. TensorFlow counts the live
-rows inside the graph. JAX compiles for fixed sizes: there `live` can be given as whole numbers,
-rounded up (`dim_tf.sizes` holds them; nothing counts them yet), and what a step computes too much
-is masked; without it every row is live at every step.
+The rows are sorted by length, longest first, and their words laid out step by step: first the
+first words of all rows, then the second words of those that have one, and so on. Step t of an LSTM
+then works on `live[t]` rows that lie side by side, and costs what its words cost.
+
+NumPy makes the plan of a batch (`pack_rows`), the layers follow it (`Packing`). TensorFlow takes
+the counts as they come. Where a program is compiled for fixed sizes they are rounded up
+(`dim_tf.sizes`); the words that a step then has too many are marked as not there.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
+
+# `live` of a plan in which all rows are live at all steps.
+PADDED = "padded"
+NO_FLOOR = -1e30
+
+
+def pack_rows(
+    lengths: np.ndarray, limits: np.ndarray, steps: int, live: Sequence[int] | None = None
+) -> dict[str, np.ndarray]:
+    """The plan of N padded rows of at most T words.
+
+    Args:
+        lengths: int [N].
+        limits: How long each row could be, int [N].
+        steps: T.
+        live: Rows to lay out for each step, for each t at least as many as are longer than t and
+            at most N; as many as are longer than t if not given.
+
+    Returns:
+        int32 arrays. `live` [T]; `places` [M], for each packed word the place row * T + step where
+        it stands among the padded ones; `there` [M], 1 if it is one, 0 where a step has too many;
+        `ranks` [N], the place in the order of each row, `live[0]` for an empty one; `ends`
+        [live[0]], where in the packed words the last word of each row stands, in that order;
+        `padded` [live[0]], 1 if a row is shorter than its limit.
+
+    >>> plan = pack_rows(np.array([1, 0, 2]), np.array([2, 2, 2]), steps=2)
+    >>> plan["live"].tolist(), plan["places"].tolist(), plan["ranks"].tolist()
+    ([2, 1], [4, 0, 5], [1, 2, 0])
+    """
+    order = np.argsort(-lengths, kind="stable")
+    longer = (lengths[:, None] > np.arange(steps)).sum(axis=0)  # [T]
+    live = longer if live is None else np.asarray(live)
+    step = np.repeat(np.arange(steps), live)  # [M]
+    starts = np.cumsum(live) - live
+    rank = np.arange(len(step)) - starts[step]
+    first = order[: live[0]]
+    ranks = np.full(len(lengths), live[0])
+    ranks[order[: longer[0]]] = np.arange(longer[0])
+    last_step = np.maximum(lengths[first] - 1, 0)
+    plan = {
+        "live": live,
+        "places": order[rank] * steps + step,
+        "there": rank < longer[step],
+        "ranks": ranks,
+        "ends": starts[last_step] + np.arange(live[0]),
+        "padded": lengths[first] < limits[first],
+    }
+    return {name: value.astype(np.int32) for name, value in plan.items()}
 
 
 class Packing:
-    """The order of N rows of at most T words, and how many of them are live at each step.
+    """The plan of `pack_rows`, as layers use it; each row may stand for C rows side by side.
 
     Args:
-        lengths: int32, shape [N].
-        steps: T.
-        live: How many rows step t takes, for each t; at least as many as are longer than t.
+        plan: What `pack_rows` made.
+        live: T whole numbers, where the sizes are fixed; None for those of the plan, which are
+            exact then; `PADDED` where all rows are live at all steps.
+        copies: C; None for rows that stand for themselves.
 
     Attributes:
-        lengths: Sorted, longest first, shape [N].
-        order: The row at each place of the order, int32 [N].
-        ranks: The place in the order of each row, int32 [N].
-        live: T counts: whole numbers, or scalar tensors in a TensorFlow graph.
+        exact: Whether every packed word is there.
+        steps: T.
+        live: Rows at each step: whole numbers, or scalar tensors.
+        segments: Runs of steps with as many live rows: (first step, number of steps, start of
+            their words, live rows). On TensorFlow, which computes step by step, each step is one.
     """
 
-    def __init__(self, lengths: Any, steps: int, live: Sequence[int] | None = None):
-        self.steps = steps
-        order = ops.argsort(-lengths)  # [N]
-        self.order = ops.cast(order, "int32")
-        self.ranks = ops.cast(ops.argsort(order), "int32")
-        self.lengths = ops.take(lengths, order)
-        # In a TensorFlow graph the counts are exact and no step needs a mask.
-        self.exact = live is None and keras.backend.backend() == "tensorflow"
+    def __init__(
+        self, plan: Mapping[str, Any], live: Sequence[int] | str | None = None, copies: Any = None
+    ):
+        self.exact = live is None
+        self.steps = plan["live"].shape[0]
         if self.exact:
-            live = [ops.sum(ops.cast(self.lengths > step, "int32")) for step in range(steps)]
-        elif live is None:
-            live = [lengths.shape[0]] * steps
-        self.live = list(live)
+            live = ops.unstack(plan["live"], self.steps)
+        together = keras.backend.backend() != "tensorflow"
+        if isinstance(live, str):
+            together, live = True, [ops.shape(plan["padded"])[0]] * self.steps
+        self.copies = copies
+        self.live = [count if copies is None else count * copies for count in live]
+        self._plan = plan
+        starts = [0, *itertools.accumulate(self.live)]
+        self.segments = []
+        steps = range(self.steps)
+        # The counts of steps that run together are whole numbers, or one tensor many times.
+        for _, run in itertools.groupby(steps, key=lambda t: live[t] if together else t):
+            first, *rest = run
+            self.segments.append((first, 1 + len(rest), starts[first], self.live[first]))
 
-    def rows(self, step: int):
-        """The rows that step t works on, shape [live[t]]."""
-        return self.order[: self.live[step]]
+    def cut(self, packed):
+        """Packed words [M, F] as a list of those of each segment, [steps * live, F]."""
+        bounds = [(start, start + steps * live) for _, steps, start, live in self.segments]
 
-    def mask(self, step: int):
-        """Which of these rows are there at step t: bool [live[t], 1]."""
-        return ops.expand_dims(self.lengths[: self.live[step]] > step, -1)
+        def slices(packed):
+            return [packed[start:end] for start, end in bounds]
 
-    def joining(self, step: int):
-        """How many rows are live at step t but not at step t + 1."""
-        return self.live[step] - (self.live[step + 1] if step + 1 < self.steps else 0)
+        if not self.exact:
+            return slices(packed)
 
-    def unpack(self, packed, shapes: Sequence[tuple]):
-        """Words to padded rows.
+        # TensorFlow's gradient of a slice is as large as the whole: of all of them, T times that.
+        @ops.custom_gradient
+        def cut(packed):
+            return slices(packed), lambda *upstream: ops.concatenate(upstream, axis=0)
 
-        Args:
-            packed: The words of all steps, those of step 0 first, [sum(live), F].
-            shapes: The rows consist of groups; for each its shape, (..., T) with its own T.
+        return cut(packed)
 
-        Returns:
-            For each group [..., T, F], 0 past the end of a row.
+    def there(self):
+        """Which packed words are there: bool [M, 1]."""
+        return ops.reshape(self._spread(self._plan["there"]) > 0, (-1, 1))
+
+    def ends(self, packed):
+        """The last word of each live row: [M, F] to [live[0], F]."""
+        places = self._plan["ends"]
+        if self.copies is not None:
+            places = ops.expand_dims(places * self.copies, 1)
+            places = ops.reshape(places + ops.arange(self.copies, dtype="int32"), (-1,))
+        return ops.take(packed, places, axis=0)
+
+    def maximum(self, packed):
+        """The maximum over the words of each live row: [M, F] to [live[0], F].
+
+        The padding of a row that is shorter than its limit takes part with its zeros.
         """
-        lengths = ops.take(self.lengths, self.ranks)
-        ends = list(itertools.accumulate(self.live))
-        places = [
-            ops.where(lengths > step, ends[step] - self.live[step] + self.ranks, ends[-1])
-            for step in range(self.steps)
-        ]
-        places = ops.stack(places, axis=1)  # [N, T]
-        packed, groups, start = _with_zero(packed), [], 0
-        for shape in shapes:
-            end = start + math.prod(shape[:-1])
-            rows = ops.take(packed, places[start:end, : shape[-1]], axis=0)
-            groups.append(ops.reshape(rows, (*shape, packed.shape[-1])))
-            start = end
-        return groups
+        padded = ops.reshape(self._spread(self._plan["padded"]), (-1, 1))
+        floor = ops.cast(ops.where(padded > 0, 0.0, NO_FLOOR), packed.dtype)  # [live[0], 1]
+        if not self.exact:
+            # Words that are not there are padding too.
+            floors = [ops.tile(floor[:live], (steps, 1)) for _, steps, _, live in self.segments]
+            packed = ops.where(self.there(), packed, ops.concatenate(floors, axis=0))
+            return self._running_maximum(packed, floor)
 
-    def restore(self, vectors, shapes: Sequence[tuple]):
-        """One vector for each row live at step 0, [live[0], F], back in the place of its row.
+        # By hand, since that of a maximum of two costs several passes for each step.
+        @ops.custom_gradient
+        def maximum(packed):
+            pooled = self._running_maximum(packed, floor)
 
-        Args:
-            vectors: In the order of the packing.
-            shapes: The rows consist of groups; for each its shape.
+            def gradient(upstream):
+                parts = [
+                    ops.where(ops.equal(words, pooled[:live]), upstream[:live], 0.0)
+                    for words, live in zip(self.cut(packed), self.live, strict=True)
+                ]
+                return ops.concatenate(parts, axis=0)
 
-        Returns:
-            For each group [..., F]; 0 for empty rows.
-        """
-        empty = ops.take(self.lengths, self.ranks) == 0
-        places = ops.where(empty, ops.shape(vectors)[0], self.ranks)
-        vectors, groups, start = _with_zero(vectors), [], 0
-        for shape in shapes:
-            end = start + math.prod(shape)
-            rows = ops.take(vectors, places[start:end], axis=0)
-            groups.append(ops.reshape(rows, (*shape, vectors.shape[-1])))
-            start = end
-        return groups
+            return pooled, gradient
 
-    def maximum(self, outputs: Sequence[Any], floor: Any):
-        """The maximum over the steps of each live row, [live[0], F].
+        return maximum(packed)
 
-        Args:
-            outputs: T tensors [live[t], F].
-            floor: What the padding of a row adds to the maximum: 0, or a large negative number
-                where a row has no padding; in the order of the packing, shape [N].
-        """
-        floor = ops.expand_dims(floor, -1)  # [N, 1]
-        result = None
-        for step in reversed(range(self.steps)):
-            live = self.live[step]
-            joining = floor[:live] if result is None else floor[self.live[step + 1] : live]
-            joining = ops.broadcast_to(joining, (ops.shape(joining)[0], outputs[0].shape[-1]))
-            result = joining if result is None else ops.concatenate([result, joining])
-            output = outputs[step]
-            if not self.exact:  # past its end a row has no output, not even 0
-                output = ops.where(self.mask(step), output, floor[:live])
-            result = ops.maximum(result, output)
+    def _running_maximum(self, packed, floor):
+        result, before = None, 0
+        for words, (_, steps, _, live) in zip(
+            reversed(self.cut(packed)), reversed(self.segments), strict=True
+        ):
+            if steps > 1:
+                words = ops.max(ops.reshape(words, (steps, live, packed.shape[-1])), axis=0)
+            joining = floor[before:live] + ops.zeros_like(words[before:live])
+            floors = joining if result is None else ops.concatenate([result, joining], axis=0)
+            result, before = ops.maximum(words, floors), live
         return result
 
+    def restore(self, vectors):
+        """One vector for each live row back in its place: [live[0], F] to [..., C, F].
 
-def _with_zero(rows):
-    """Rows with one of zeros behind them."""
-    return ops.concatenate([rows, ops.zeros((1, rows.shape[-1]))], axis=0)
+        The places have the shape of the plan's `ranks`; empty rows are 0. Without copies the axis
+        of C is left out.
+        """
+        copies = () if self.copies is None else (self.copies,)
+        # Without copies no shape changes, but TensorFlow's sparse gradient of `take` ends here.
+        vectors = ops.reshape(vectors, (-1, *copies, vectors.shape[-1]))
+        empty = ops.zeros((1, *ops.shape(vectors)[1:]), dtype=vectors.dtype)
+        return ops.take(ops.concatenate([vectors, empty], axis=0), self._plan["ranks"], axis=0)
+
+    def _spread(self, values):
+        """int32 [n] to [n * C]: each value once for each copy."""
+        if self.copies is None:
+            return values
+        copies = ops.zeros((1, self.copies), dtype="int32")
+        return ops.reshape(ops.expand_dims(values, 1) + copies, (-1,))

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from dim_tf.layers import attend
+from dim_tf.lstm import run_lstm
 from dim_tf.packing import Packing
-
-NO_FLOOR = -1e30
+from dim_tf.sequences import Sequences
+from dim_tf.sizes import ALL_PADDED
 
 
 class BiLSTM(keras.layers.Layer):
@@ -21,8 +21,7 @@ class BiLSTM(keras.layers.Layer):
 
     The weights are those of TensorFlow 1's `LSTMCell`: one kernel [input_dim + units, 4 x units] a
     direction, the gates in the order input, candidate, forget, output, and 1.0 added to the forget
-    gate at run time. The backward direction starts at the last word of a row. Past its end a row
-    has output 0, and its state stands still.
+    gate at run time. The backward direction starts at the last word of a row.
 
     Args:
         input_dim: Size of an input vector.
@@ -42,84 +41,37 @@ class BiLSTM(keras.layers.Layer):
         bias = self.add_weight(name=f"{name}_bias", shape=shape[1:], initializer="zeros")
         return kernel, bias
 
-    def run(self, packing: Packing, inputs, kernels, gates, training):
+    def run(self, packing: Packing, gates, training):
         """Runs both directions.
 
         Args:
-            packing: Of N rows of T words.
-            inputs: For each step t, [live[t], K].
-            kernels: For each direction, [K + units, 4 units].
-            gates: For each direction and step t, what else goes into the gates, the bias included:
-                [live[t], 4 units] or [4 units].
+            packing: Of the rows.
+            gates: For each direction what the inputs and the bias put into the gates of each word,
+                [M, 4 units].
             training: Whether to drop.
 
         Returns:
-            For each step t the outputs, [live[t], D]; and the last state h of both directions,
-            [live[0], D].
+            The outputs of all words, [M, D], those that are not there of no meaning; and the last
+            state h of both directions for each live row, [live[0], D].
         """
-        forward, forward_last = _run_forward(packing, inputs, kernels[0], gates[0])
-        backward, backward_last = _run_backward(packing, inputs, kernels[1], gates[1])
-        outputs = [
-            self.output_dropout(ops.concatenate(pair, axis=-1), training=training)
-            for pair in zip(forward, backward, strict=True)
-        ]
-        return outputs, ops.concatenate([forward_last, backward_last], axis=-1)
+        outputs, last = [], []
+        for (kernel, _), gate, backward in zip(self.directions, gates, (False, True), strict=True):
+            hidden = run_lstm(packing, gate, kernel[self.input_dim :], backward)
+            outputs.append(hidden)
+            last.append(hidden[: packing.live[0]] if backward else packing.ends(hidden))
+        outputs = self.output_dropout(ops.concatenate(outputs, axis=-1), training=training)
+        return outputs, ops.concatenate(last, axis=-1)
+
+    def spec(self, *shape):
+        """A tensor of the layer, to be computed."""
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def run_whole(self, packing: Packing, inputs, training):
-        """`run` on inputs [live[t], input_dim] that meet the whole kernels."""
-        kernels = [kernel for kernel, _ in self.directions]
-        gates = [[bias] * packing.steps for _, bias in self.directions]
-        return self.run(packing, inputs, kernels, gates, training)
-
-
-def _run_forward(packing, inputs, kernel, gates):
-    """Outputs of every step, and the last states."""
-    units = kernel.shape[1] // 4
-    cell = hidden = ops.zeros((packing.live[0], units))
-    outputs, finished = [], []
-    for step, live in enumerate(packing.live):
-        finished.append(hidden[live:])
-        cell, hidden = cell[:live], hidden[:live]
-        cell, hidden, output = _step(packing, step, inputs, cell, hidden, kernel, gates)
-        outputs.append(output)
-    return outputs, ops.concatenate([hidden, *reversed(finished)], axis=0)
-
-
-def _run_backward(packing, inputs, kernel, gates):
-    """The same from the last words to the first."""
-    units = kernel.shape[1] // 4
-    cell = hidden = ops.zeros((0, units))
-    outputs = []
-    for step in reversed(range(packing.steps)):
-        fresh = ops.zeros((packing.joining(step), units))
-        cell, hidden = ops.concatenate([cell, fresh]), ops.concatenate([hidden, fresh])
-        cell, hidden, output = _step(packing, step, inputs, cell, hidden, kernel, gates)
-        outputs.append(output)
-    return outputs[::-1], hidden
-
-
-def _step(packing, step, inputs, cell, hidden, kernel, gates):
-    """One step of one direction: new cell, new hidden state, output."""
-    total = ops.matmul(ops.concatenate([inputs[step], hidden], axis=-1), kernel) + gates[step]
-    enter, candidate, forget, leave = ops.split(total, 4, axis=-1)
-    new_cell = ops.sigmoid(forget + 1.0) * cell + ops.sigmoid(enter) * ops.tanh(candidate)
-    new_hidden = ops.sigmoid(leave) * ops.tanh(new_cell)
-    if packing.exact:
-        return new_cell, new_hidden, new_hidden
-    there = packing.mask(step)
-    new_cell = ops.where(there, new_cell, cell)
-    return new_cell, ops.where(there, new_hidden, hidden), ops.where(there, new_hidden, 0.0)
-
-
-def max_and_last(packing: Packing, outputs, last, limits):
-    """[max over the words; last state] (equations 16-19) of the live rows, [live[0], 2D].
-
-    The padding of a row takes part in the maximum with its zeros; a row has padding if it is
-    shorter than its limit, int32 [N].
-    """
-    floor = ops.where(packing.lengths < ops.take(limits, packing.order), 0.0, NO_FLOOR)
-    pooled = packing.maximum(outputs, floor)
-    return ops.concatenate([pooled, last], axis=-1)
+        """`run` on inputs [M, input_dim] that meet the whole kernels."""
+        gates = [
+            ops.matmul(inputs, kernel[: self.input_dim]) + bias for kernel, bias in self.directions
+        ]
+        return self.run(packing, gates, training)
 
 
 class Encoder(BiLSTM):
@@ -129,30 +81,25 @@ class Encoder(BiLSTM):
         super().__init__(input_dim, units, dropout, **kwargs)
         self.input_dropout = keras.layers.Dropout(dropout)
 
-    def call(self, vectors, words, lengths, live=None, training=False):
+    def call(self, vectors, plan, sizes=ALL_PADDED, training=False):
         """Encodes sentences.
 
         Args:
             vectors: Of each distinct word, float32 [words, input_dim].
-            words: For each kind of sentence, its words as rows of `vectors`, int32 [B, N, T].
-            lengths: For each kind, int32 [B, N].
-            live: See `Packing`.
+            plan: Of all sentences; `words` int32 [M]: the packed words, as rows of `vectors`.
+            sizes: Those of the batch.
             training: Whether to drop.
 
         Returns:
-            For each kind the outputs, [B, N, T, D], 0 past the end.
+            The packed outputs, [M, D], and the last states, [live[0], D].
         """
-        steps = max(kind.shape[-1] for kind in words)
-        rows = ops.concatenate([_pad_rows(kind, steps) for kind in words], axis=0)  # [N, T]
-        lengths = ops.concatenate([ops.reshape(kind, (-1,)) for kind in lengths])
-        packing = Packing(lengths, steps, live)
-        inputs = []
-        for step in range(steps):
-            word = ops.take(rows[:, step], packing.rows(step))
-            vector = ops.take(vectors, word, axis=0)  # [live, input_dim]
-            inputs.append(self.input_dropout(vector, training=training))
-        outputs, _ = self.run_whole(packing, inputs, training)
-        return packing.unpack(ops.concatenate(outputs, axis=0), [ops.shape(kind) for kind in words])
+        packing = Packing(plan, sizes.encoder)
+        vectors = ops.take(vectors, plan["words"], axis=0)  # [M, input_dim]
+        return self.run_whole(packing, self.input_dropout(vectors, training=training), training)
+
+    def compute_output_spec(self, vectors, plan, **options):
+        """The shapes that `call` gives; Keras cannot tell which sizes unknown yet are the same."""
+        return self.spec(None, 2 * self.units), self.spec(None, 2 * self.units)
 
 
 class Matcher(BiLSTM):
@@ -171,132 +118,105 @@ class Matcher(BiLSTM):
     Args:
         width: D, the size of an encoded word.
         units, dropout: As for `BiLSTM`.
-        response_limit: R.
-        limits: For each half, context and persona, how long an utterance or a profile can be.
+        halves: What the responses are matched with: "utterances", "personas" or both.
     """
 
-    def __init__(
-        self,
-        width: int,
-        units: int,
-        dropout: float,
-        response_limit: int,
-        limits: Sequence[int],
-        **kwargs,
-    ):
+    def __init__(self, width: int, units: int, dropout: float, halves: Sequence[str], **kwargs):
         super().__init__(4 * width, units, dropout, **kwargs)
-        self.width, self.response_limit, self.limits = width, response_limit, tuple(limits)
+        self.width, self.halves = width, tuple(halves)
 
-    def call(self, responses, responses_len, halves, live=None, training=False):
+    def call(self, encoded, responses, halves, sizes=ALL_PADDED, training=False):
         """Composes all sequences of a batch.
 
         Args:
-            responses: Encoded, [B, C, R, D].
-            responses_len: int32 [B, C].
-            halves: For each half what `CrossAttention` gives, without the last, and the lengths of
-                the utterances or profiles that its words form one behind the other, int32 [B, N].
-            live: See `Packing`.
+            encoded: The words of all sentences, packed by the encoder, [M, D].
+            responses: The plan of the responses, see `Sequences`.
+            halves: For each of them the plan of its utterances or profiles, and
+                the weights of `CrossAttention`: to_responses [B, C, X, R] and to_others
+                [B, C, R, X].
+            sizes: Those of the batch.
             training: Whether to drop.
 
         Returns:
-            For each half [max; last state] of the others, [B, C, N, 2D], and of the responses,
-            [B, C, 1, 2D]; 0 for empty rows.
+            For each half [max; last state] of the others, [B, N, C, 2D]; and of the responses,
+            [B, C, halves, 2D]; 0 for empty rows.
         """
-        products, gate_tables, kernels = [], [[], []], []
-        for words, to_responses, to_others, _ in halves:
-            products.append(ops.expand_dims(words, 1) * ops.matmul(to_responses, responses))
-            products.append(responses * attend(to_others, words))
-        for (kernel, bias), tables in zip(self.directions, gate_tables, strict=True):
-            own_kernel, seen_kernel, kernel = self._cut(kernel)
-            kernels.append(kernel)  # [D + units, 4 units]
-            own_of_responses = ops.matmul(responses, own_kernel) + bias  # [B, C, R, 4 units]
-            seen_of_responses = ops.matmul(responses, seen_kernel)
-            for words, to_responses, to_others, _ in halves:
-                own_of_others = ops.matmul(words, own_kernel) + bias  # [B, X, 4 units]
-                seen_of_others = ops.matmul(words, seen_kernel)
-                tables.append(
-                    ops.expand_dims(own_of_others, 1) + ops.matmul(to_responses, seen_of_responses)
-                )  # [B, C, X, 4 units]
-                tables.append(own_of_responses + attend(to_others, seen_of_others))
-        rows, shapes = self._rows(products, responses_len, [half[-1] for half in halves])
-        products = _joined(products)  # [words, D]
-        gate_tables = [_joined(tables) for tables in gate_tables]  # [words, 4 units]
+        responses = Sequences(responses, sizes.responses, len(halves))
+        # Each word's own part of the gates, and what it puts into the gates of a word that sees it.
+        own, seen, kernels = [], [], []
+        for kernel, bias in self.directions:
+            w1, w2, w3, w4, _ = ops.split(kernel, [self.width * k for k in (1, 2, 3, 4)])
+            own.append(ops.matmul(encoded, w1 + w4) + bias)  # [M, 4 units]
+            seen.append(ops.matmul(encoded, w2 - w4))
+            kernels.append(w3)
+        values = [encoded, *seen]
+        of_responses = [responses.grid_of(value) for value in values]  # [B, C, R, F]
 
-        packing = Packing(rows["lengths"], max(self.response_limit, *self.limits), live)
-        inputs, gates = [], ([], [])
-        for step in range(packing.steps):
-            # What a rounded-up step takes too much may point anywhere inside.
-            word = ops.take(rows["starts"], packing.rows(step)) + step
-            word = ops.minimum(word, ops.shape(products)[0] - 1)
-            inputs.append(ops.take(products, word, axis=0))  # [live, D]
-            for direction in (0, 1):
-                gates[direction].append(ops.take(gate_tables[direction], word, axis=0))
-        outputs, last = self.run(packing, inputs, kernels, gates, training)
-        pooled = max_and_last(packing, outputs, last, rows["limits"])  # [live[0], 2D]
-        return packing.restore(pooled, shapes)
+        features, of_halves = [], []
+        for name, (others, to_responses, to_others) in zip(self.halves, halves, strict=True):
+            others = Sequences(others, getattr(sizes, name), ops.shape(to_others)[1])
+            # x~ of the words of the others, and that times (W2 - W4): [words, C, F]
+            attended = [
+                others.packed_copies(ops.matmul(to_responses, value)) for value in of_responses
+            ]
+            features.append(self._compose(others, encoded, own, attended, kernels, training))
+            of_halves.append(
+                [responses.packed(_attend(to_others, others.grid_of(value))) for value in values]
+            )
+        attended = [ops.stack(parts, axis=1) for parts in zip(*of_halves, strict=True)]
+        features.append(self._compose(responses, encoded, own, attended, kernels, training))
+        return features
 
-    def _rows(self, groups, responses_len, others_lens):
-        """The lengths, limits and starts of all rows, int32; and [B, C, N] of each group of them.
+    def compute_output_spec(self, encoded, responses, halves, **options):
+        """The shapes that `call` gives."""
+        batch, candidates = responses["ranks"].shape
+        counts = [others["ranks"].shape[1] for others, *_ in halves]
+        shapes = [(batch, count, candidates) for count in counts]
+        shapes.append((batch, candidates, len(halves)))
+        return [self.spec(*shape, 4 * self.units) for shape in shapes]
 
-        A row starts at the place of its first word among the words of all `groups` [B, C, X, F]:
-        for each half the others and the responses.
-        """
-        lengths, limits = [], []
-        for others_len, limit in zip(others_lens, self.limits, strict=True):
-            lengths += [ops.expand_dims(others_len, 1), ops.expand_dims(responses_len, 2)]
-            limits += [limit, self.response_limit]
-        rows, shapes, words = {"lengths": [], "limits": [], "starts": []}, [], 0
-        for group, length, limit in zip(groups, lengths, limits, strict=True):
-            batch, candidates, size, _ = ops.shape(group)
-            shape = (batch, candidates, ops.shape(length)[2])
-            pairs = ops.reshape(ops.arange(batch * candidates, dtype="int32"), (*shape[:2], 1))
-            before = ops.cumsum(length, axis=2) - length  # words of the earlier rows
-            values = {"lengths": length, "limits": limit, "starts": words + pairs * size + before}
-            for name, value in values.items():
-                rows[name].append(ops.reshape(ops.broadcast_to(value, shape), (-1,)))
-            shapes.append(shape)
-            words += batch * candidates * size
-        return {
-            name: ops.cast(ops.concatenate(parts), "int32") for name, parts in rows.items()
-        }, shapes
+    def _compose(self, sequences, encoded, own, attended, kernels, training):
+        """[max; last state] of sequences whose words saw [words, C, F]."""
+        packing, (seen, *seen_gates) = sequences.packing, attended
 
-    def _cut(self, kernel):
-        """W1 + W4, W2 - W4 and [W3; recurrent] of a kernel [W1; W2; W3; W4; recurrent]."""
-        w1, w2, w3, w4, recurrent = ops.split(kernel, [self.width * k for k in (1, 2, 3, 4)])
-        return w1 + w4, w2 - w4, ops.concatenate([w3, recurrent])
+        def with_copies(table):  # [M, F] to [words, 1, F]
+            return ops.expand_dims(ops.take(table, sequences.words, axis=0), 1)
+
+        products = _as_rows(with_copies(encoded) * seen)  # [words * C, D]
+        gates = [
+            ops.matmul(products, kernel) + _as_rows(seen_gate + with_copies(table))
+            for kernel, seen_gate, table in zip(kernels, seen_gates, own, strict=True)
+        ]
+        outputs, last = self.run(packing, gates, training)
+        return packing.restore(ops.concatenate([packing.maximum(outputs), last], axis=-1))
 
 
 class Aggregator(BiLSTM):
     """Utterances to a context (equations 20 and 21)."""
 
-    def call(self, utterances, count, live=None, training=False):
+    def call(self, utterances, plan, sizes=ALL_PADDED, training=False):
         """Aggregates.
 
         Args:
-            utterances: [B, C, U, F].
-            count: How many of them are there, int32 [B].
-            live: See `Packing`.
+            utterances: [B, U, C, F].
+            plan: Of the B contexts, as rows of utterances.
+            sizes: Those of the batch.
             training: Whether to drop.
 
         Returns:
             [max over the utterances; last state], [B, C, D'] with D' = 4 x units.
         """
-        batch, candidates, limit, width = ops.shape(utterances)
-        lengths = ops.broadcast_to(ops.expand_dims(count, 1), (batch, candidates))
-        lengths = ops.reshape(lengths, (-1,))
-        packing = Packing(lengths, limit, live)
-        flat = ops.reshape(utterances, (-1, width))  # [B*C*U, F]
-        inputs = [
-            ops.take(flat, packing.rows(step) * limit + step, axis=0) for step in range(limit)
-        ]
+        copies = ops.shape(utterances)[2]
+        packing = Packing(plan, sizes.contexts, copies)
+        flat = ops.reshape(utterances, (-1, copies, utterances.shape[-1]))  # [B*U, C, F]
+        inputs = _as_rows(ops.take(flat, plan["places"], axis=0))  # [M, F]
         outputs, last = self.run_whole(packing, inputs, training)
-        pooled = max_and_last(packing, outputs, last, ops.full_like(lengths, limit))
-        return packing.restore(pooled, [(batch, candidates)])[0]
+        return packing.restore(ops.concatenate([packing.maximum(outputs), last], axis=-1))
 
-
-def _joined(tensors):
-    """Tensors [..., F] as the rows of one, [rows, F]."""
-    return ops.concatenate([_as_rows(tensor) for tensor in tensors], axis=0)
+    def compute_output_spec(self, utterances, plan, **options):
+        """The shape that `call` gives."""
+        batch, _, candidates, _ = utterances.shape
+        return self.spec(batch, candidates, 4 * self.units)
 
 
 def _as_rows(tensor):
@@ -304,6 +224,8 @@ def _as_rows(tensor):
     return ops.reshape(tensor, (-1, tensor.shape[-1]))
 
 
-def _pad_rows(words, steps: int):
-    """[B, N, T] to [B*N, steps]."""
-    return ops.pad(_as_rows(words), ((0, 0), (0, steps - words.shape[-1])))
+def _attend(weights, values):
+    """Weighted sums of values shared by all candidates; [B, C, Y, X], [B, X, F] -> [B, C, Y, F]."""
+    batch, candidates, rows, columns = ops.shape(weights)
+    flat = ops.reshape(weights, (batch, candidates * rows, columns))
+    return ops.reshape(ops.matmul(flat, values), (batch, candidates, rows, values.shape[-1]))

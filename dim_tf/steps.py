@@ -4,12 +4,15 @@ Why not `Model.fit` or `train_on_batch`: a resumed run must draw the same dropou
 was never stopped, so the masks follow from (seed, number of the update) and not from a counter that
 lives in the process; and `fit` refuses inputs whose leading sizes differ.
 
-The inputs are a dict of arrays, whatever the model wants; each new set of shapes is compiled once.
+The inputs are a dict of arrays, whatever the model wants. A `MatchingModel` computes packed: on
+TensorFlow in one program for all sizes; on JAX, and in TensorFlow's own compiler, in a few programs
+for the sizes of a `Ladder`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import keras
@@ -20,9 +23,9 @@ from dim_tf.config import TrainingConfig
 from dim_tf.errors import ConfigError
 from dim_tf.losses import masked_accuracy, masked_cross_entropy
 from dim_tf.models.base import MatchingModel
+from dim_tf.sizes import EXACT, Ladder, Sizes, largest
 
 Arrays = Mapping[str, np.ndarray]
-WORDS_ROUNDED_TO = 512
 
 
 def adam(config: TrainingConfig) -> keras.optimizers.Optimizer:
@@ -58,15 +61,25 @@ class TrainingStep:
         model: Built; takes a dict of arrays with `responses_len` among them.
         optimizer: Not used for another model before.
         seed: Of the dropout masks.
+        samples: Inputs of some batches, where sizes are fixed to fit them to; without, each batch
+            costs what the largest would.
+        jit_compile: Whether TensorFlow compiles the update with XLA, for fixed sizes then.
 
     The Keras variables of model and optimizer are up to date after every update.
     """
 
-    def __init__(self, model: keras.Model, optimizer: keras.optimizers.Optimizer, seed: int):
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        seed: int,
+        samples: Iterable[Arrays] = (),
+        jit_compile: bool = False,
+    ):
         optimizer.build(model.trainable_variables)
         self._seed = seed
         self._seed_states = _seed_states(model)
-        self._form = _Form(model)
+        self._form = _Form(model, samples, jit_compile)
         make = {"tensorflow": _tensorflow_update, "jax": _jax_update}
         self._update = make[_backend()](model, self._form, optimizer, self._seed_states)
 
@@ -77,7 +90,7 @@ class TrainingStep:
         device; until then the next update can be prepared.
         """
         seeds = dropout_seeds(self._seed, number, len(self._seed_states))
-        return self._update(self._form.pack(inputs), target, seeds)
+        return self._update(*self._form.pack(inputs), target, seeds)
 
 
 class Scorer:
@@ -85,16 +98,17 @@ class Scorer:
 
     Args:
         model: Takes a dict of arrays and gives logits.
+        samples: As for `TrainingStep`.
     """
 
-    def __init__(self, model: keras.Model):
-        self._form = _Form(model)
+    def __init__(self, model: keras.Model, samples: Iterable[Arrays] = ()):
+        self._form = _Form(model, samples)
         make = {"tensorflow": _tensorflow_forward, "jax": _jax_forward}
         self._forward = make[_backend()](model, self._form)
 
     def __call__(self, inputs: Arrays) -> np.ndarray:
         """float32 [B, C]: the raw logit of every slot, absent ones too."""
-        return np.asarray(self._forward(self._form.pack(inputs)), "float32")
+        return np.asarray(self._forward(*self._form.pack(inputs)), "float32")
 
 
 def value_and_gradients(
@@ -102,9 +116,11 @@ def value_and_gradients(
 ) -> tuple[float, list[np.ndarray]]:
     """The loss without dropout, and its gradient for each of `model.trainable_variables`.
 
-    Nothing is compiled: this is for a few calls, not for training.
+    Compiled anew in each call where a backend is slow without: this is for a few calls, not for
+    training.
     """
-    inputs = dict(inputs)
+    form = _Form(model, ())
+    batch, sizes = form.pack(inputs)
     variables = _values(model.trainable_variables)
     if _backend() == "jax":
         import jax
@@ -112,15 +128,15 @@ def value_and_gradients(
         other = _values(model.non_trainable_variables)
 
         def loss_of(trainable):
-            logits, _ = model.stateless_call(trainable, other, inputs, training=False)
-            return _loss(inputs, target, logits)
+            logits, _ = _stateless(model, form, trainable, other, batch, sizes, False)
+            return _loss(batch, target, logits)
 
-        loss, gradients = jax.value_and_grad(loss_of)(variables)
+        loss, gradients = jax.jit(jax.value_and_grad(loss_of))(variables)
     else:
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
-            loss = _loss(inputs, target, model(inputs, training=False))
+            loss = _loss(batch, target, form.call(batch, sizes, False))
         gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
     return float(loss), [np.asarray(gradient) for gradient in gradients]
 
@@ -128,67 +144,120 @@ def value_and_gradients(
 class _Form:
     """The form in which a model computes: packed if it has one, else from its public inputs."""
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, samples: Iterable[Arrays], jit_compile: bool = False):
+        self._model, self.jit_compile = model, jit_compile
         self._packs = isinstance(model, MatchingModel)
-        self.call = model.packed if self._packs else model
-        self._shapes = {tensor.name: tensor.shape for tensor in keras.tree.flatten(model.inputs)}
+        self.fixed = self._packs and (jit_compile or _backend() == "jax")
+        self._ladders: dict[Any, Ladder] = {}
+        self._samples: dict[Any, list[Arrays]] = {}
+        for inputs in samples if self.fixed else ():
+            self._samples.setdefault(_shapes(inputs), []).append(inputs)
 
-    def pack(self, inputs: Arrays) -> dict[str, np.ndarray]:
-        """The batch that `call` takes, made of public inputs."""
+    def call(self, batch: Mapping[str, Any], sizes: Sizes, training: bool):
+        """Logits of a packed batch."""
+        if self._packs:
+            return self._model.packed(batch, sizes, training)
+        return self._model(batch, training=training)
+
+    def pack(self, inputs: Arrays) -> tuple[dict[str, Any], Sizes]:
+        """The batch that `call` takes, made of public inputs, and its fixed sizes, if any."""
         if not self._packs:
-            return dict(inputs)
-        # TensorFlow takes any number of words; where a number is compiled for, a few must do.
-        return pack(inputs, round_to=None if _backend() == "tensorflow" else WORDS_ROUNDED_TO)
+            return dict(inputs), EXACT
+        halves = self._model.halves
+        if not self.fixed:
+            return pack(inputs, halves), EXACT
+        shapes = _shapes(inputs)
+        if shapes not in self._ladders:
+            samples = [Sizes.of(pack(one, halves)) for one in self._samples.get(shapes, ())]
+            self._ladders[shapes] = Ladder(largest(dict(shapes), halves), samples)
+        sizes = self._ladders[shapes].fit(Sizes.of(pack(inputs, halves)))
+        return pack(inputs, halves, sizes), sizes
 
-    def signature(self) -> dict[str, Any]:
+    def signature(self) -> Any:
         """TensorFlow's description of all batches, whatever their sizes."""
         import tensorflow as tf
 
-        shapes = self._shapes
-        if self._packs:
-            characters = shapes["utterances_char"][-1]
-            shapes = {name: s for name, s in shapes.items() if not name.endswith("_char")}
-            shapes |= {"words": (None,), "words_char": (None, characters)}
-        return {name: tf.TensorSpec(shape, tf.int32) for name, shape in shapes.items()}
+        tensors = {tensor.name: tensor for tensor in keras.tree.flatten(self._model.inputs)}
+        if not self._packs:
+            return {name: tf.TensorSpec(t.shape, t.dtype) for name, t in tensors.items()}
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        # One turn of nothing but padding has all arrays, and those axes that no batch changes.
+        empty = {
+            name: np.zeros([1, *(size or 1 for size in shape[1:])], np.int32)
+            for name, shape in shapes.items()
+        }
+        batch, _ = self.pack(empty)
+
+        def describe(path: tuple[str, ...], array: np.ndarray) -> tf.TensorSpec:
+            fixed = {"live": (0,), "words_char": (1,)}.get(path[-1], ())
+            shape = [size if axis in fixed else None for axis, size in enumerate(array.shape)]
+            return tf.TensorSpec(shape, array.dtype)
+
+        return _described(batch, describe)
+
+
+def _described(batch: Mapping[str, Any], describe: Callable, path: tuple[str, ...] = ()) -> Any:
+    return {
+        name: _described(value, describe, (*path, name))
+        if isinstance(value, Mapping)
+        else describe((*path, name), value)
+        for name, value in batch.items()
+    }
+
+
+def _shapes(inputs: Arrays) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return tuple((name, inputs[name].shape) for name in sorted(inputs))
 
 
 def _tensorflow_forward(model, form) -> Callable:
     import tensorflow as tf
 
-    return tf.function(
-        lambda batch: form.call(batch, training=False), input_signature=[form.signature()]
+    forward = tf.function(
+        lambda batch: form.call(batch, EXACT, False), input_signature=[form.signature()]
     )
+    return lambda batch, sizes: forward(batch)
 
 
 def _jax_forward(model, form) -> Callable:
     import jax
 
-    compiled = jax.jit(
-        lambda trainable, other, batch: _stateless(model, form, trainable, other, batch, False)[0]
-    )
-    return lambda batch: compiled(
-        _values(model.trainable_variables), _values(model.non_trainable_variables), batch
+    @functools.partial(jax.jit, static_argnames="sizes")
+    def forward(trainable, other, batch, sizes):
+        return _stateless(model, form, trainable, other, batch, sizes, False)[0]
+
+    return lambda batch, sizes: forward(
+        _values(model.trainable_variables), _values(model.non_trainable_variables), batch, sizes
     )
 
 
 def _tensorflow_update(model, form, optimizer, seed_states) -> Callable:
     import tensorflow as tf
 
-    any_target = tf.TensorSpec([None], tf.int32)
-    any_seeds = tf.TensorSpec([len(seed_states), 2], tf.uint32)
-
-    @tf.function(input_signature=[form.signature(), any_target, any_seeds])
-    def update(batch, target, seeds):
+    def update(batch, target, seeds, sizes):
         for state, value in zip(seed_states, tf.unstack(seeds), strict=True):
             state.assign(value)
         with tf.GradientTape() as tape:
-            logits = form.call(batch, training=True)
+            logits = form.call(batch, sizes, True)
             loss = _loss(batch, target, logits)
         gradients = tape.gradient(loss, _values(model.trainable_variables))
         optimizer.apply(gradients, model.trainable_variables)
         return loss, _accuracy(batch, target, logits)
 
-    return update
+    any_target = tf.TensorSpec([None], tf.int32)
+    any_seeds = tf.TensorSpec([len(seed_states), 2], tf.uint32)
+
+    @functools.cache
+    def compiled(sizes):
+        signature = None if form.fixed else [form.signature(), any_target, any_seeds]
+        return tf.function(
+            lambda batch, target, seeds: update(batch, target, seeds, sizes),
+            input_signature=signature,
+            jit_compile=form.jit_compile,
+        )
+
+    return lambda batch, sizes, target, seeds: compiled(sizes)(
+        batch, tf.cast(target, tf.int32), tf.convert_to_tensor(seeds)
+    )
 
 
 def _jax_update(model, form, optimizer, seed_states) -> Callable:
@@ -197,29 +266,29 @@ def _jax_update(model, form, optimizer, seed_states) -> Callable:
     is_seed = {id(state) for state in seed_states}
     kept = [v for v in model.non_trainable_variables if id(v) not in is_seed]
 
-    def loss_of(trainable, others, batch, target, seeds):
+    def loss_of(trainable, others, batch, sizes, target, seeds):
         found = iter(others), iter(seeds)
         non_trainable = [
             next(found[1] if id(v) in is_seed else found[0]) for v in model.non_trainable_variables
         ]
-        logits, new = _stateless(model, form, trainable, non_trainable, batch, True)
+        logits, new = _stateless(model, form, trainable, non_trainable, batch, sizes, True)
         pairs = zip(model.non_trainable_variables, new, strict=True)
         new_others = [value for v, value in pairs if id(v) not in is_seed]
         return _loss(batch, target, logits), (_accuracy(batch, target, logits), new_others)
 
-    @jax.jit
-    def update(trainable, others, slots, batch, target, seeds):
+    @functools.partial(jax.jit, static_argnames="sizes")
+    def update(trainable, others, slots, batch, target, seeds, sizes):
         (loss, (accuracy, others)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
-            trainable, others, batch, target, seeds
+            trainable, others, batch, sizes, target, seeds
         )
         trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
         return loss, accuracy, (trainable, others, slots)
 
     variables = (model.trainable_variables, kept, optimizer.variables)
 
-    def run(batch, target, seeds):
+    def run(batch, sizes, target, seeds):
         state = [_values(group) for group in variables]
-        loss, accuracy, new = update(*state, batch, target, seeds)
+        loss, accuracy, new = update(*state, batch, target, seeds, sizes)
         for group, values in zip(variables, new, strict=True):
             for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
@@ -228,13 +297,13 @@ def _jax_update(model, form, optimizer, seed_states) -> Callable:
     return run
 
 
-def _stateless(model, form, trainable, non_trainable, batch, training):
+def _stateless(model, form, trainable, non_trainable, batch, sizes, training):
     """Logits, and the new values of the variables that are not trained."""
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     with keras.StatelessScope(
         state_mapping=list(zip(variables, [*trainable, *non_trainable], strict=True))
     ) as scope:
-        logits = form.call(batch, training=training)
+        logits = form.call(batch, sizes, training)
     new = []
     for variable, value in zip(model.non_trainable_variables, non_trainable, strict=True):
         changed = scope.get_current_value(variable)

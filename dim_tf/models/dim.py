@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 from keras import ops
 
-from dim_tf.config import CHARACTER_FILTERS, CHARACTER_WIDTHS, ModelConfig
-from dim_tf.layers import (
-    AttentivePooling,
-    CharacterCNN,
-    CrossAttention,
-    Prediction,
-    WordEmbedding,
-    length_mask,
-)
-from dim_tf.models.base import MatchingModel
-from dim_tf.recurrent import Aggregator, Encoder, Matcher
+from dim_tf.config import ModelConfig
+from dim_tf.layers import AttentivePooling, CrossAttention, length_mask
+from dim_tf.models.base import MatchingModel, predict, shared_layers
+from dim_tf.recurrent import Aggregator, Matcher
+
+HALVES = ("utterances", "personas")
 
 
-def build_dim(config: ModelConfig, word_vectors: np.ndarray) -> MatchingModel:
+def build_dim(config: ModelConfig, word_vectors: np.ndarray, name: str = "dim") -> MatchingModel:
     """Builds DIM: a candidate is matched with the context and, apart from it, with the persona.
 
     `use_persona=False` and `use_context=False` leave out one half: its two features are not in the
@@ -28,80 +22,65 @@ def build_dim(config: ModelConfig, word_vectors: np.ndarray) -> MatchingModel:
     Args:
         config: Sizes.
         word_vectors: float32 [V, word_dim], frozen.
+        name: Of the model.
 
     Reference:
         Gu et al., "Dually Interactive Matching Network for Personalized Response Selection in
         Retrieval-Based Chatbots", EMNLP 2019.
     """
-    embedding_dim = config.word_dim + CHARACTER_FILTERS * len(CHARACTER_WIDTHS)
     units, width, dropout = config.rnn_units, 2 * config.rnn_units, config.dropout
-    response_limit, limits = config.max_response_len, []
+    halves = _halves(config)
+    layers = shared_layers(config, word_vectors)
+    layers["matcher"] = Matcher(width, units, dropout, halves, name="matcher")
+    for half in halves:
+        layers[f"{half}_attention"] = CrossAttention(name=f"{half}_attention")
     if config.use_context:
-        limits.append(config.max_utterance_len)
-    if config.use_persona:
-        limits.append(config.max_profile_len)
-    layers = {
-        "words": WordEmbedding(word_vectors, name="words"),
-        "characters": CharacterCNN(config.char_vocab_size, name="characters"),
-        "encoder": Encoder(embedding_dim, units, dropout, name="encoder"),
-        "matcher": Matcher(width, units, dropout, response_limit, limits, name="matcher"),
-        "joined_dropout": keras.layers.Dropout(dropout, name="joined_dropout"),
-        "prediction": Prediction(dropout, name="prediction"),
-    }
-    if config.use_context:
-        layers["utterances_attention"] = CrossAttention(name="utterances_attention")
         layers["aggregator"] = Aggregator(2 * width, units, dropout, name="aggregator")
     if config.use_persona:
-        layers["personas_attention"] = CrossAttention(name="personas_attention")
         layers["persona_pooling"] = AttentivePooling(name="persona_pooling")
-    return MatchingModel("dim", config, layers, connect)
+    return MatchingModel(name, config, layers, halves, match)
 
 
-def connect(config, layers, batch, sizes, training):
-    """The equations of DIM; logits [B, C]. See `MatchingModel` for the arguments."""
-    halves = ["utterances"] * config.use_context + ["personas"] * config.use_persona
-    kinds = ["responses", *halves]
-    lengths = {kind: batch[f"{kind}_len"] for kind in kinds}
-
-    # Word representation: a frozen vector and character features, of each word once.
-    vectors = ops.concatenate(
-        [layers["words"](batch["words"]), layers["characters"](batch["words_char"])], axis=-1
-    )
-    # Sentence encoding (4-6).
-    encoded = layers["encoder"](
-        vectors,
-        [batch[kind] for kind in kinds],
-        list(lengths.values()),
-        live=sizes.encoder,
-        training=training,
-    )
-    encoded = dict(zip(kinds, encoded, strict=True))
+def match(config, layers, encoded, batch, options):
+    """The equations of DIM after the encoder. See `MatchingModel` for the arguments."""
+    halves = _halves(config)
 
     # Interactive matching (7-19): with the context, and apart from it with the persona.
-    seen = []
-    for half in halves:
-        *attended, _ = layers[f"{half}_attention"](
-            encoded["responses"],
-            encoded[half],
-            lengths["responses"],
-            lengths[half],
-            size=getattr(sizes, half),
-        )
-        seen.append((*attended, lengths[half]))
-    features = layers["matcher"](
-        encoded["responses"], lengths["responses"], seen, live=sizes.matcher, training=training
-    )
+    seen = [attend(layers, half, encoded, batch) for half in halves]
+    *features, responses = layers["matcher"](encoded[0], batch["responses"], seen, **options)
 
     # Aggregation (20-24): [context; response; persona; response].
-    joined = []
-    for half, others, responses in zip(halves, features[::2], features[1::2], strict=True):
+    joined, tensors = [], {}
+    for number, (half, others) in enumerate(zip(halves, features, strict=True)):
         if half == "utterances":
-            aggregated = layers["aggregator"](
-                others, batch["utterances_num"], live=sizes.aggregator, training=training
-            )
+            aggregated = layers["aggregator"](others, batch["contexts"], **options)
         else:
             there = length_mask(batch["personas_num"], config.max_profiles)  # [B, P]
-            aggregated = layers["persona_pooling"](others, ops.expand_dims(there, 1))
-        joined += [aggregated, ops.squeeze(responses, 2)]
-    joined = layers["joined_dropout"](ops.concatenate(joined, axis=-1), training=training)
-    return layers["prediction"](joined, training=training)  # (25)
+            aggregated = layers["persona_pooling"](
+                ops.transpose(others, (0, 2, 1, 3)), ops.expand_dims(there, 1)
+            )
+        joined += [aggregated, responses[:, :, number]]
+        tensors |= {
+            f"{half}_to_responses": seen[number][1],
+            f"responses_to_{half}": seen[number][2],
+            f"final_{half}": ops.transpose(others, (0, 2, 1, 3)),
+            f"aggregated_{half}": aggregated,
+            f"aggregated_responses_{half}": responses[:, :, number],
+        }
+    tensors["joined"] = ops.concatenate(joined, axis=-1)
+    return predict(layers, tensors, options)
+
+
+def attend(layers, half, encoded, batch):
+    """What `Matcher` takes of a half: its plan, and who looks at what (equations 7-9)."""
+    weights = layers[f"{half}_attention"](
+        ops.take(encoded[0], batch["responses"]["grid"], axis=0),  # [B, C, R, D]
+        ops.take(encoded[0], batch[half]["grid"], axis=0),  # [B, X, D]
+        batch["responses"]["mask"],
+        batch[half]["mask"],
+    )
+    return batch[half], *weights
+
+
+def _halves(config: ModelConfig) -> list[str]:
+    return ["utterances"] * config.use_context + ["personas"] * config.use_persona

@@ -4,7 +4,10 @@ import pytest
 
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.metrics import ranks
+from dim_tf.models import build_model
+from dim_tf.sizes import EXACT, SHARES
 from dim_tf.steps import Scorer, TrainingStep, adam, learning_rate, value_and_gradients
+from tests.dim_tf.test_dim import CONFIG, random_inputs, word_table
 from tests.tiny import build_tiny
 
 pytestmark = pytest.mark.backend
@@ -94,7 +97,7 @@ def test_dropout_layers_draw_different_masks():
     model = keras.Model(inputs, keras.ops.add(keras.ops.multiply(*halves), bias(inputs["x"])))
     step = TrainingStep(model, adam(TrainingConfig()), seed=1)
     arrays = {"x": np.ones((1, 64), "float32"), "responses_len": np.ones((1, 64), "int32")}
-    loss, _ = step.update(1, arrays, np.array([0]))
+    loss, _ = step.update(1, arrays, np.array([0], "int32"))
     # With one mask for both layers about half of the products would be 4, not a quarter.
     kept = [n for n in range(65) if abs(_loss_of_kept(n) - float(loss)) < 1e-4]
     kept += [n for n in range(65) if abs(_loss_of_kept(n) - 4 - float(loss)) < 1e-4]
@@ -140,3 +143,86 @@ def test_learning_rate_is_what_the_optimizer_uses():
         expected = float(np.asarray(optimizer.learning_rate))
         assert learning_rate(config, update) == pytest.approx(expected, rel=1e-6)
     assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0.9, 0.999, 1e-8)
+
+
+SHORT = CONFIG.replace(
+    max_utterances=2,
+    max_utterance_len=2,
+    max_response_len=2,
+    max_profiles=2,
+    max_profile_len=2,
+    rnn_units=3,
+    dropout=0.0,
+)
+
+
+@pytest.fixture(scope="module")
+def dim():
+    """A model that computes packed."""
+    return build_model("dim", SHORT, word_table())
+
+
+def random_epoch(rng, batch=16, last=5):
+    """Batches of turns, the last of them smaller."""
+    return [random_inputs(rng, SHORT, size) for size in (*[batch] * 15, last)]
+
+
+def compiled_for(form, batches):
+    """What a compiled function tells apart: shapes, types and sizes of packed batches."""
+    found = set()
+    for inputs in batches:
+        packed, sizes = form.pack(inputs)
+        arrays = keras.tree.flatten(packed)
+        found.add((tuple((array.shape, str(array.dtype)) for array in arrays), sizes))
+    return found
+
+
+def test_programs_with_fixed_sizes_are_few(dim):
+    """Two epochs: of training, and of scoring; a smaller last batch has sizes of its own."""
+    rng = np.random.default_rng(6)
+    samples = random_epoch(rng)
+    batches = [inputs for _ in range(2) for inputs in random_epoch(rng)]
+    on_jax = keras.backend.backend() == "jax"
+    step = TrainingStep(dim, adam(TrainingConfig()), 1, samples, jit_compile=not on_jax)
+    forms = [step._form, *([Scorer(dim, samples)._form] if on_jax else [])]
+    for form in forms:
+        assert form.fixed
+        found = compiled_for(form, batches)
+        assert len({sizes for _, sizes in found}) == len(found)
+        assert 2 <= len(found) <= 2 * (len(SHARES) + 1) == 8
+
+
+def test_without_samples_there_is_one_program_for_each_shape(dim):
+    rng = np.random.default_rng(7)
+    on_jax = keras.backend.backend() == "jax"
+    step = TrainingStep(dim, adam(TrainingConfig()), seed=1, jit_compile=not on_jax)
+    assert len(compiled_for(step._form, random_epoch(rng))) == 2
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a compiler of TensorFlow's")
+def test_an_update_compiled_by_xla_is_the_same():
+    """And the other program takes batches of all sizes. Half a model compiles in half the time."""
+    dim = build_model("dim", SHORT.replace(use_persona=False), word_table())
+    rng = np.random.default_rng(8)
+    data = [(random_inputs(rng, SHORT, size), np.ones(size, "int32")) for size in (4, 3)]
+    for inputs, _ in data:
+        inputs["responses_len"][:, 1] = 2
+    start = [rng.normal(0, 0.3, v.shape).astype("float32") for v in dim.trainable_variables]
+    paths = [variable.path for variable in dim.trainable_variables]
+    # An epsilon with which rounding noise in a gradient does not become an update of its own.
+    config = TrainingConfig(learning_rate=0.1, epsilon=1e-2)
+    plain = TrainingStep(dim, adam(config), seed=1)
+    fixed = TrainingStep(dim, adam(config), seed=1, jit_compile=True)
+    assert plain._form.pack(data[0][0])[1] == EXACT
+    results = []
+    for step in (plain, fixed):
+        for variable, value in zip(dim.trainable_variables, start, strict=True):
+            variable.assign(value)
+        loss, accuracy = step.update(1, *data[0])
+        results.append((float(loss), float(accuracy), weights(dim)))
+    assert results[1][0] == pytest.approx(results[0][0], abs=1e-5)
+    assert results[1][1] == pytest.approx(results[0][1])
+    for name, before, *after in zip(paths, start, results[0][2], results[1][2], strict=True):
+        np.testing.assert_allclose(*after, rtol=0, atol=1e-5, err_msg=name)
+        assert np.abs(after[0] - before).max() > 1e-4 or name.endswith("bias"), name
+    assert np.isfinite(float(plain.update(2, *data[1])[0]))

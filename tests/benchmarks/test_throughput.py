@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks import report, throughput
+from benchmarks.child import Task, measure
+from benchmarks.turns import write_turns
+from dim_tf import cli
+from dim_tf.config import ModelConfig
+from dim_tf.errors import DimError
+
+# Half a model, of two words everywhere.
+TINY = (
+    *("--rnn-units", "3", "--word-dim", "5", "--set", "use_context=false"),
+    *("--set", "max_response_len=2", "--set", "max_profile_len=2"),
+    *("--set", "max_utterances=1", "--set", "max_utterance_len=2", "--set", "max_word_len=5"),
+    *("--batch-size", "2", "--eval-batch-size", "3", "--candidates", "2,25", "--calls", "2"),
+    *("--rounds", "1", "--steps", "1"),
+)
+PLATFORM = {
+    "device": "a processor",
+    "backend": "tensorflow",
+    "cores": 2,
+    "versions": {"keras": "3"},
+}
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Measures in this process, whose backend has started, and compiles nothing."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    monkeypatch.setattr(throughput, "_in_a_child", lambda task, path, debug: measure(task))
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def test_all_parts(here, tmp_path, capsys):
+    path = tmp_path / "figures.json"
+    assert cli.run(throughput.main, [*TINY, "--json", str(path)]) == 0
+    figures = json.loads(path.read_text())
+    for part, size in (("train", 2), ("eval", 3)):
+        (row,) = figures[part]
+        assert row["batch_size"] == size
+        assert row["ratio"] == figures[f"{part}_ratio"] > 0
+        for model in ("fast", "plain"):
+            assert row[model]["turns_per_second"] == size / row[model]["step_seconds"][0]
+    assert figures["memory_ratio"] == figures["train"][0]["memory_ratio"]
+    assert figures["eval"][0]["largest_logit_difference"] < 1e-5
+    assert figures["input"][0]["together_turns_per_second"] > 0
+    assert [row["candidates"] for row in figures["rank"]] == [2, 25]
+    assert [row["plain"]["calls"] for row in figures["rank"]] == [2, 1]
+    assert figures["settings"]["rnn_units"] == 3
+    printed = capsys.readouterr().out
+    assert "| training step, 2 turns |" in printed
+    assert "NOTE: the plain model reached only" in printed
+    assert printed.endswith(f"figures: {path}\n")
+
+
+def test_a_child_is_a_process_of_its_own(tmp_path):
+    prepared = tmp_path / "prepared"
+    prepared.mkdir()
+    write_turns(prepared, 20, word_dim=2)
+    task = Task("idle", str(prepared), {}, batch_size=4)
+    figures = throughput._in_a_child(task, tmp_path / "figures.json", debug=False)
+    assert figures["peak"] > 50e6
+    assert figures["backend"] == "tensorflow"
+
+
+def test_a_child_that_fails(tmp_path):
+    task = Task("train", str(tmp_path / "nowhere"), {}, model="plain")
+    with pytest.raises(DimError, match=r"measuring train .* plain .* not a prepared folder"):
+        throughput._in_a_child(task, tmp_path / "figures.json", debug=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--only", "trian"], "argument --only: found 'trian', expected some of train,eval"),
+        (["--batch-size", "16,x"], "argument --batch-size: found x, expected a whole number"),
+        (["--prepared", "nowhere"], "nowhere: not a prepared folder"),
+        (["--prepared", "nowhere", "--word-dim", "3"], "--word-dim is of the random turns"),
+        (["--word-dim", "2", "--set", "max_utterances=16"], "max_utterances: found 16, expected"),
+        (["--json", "/"], "--json: / is a folder"),
+    ],
+)
+def test_bad_options(options, message, capsys):
+    assert cli.run(throughput.main, options) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {message}")
+    assert error.count("\n") == 1
+
+
+def test_the_order_of_the_measurements():
+    options = ["--only", "train,rank", "--batch-size", "16,64", "--candidates", "20,100"]
+    tasks = list(throughput._tasks(throughput._parser().parse_args(options), "prepared", {}))
+    rows = [(task.part, task.model, task.batch_size) for task in tasks[2:10]]
+    assert rows == [
+        ("train", model, size) for size in (16, 64) for _ in "AB" for model in ("fast", "plain")
+    ]
+    assert [task.candidates for task in tasks[10:]] == [(20, 100)] * 2 + [(20,)] * 2
+    assert [task.part for task in tasks[:2]] == ["idle", "product"]
+    assert tasks[0].batch_size == 64
+
+
+def steps(part, model, seconds, peak, **figures):
+    figures = {"first": 9.0, "seconds": seconds, "peak": peak, "device_peak": None, **figures}
+    return Task(part, "prepared", {}, model=model, batch_size=16), figures
+
+
+def results(*measured):
+    idle = {"peak": 100e6, "device_peak": None, **PLATFORM}
+    product = {"gflops": 123.0, "peak": 100e6, "device_peak": None}
+    return [
+        (Task("idle", "prepared", {}), idle),
+        (Task("product", "prepared", {}), product),
+        *measured,
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "slow"), [(20.0, False), (30.0, True)])
+def test_ratios(seconds, slow):
+    config = ModelConfig(char_vocab_size=70)
+    figures = report.summarise(
+        results(
+            steps("train", "fast", [4.0, 5.0], 400e6),
+            steps("train", "plain", [seconds, seconds], 1100e6),
+            steps("train", "fast", [6.0], 500e6),
+            steps("train", "plain", [1000.0], 1100e6),
+        ),
+        config,
+    )
+    assert figures["train_ratio"] == pytest.approx(seconds / 5)  # of medians
+    assert figures["memory_ratio"] == pytest.approx(0.35)  # of what idle processes do not need
+    assert figures["eval_ratio"] is None
+    (row,) = figures["train"]
+    assert row["fast"]["turns_per_second"] == 16 / 5
+    assert row["plain"]["gflops"] == pytest.approx(3 * 832 / seconds, rel=0.01)
+    table = report.markdown({**figures, "turns": "random"})
+    assert ("NOTE" in table) == slow
+    assert f"| training step, 16 turns | 3.20 | {16 / seconds:.2f} | {seconds / 5:.2f} |" in table
+    assert "a large float32 matrix product 123" in table
+
+
+def test_memory_of_an_accelerator_counts_in_the_place_of_the_process():
+    measured = [
+        steps("train", "fast", [1.0], 900e6, device_peak=3e9),
+        steps("train", "plain", [2.0], 800e6, device_peak=6e9),
+    ]
+    figures = report.summarise(results(*measured), ModelConfig(char_vocab_size=70))
+    assert figures["memory_ratio"] == 0.5

@@ -8,8 +8,16 @@ import numpy as np
 from dim_tf.config import ModelConfig
 from dim_tf.errors import ConfigError, did_you_mean
 from dim_tf.models.dim import build_dim
+from dim_tf.models.imn import build_imn
+from dim_tf.models.imn_ctx import build_imn_ctx
+from dim_tf.models.imn_utr import build_imn_utr
 
-MODELS = {"dim": build_dim}
+MODELS = {
+    "dim": build_dim,
+    "imn": build_imn,
+    "imn_ctx": build_imn_ctx,
+    "imn_utr": build_imn_utr,
+}
 
 
 def build_model(name: str, config: ModelConfig, word_vectors: np.ndarray) -> keras.Model:
@@ -28,7 +36,7 @@ def build_model(name: str, config: ModelConfig, word_vectors: np.ndarray) -> ker
     | `personas_len`, `personas_num` | [B, P], [B] |
 
     Args:
-        name: "dim".
+        name: One of `MODELS`.
         config: Sizes; C may differ from `config.max_candidates` from call to call.
         word_vectors: float32 [V, word_dim], frozen.
 

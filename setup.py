@@ -25,6 +25,7 @@ setup(
         "gensim>=4.3.3",
         "tensorboard>=2.18",
         "matplotlib>=3.8",
+        "scipy>=1.11",
         "tqdm>=4.66",
     ],
     extras_require={

@@ -1,108 +1,169 @@
-"""What each word of a reply looked at: the attention weights of equation 9, and their picture."""
+r"""Draws what a reply looked at, the paper's Figure 3: `python -m dim_tf.attention --run RUN ...`.
+
+A turn of a prepared folder:
+
+    python -m dim_tf.attention --run RUN --prepared DIR --split test --turn 12
+
+or texts, as for `dim_tf.predict`:
+
+    python -m dim_tf.attention --run RUN --context "hi, what do you like?" \
+        --persona "i love dogs." --response "hiking with my dogs!"
+
+Writes a picture (PNG) and a page (HTML) with the weights from the reply to the context and from the
+reply to the persona, equation 9: each row shows how one word of the reply spreads its attention.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-import keras
 import numpy as np
 
-from dim_tf.text import EOS
+from dim_tf import backend, cli, files, heatmap, predict
+from dim_tf.dataset import SPLITS, PreparedData
+from dim_tf.errors import UsageError
+from dim_tf.heatmap import Heatmap
+from dim_tf.prepared_folder import ABSENT
+from dim_tf.ranker import Ranker
+from dim_tf.run_folder import Run
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from dim_tf.config import ModelConfig
-    from dim_tf.dataset import PreparedData
-    from dim_tf.prepared_folder import TurnTable
-
-# What is shown -> the layer that computes it. An ablation lacks one, other systems lack both.
-LAYERS = {"context": "utterances_attention", "persona": "personas_attention"}
-INCH_A_WORD = 0.28
+FOLDER = "attention"
+TEXTS = ("context", "persona", "response", "candidates")
 
 
-class AttentionReader:
-    """Gives the attention weights of a model beside its logits.
+def main(argv: Sequence[str]) -> int | None:
+    """The command."""
+    arguments = _parser().parse_args(argv)
+    given = [name for name in TEXTS if getattr(arguments, name) is not None]
+    if given and (arguments.prepared or arguments.turn is not None):
+        raise UsageError(f"--{given[0]} and --prepared or --turn exclude each other")
+    out = Path(arguments.out or Path(arguments.run) / FOLDER)
+    files.check_place(out / "file")
+    run = Run.open(arguments.run)
+    name, facts, maps = (_of_texts if given else _of_turn)(run, arguments)
+    if not maps:
+        raise UsageError(
+            f"nothing to show: the model {run.model!r} of {run.path} matches no words of a "
+            "reply with others, or finds neither context nor persona here"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    picture, page = out / f"{name}.png", out / f"{name}.html"
+    with files.replacing(picture) as temporary:
+        heatmap.figure(list(maps.values())).savefig(temporary, format="png")
+    heading = f"What the reply looked at: {run.path.name}"
+    files.write_text(page, heatmap.page(list(maps.values()), heading, facts))
+    print(picture)
+    print(page)
 
-    Args:
-        model: Of `build_model`. Later changes of its weights count.
-    """
 
-    def __init__(self, model: keras.Model):
-        layers = {layer.name: layer for layer in model.layers}
-        self.names = [name for name, layer in LAYERS.items() if layer in layers]
-        # Each layer's last output is the weights of the responses' words.
-        outputs = {name: layers[LAYERS[name]].output[-1] for name in self.names}
-        self._model = keras.Model(model.inputs, outputs) if outputs else None
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.Parser(
+        prog="python -m dim_tf.attention",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--run", required=True, help="the run folder")
+    parser.add_argument("--out", metavar="DIR", help="(default: the folder attention of the run)")
+    parser.add_argument(
+        "--candidate",
+        type=_number,
+        metavar="K",
+        help="which candidate, from 0 (default: the right reply; of texts, the best)",
+    )
+    turn = parser.add_argument_group("a prepared turn")
+    turn.add_argument("--prepared", metavar="DIR", help="the prepared folder of the run")
+    turn.add_argument("--split", choices=SPLITS, default="test", help="(default: test)")
+    turn.add_argument(
+        "--turn", type=_number, metavar="I", help="row of the turn, from 0: query_id of the scores"
+    )
+    texts = parser.add_argument_group("texts")
+    texts.add_argument("--context", nargs="*", metavar="TEXT", help="utterances, oldest first")
+    texts.add_argument("--persona", nargs="*", metavar="TEXT", help="profile sentences")
+    texts.add_argument("--response", metavar="TEXT", help="the reply")
+    texts.add_argument("--candidates", metavar="FILE", help="or several, one a line")
+    return parser
 
-    def __call__(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """`context` [B, C, R, U*L] and `persona` [B, C, R, P*Q]; each row of words adds up to 1."""
-        if self._model is None:
-            return {}
-        weights = self._model(inputs, training=False)
-        return {name: np.asarray(array) for name, array in weights.items()}
+
+def _number(text: str) -> int:
+    return cli.whole(text, 0, 10**9)
 
 
-def turn_figures(
-    reader: AttentionReader, data: PreparedData, table: TurnTable, row: int, config: ModelConfig
-) -> dict[str, Figure]:
-    """Pictures of what the gold reply of a turn looked at; none for what the turn lacks."""
-    inputs, target = data.inputs(table, [row], config)
-    texts = data.texts(table, row)
-    gold = int(target[0])
-    reply = texts["candidates"][gold].split()[: inputs["responses_len"][0, gold]]
-    columns = {
-        "context": ([[*text.split(), EOS] for text in texts["context"]], inputs["utterances_len"]),
-        "persona": ([text.split() for text in texts["persona"]], inputs["personas_len"]),
+def _of_turn(
+    run: Run, arguments: argparse.Namespace
+) -> tuple[str, list[tuple[str, str]], dict[str, Heatmap]]:
+    """Name of the files, what the page says above, and the weights of a prepared turn."""
+    if arguments.prepared is None or arguments.turn is None:
+        raise UsageError("give --prepared DIR and --turn I, or --context, --persona and --response")
+    data = PreparedData.load(arguments.prepared)
+    run.check_prepared(data)
+    table = data.table(arguments.split, run.persona, run.version)
+    row, candidate = arguments.turn, arguments.candidate
+    if row >= len(table):
+        raise UsageError(f"--turn: found {row}, expected 0 to {len(table) - 1} ({table.name})")
+    there = np.flatnonzero(table.candidates[row] != ABSENT)
+    target = int(table.target[row])
+    column = target if candidate is None else candidate
+    if column not in there:
+        expected = f"expected one of {', '.join(map(str, there))}"
+        raise UsageError(f"--candidate: found {column}, {expected} (turn {row} of {table.name})")
+
+    backend.load()
+    from dim_tf.attention_weights import turn_heatmaps
+
+    maps = turn_heatmaps(run.load_model(), data, table, row, run.model_config, column)
+    reply = data.texts(table, row)["candidates"][column]
+    name = f"{table.name}_turn_{row}" + ("" if column == target else f"_candidate_{column}")
+    which = "the right reply" if column == target else f"a wrong reply, candidate {column}"
+    return name, [("turn", f"{row} of {table.name}"), ("reply", f"{reply} ({which})")], maps
+
+
+def _of_texts(
+    run: Run, arguments: argparse.Namespace
+) -> tuple[str, list[tuple[str, str]], dict[str, Heatmap]]:
+    """The same of texts."""
+    if (arguments.response is None) == (arguments.candidates is None):
+        raise UsageError("give one of --response TEXT and --candidates FILE")
+    context, persona = arguments.context or [], arguments.persona or []
+    candidates = [arguments.response]
+    if arguments.candidates is not None:
+        candidates = predict.read_candidates(arguments.candidates)
+    number = arguments.candidate
+    if number is not None and number >= len(candidates):
+        raise UsageError(f"--candidate: found {number}, expected 0 to {len(candidates) - 1}")
+    model = run.load_model()
+    ranker = Ranker(run, model)
+    ranking = ranker.rank(context, persona, candidates)
+    chosen = next(row for row in ranking if number in (None, row["index"]))
+
+    from dim_tf.attention_weights import heatmaps
+
+    config, rules = run.model_config, run.rules
+    room = config.max_profiles if config.use_persona else 0
+    sentences = {
+        "context": rules.context(context)[-config.max_utterances :],
+        "persona": [rules.profile(text) for text in persona[:room]],
     }
-    # The model keeps the last utterances and the first profiles.
-    columns["context"] = (columns["context"][0][-config.max_utterances :], columns["context"][1])
-    figures = {}
-    for name, weights in reader(inputs).items():
-        sentences, lengths = columns[name]
-        words, places = real_words(sentences, lengths[0], weights.shape[-1])
-        if words:
-            shown = weights[0, gold][: len(reply)][:, places]
-            figures[name] = draw(shown, reply, words, f"reply to {name}")
-    return figures
+    reply = rules.candidate(chosen["candidate"])
+    inputs = _inputs(ranker, context, persona[:room], reply)
+    maps = heatmaps(model, inputs, reply, sentences)
+    facts = [("reply", chosen["candidate"])]
+    if len(candidates) > 1:
+        facts.append(("rank", f"{chosen['rank']} of {len(candidates)}"))
+    return "text", facts, maps
 
 
-def real_words(
-    sentences: Sequence[Sequence[str]], lengths: np.ndarray, width: int
-) -> tuple[list[str], list[int]]:
-    """The words that are there, and their columns among the `width` padded ones.
-
-    >>> real_words([["a", "b"], ["c"]], np.array([2, 1, 0]), 9)
-    (['a', 'b', 'c'], [0, 1, 3])
-    """
-    padded = width // len(lengths)
-    words, places = [], []
-    for number, (sentence, length) in enumerate(zip(sentences, lengths, strict=False)):
-        words += sentence[:length]
-        places += range(number * padded, number * padded + int(length))
-    return words, places
+def _inputs(
+    ranker: Ranker, context: Sequence[str], persona: Sequence[str], reply: Sequence[str]
+) -> Mapping[str, Any]:
+    """The model's inputs of one turn with one candidate."""
+    length = ranker.run.model_config.max_response_len
+    turn = ranker._turn(list(context), list(persona))
+    return {**turn, **ranker._encoded("responses", [reply], 1, length)}
 
 
-def draw(
-    weights: np.ndarray, row_words: Sequence[str], column_words: Sequence[str], title: str
-) -> Figure:
-    """A picture of attention weights, darker for larger, with the words on both axes.
-
-    Args:
-        weights: [len(row_words), len(column_words)].
-        row_words: The words that look.
-        column_words: The words that are looked at.
-        title: Stands above.
-    """
-    # Not pyplot: that keeps each figure alive, and would ask for a screen.
-    from matplotlib.figure import Figure
-
-    size = (2 + INCH_A_WORD * len(column_words), 2 + INCH_A_WORD * len(row_words))
-    figure = Figure(figsize=size, dpi=80, layout="constrained")
-    axes = figure.add_subplot()
-    axes.imshow(weights, cmap="Greys", vmin=0.0, aspect="auto")
-    axes.set_xticks(range(len(column_words)), column_words, rotation=90)
-    axes.set_yticks(range(len(row_words)), row_words)
-    axes.set_title(title)
-    return figure
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

@@ -60,6 +60,18 @@ def load(
     return state
 
 
+def read_state(path: str | os.PathLike) -> dict[str, Any]:
+    """The state alone.
+
+    Raises:
+        CheckpointError: The file is missing or damaged.
+    """
+    try:
+        return json.loads(str(files.read_npz(path, ["state"])["state"]))
+    except (DataError, KeyError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path}: no training state can be read from it ({error})") from None
+
+
 def _variables(model, optimizer) -> dict[str, Any]:
     """By position, since Keras numbers some names anew in each process.
 

@@ -89,6 +89,10 @@ class PreparedData:
             if prepared_folder.turns_path(self.path, split, persona, version).is_file()
         ]
 
+    def has(self, split: str, persona: str, version: str) -> bool:
+        """Whether `table` can give the turns of a setting."""
+        return self._stored(split, persona, version) is not None
+
     def table(self, split: str, persona: str, version: str) -> TurnTable:
         """The turns of a setting.
 
@@ -247,16 +251,20 @@ class PreparedData:
             rows[place] = vocabulary.character_ids(form, length)
         return rows
 
-    def _read_table(self, split: str, persona: str, version: str) -> TurnTable:
-        stored = [(persona, version)]
+    def _stored(self, split: str, persona: str, version: str) -> Path | None:
+        """The file that holds the turns of a setting."""
+        places = [(persona, version)]
         if persona == "none":
-            stored.append(("none", "original"))
-            stored.extend((other, version) for other in PERSONAS[1:])
-        for place in stored:
-            path = prepared_folder.turns_path(self.path, split, *place)
-            if path.is_file():
-                turns = prepared_folder.read_turns(path, self._sentences)
-                return TurnTable(split, persona, version, **turns)
+            places.append(("none", "original"))
+            places.extend((other, version) for other in PERSONAS[1:])
+        paths = [prepared_folder.turns_path(self.path, split, *place) for place in places]
+        return next((path for path in paths if path.is_file()), None)
+
+    def _read_table(self, split: str, persona: str, version: str) -> TurnTable:
+        path = self._stored(split, persona, version)
+        if path is not None:
+            turns = prepared_folder.read_turns(path, self._sentences)
+            return TurnTable(split, persona, version, **turns)
         there = ", ".join("_".join(setting) for setting in self.settings()) or "none"
         raise DataError(
             f"no turns of {split}_{persona}_{version} in this prepared folder; it has: {there}",

@@ -10,19 +10,20 @@ import argparse
 import dataclasses
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dim_tf import backend, cli, files, metrics, model_card
+from dim_tf import backend, cli, files, metrics, model_card, turn_ranks
 from dim_tf.config import ModelConfig
-from dim_tf.dataset import PERSONAS, SPLITS, VERSIONS, PreparedData
+from dim_tf.dataset import PERSONAS, SPLITS, VERSIONS, Inputs, PreparedData
 from dim_tf.errors import UsageError
-from dim_tf.prepared_folder import TurnTable
+from dim_tf.prepared_folder import ABSENT, TurnTable
 from dim_tf.progress import Progress
 from dim_tf.run_folder import RESULTS, Run
+from dim_tf.turn_ranks import TurnRanks
 
 if TYPE_CHECKING:
     from dim_tf.steps import Scorer
@@ -119,15 +120,44 @@ def evaluate(
     if not len(rows):
         raise UsageError(f"{data.path}: {table.name} holds no turns")
     batch_size = min(batch_size, len(rows))
-    # Repeats of the last turn fill the last batch: a smaller one would be compiled on its own.
-    padded = np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % batch_size)])
+    order = _by_context(table, rows)
+    back = np.argsort(order)
     parts = []
-    for inputs, target in data.batches(table, config, batch_size, order=padded):
+    for inputs, target in data.batches(table, config, batch_size, _filled(rows[order], batch_size)):
         parts.append((scorer(inputs), target, inputs["responses_len"] > 0))
         if on_batch:
             on_batch(min(batch_size, len(rows) - batch_size * (len(parts) - 1)))
-    columns = [np.concatenate(column)[: len(rows)] for column in zip(*parts, strict=True)]
+    columns = [np.concatenate(column)[: len(rows)][back] for column in zip(*parts, strict=True)]
     return Result(rows, *columns)
+
+
+def sample_batches(
+    data: PreparedData,
+    table: TurnTable,
+    config: ModelConfig,
+    rows: np.ndarray,
+    batch_size: int = 32,
+    count: int = 24,
+) -> Iterator[Inputs]:
+    """Inputs of some of the batches that `evaluate` makes, for `Scorer` to fit its sizes to."""
+    batch_size = min(batch_size, len(rows))
+    order = _filled(rows[_by_context(table, rows)], batch_size)
+    starts = np.arange(0, len(order), batch_size)
+    for start in starts[:: max(len(starts) // count, 1)]:
+        yield data.inputs(table, order[start : start + batch_size], config)[0]
+
+
+def _by_context(table: TurnTable, rows: np.ndarray) -> np.ndarray:
+    """An order in which turns with contexts of about one size follow each other.
+
+    Attention is computed for as many words as the longest context of a batch has.
+    """
+    return np.argsort((table.context[rows] != ABSENT).sum(axis=1), kind="stable")
+
+
+def _filled(rows: np.ndarray, batch_size: int) -> np.ndarray:
+    """Rows and repeats of the last, for whole batches: a smaller one would be compiled apart."""
+    return np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % batch_size)])
 
 
 def write_scores(path: Path, result: Result) -> None:
@@ -148,6 +178,39 @@ def write_scores(path: Path, result: Result) -> None:
     files.write_lines(path, lines())
 
 
+def rank_table(
+    run: Run,
+    data: PreparedData,
+    scorer: Scorer,
+    table: TurnTable,
+    turns: int | None = None,
+    batch_size: int = 32,
+    out: Path | None = None,
+) -> tuple[dict[str, float], Path]:
+    """Ranks a table with a trained run and keeps what was found in its folder.
+
+    Args:
+        run: The run.
+        data: Its prepared folder.
+        scorer: With the run's best weights.
+        table: Of that folder.
+        turns: How many turns, as for `sample_rows`.
+        batch_size: Turns at once.
+        out: The scores file, if elsewhere than in the run folder.
+
+    Returns:
+        hits@k, MRR and MAP; and where the scores are.
+    """
+    rows = sample_rows(len(table), turns)
+    with Progress(f"ranking {table.name}", len(rows), "turns") as progress:
+        result = evaluate(scorer, data, table, run.model_config, rows, batch_size, progress.advance)
+    out = out or run.path / _file_name(run, table, rows)
+    write_scores(out, result)
+    gold = table.candidates[rows, result.target]
+    _keep(run, table, result, TurnRanks(rows, result.ranks, gold, data.fingerprint))
+    return result.summary(), out
+
+
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
@@ -158,21 +221,21 @@ def main(argv: Sequence[str]) -> int | None:
     persona, version = arguments.persona or run.persona, arguments.version or run.version
     table = data.table(arguments.split, persona, version)
     _check_profiles(run, data, persona)
-    rows = sample_rows(len(table), arguments.turns)
 
     backend.load()
     from dim_tf.steps import Scorer
 
-    scorer = Scorer(run.load_model())
-    with Progress(f"ranking {table.name}", len(rows), "turns") as progress:
-        result = evaluate(
-            scorer, data, table, run.model_config, rows, arguments.batch_size, progress.advance
-        )
-    summary = result.summary()
-    out = Path(arguments.out) if arguments.out else run.path / _file_name(run, table, rows)
-    write_scores(out, result)
-    _keep(run, table, rows, summary)
-
+    rows = sample_rows(len(table), arguments.turns)
+    samples = sample_batches(data, table, run.model_config, rows, arguments.batch_size)
+    summary, out = rank_table(
+        run,
+        data,
+        Scorer(run.load_model(), samples),
+        table,
+        arguments.turns,
+        arguments.batch_size,
+        Path(arguments.out) if arguments.out else None,
+    )
     print(f"{table.name}: {describe_sample(len(table), arguments.turns)}")
     for name, value in summary.items():
         print(f"{name:8}{value:.4f}")
@@ -223,11 +286,17 @@ def _file_name(run: Run, table: TurnTable, rows: np.ndarray) -> str:
     return f"{name}.txt"
 
 
-def _keep(run: Run, table: TurnTable, rows: np.ndarray, summary: dict[str, float]) -> None:
-    """Adds the result to the run's `results.json` and model card."""
-    key = table.name if len(rows) == len(table) else f"{table.name}, {len(rows)} turns"
-    entry = {"turns": len(rows), "of": len(table), **summary}
-    files.write_json(run.path / RESULTS, {**run.results(), key: entry})
+def key_of(table: TurnTable, turns: int) -> str:
+    """The name in `results.json` of a test of some turns of a table."""
+    return table.name if turns == len(table) else f"{table.name}, {turns} turns"
+
+
+def _keep(run: Run, table: TurnTable, result: Result, ranks: TurnRanks) -> None:
+    """Adds the result to the run's `ranks`, `results.json` and model card."""
+    key, best = key_of(table, len(ranks)), run.best()
+    entry = {"turns": len(ranks), "of": len(table), "update": best and best["update"]}
+    turn_ranks.save(run, key, ranks)
+    files.write_json(run.path / RESULTS, {**run.results(), key: {**entry, **result.summary()}})
     model_card.write(run)
 
 

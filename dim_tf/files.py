@@ -110,11 +110,15 @@ def write_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None
         np.savez(handle, **arrays)
 
 
-def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Reads all arrays of an `.npz` file, never a pickle; raises `DataError` if it is damaged."""
+def read_npz(path: str | os.PathLike, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    """Reads all arrays of an `.npz` file, or those of `names` that it has, never a pickle.
+
+    Raises `DataError` if the file is missing or damaged.
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            wanted = archive.files if names is None else set(names).intersection(archive.files)
+            return {name: archive[name] for name in wanted}
     except FileNotFoundError:
         raise DataError("the file is missing", path=path) from None
     except Exception as error:  # zipfile, zlib, struct, ... : each names damage in its own way

@@ -69,9 +69,8 @@ def _list(values: dict[str, Any]) -> list[str]:
 
 def _results(run: Run) -> list[str]:
     rows = []
-    validations = [row for row in run.metrics() if row["kind"] == "valid"]
-    if validations:
-        best = max(validations, key=lambda row: row["MRR"])
+    best = run.best()
+    if best:
         rows.append((f"validation, update {best['update']:,} (best)", best["turns"], best))
     for name, result in sorted(run.results().items()):
         rows.append((name, result["turns"], result))

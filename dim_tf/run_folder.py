@@ -8,6 +8,9 @@ best.weights.h5   the weights with the best validation MRR
 latest.npz        the state of training: weights, Adam's slots, position, best, patience
 metrics.jsonl     one JSON object a line, training and validation
 results.json      what `dim_tf.evaluate` found
+ranks/TABLE.npz   of the same turns: rows int [N], their rows in the table; ranks int [N], from 1;
+                  gold int [N], the right replies' rows in the sentence store of the prepared
+                  folder; fingerprint, of that folder. See `dim_tf.turn_ranks`
 MODEL_CARD.md     the same for people
 tensorboard/      curves, rankings, attention
 """
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 CONFIG, BEST, LATEST = "config.json", "best.weights.h5", "latest.npz"
-METRICS, RESULTS = "metrics.jsonl", "results.json"
+METRICS, RESULTS, RANKS = "metrics.jsonl", "results.json", "ranks"
 # The attribute of the weights file that tells whether it holds what was saved.
 DIGEST = "sha256_of_weights"
 
@@ -65,7 +68,8 @@ class Run:
         text: How text becomes words: the fields of `dim_tf.text.TextRules`.
         persona: none, self, their or both.
         version: original or revised.
-        prepared: `fingerprint`, `name`, `licence` and `word2vec` of the prepared folder.
+        prepared: `fingerprint`, `name`, `licence` and `word2vec` of the prepared folder, and
+            `training_turns`, how many it has for this run.
         versions: Of Python and of the packages that wrote the folder.
         words: Line k is id k.
         characters: Line k is id k.
@@ -218,8 +222,16 @@ class Run:
             rows.append(row)
         return rows
 
+    def best(self) -> dict[str, Any] | None:
+        """The row of the best validation, whose weights `load_model` gives; None before it."""
+        validations = [row for row in self.metrics() if row["kind"] == "valid"]
+        return max(validations, key=lambda row: row["MRR"], default=None)
+
     def results(self) -> dict[str, dict[str, Any]]:
-        """What `dim_tf.evaluate` found: table name -> turns, hits@k, MRR and MAP."""
+        """What `dim_tf.evaluate` found: table name -> turns, hits@k, MRR and MAP.
+
+        `update` is that of the weights that were tested; None if they were not trained here.
+        """
         path = self.path / RESULTS
         results = files.read_json(path) if path.exists() else {}
         if not isinstance(results, dict) or not all(isinstance(r, dict) for r in results.values()):

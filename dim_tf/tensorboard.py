@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from dim_tf import attention
+from dim_tf import heatmap
+from dim_tf.attention_weights import turn_heatmaps
 
 if TYPE_CHECKING:
     from dim_tf.config import ModelConfig
@@ -30,7 +31,7 @@ class Board:
     """
 
     def __init__(self, folder: Path):
-        self._writer = self._tf = self._reader = None
+        self._writer = self._tf = None
         try:
             import tensorflow as tf
         except ImportError:
@@ -70,17 +71,15 @@ class Board:
         if self._writer is None:
             return
         self.scalars(row)
-        if self._reader is None:
-            self._reader = attention.AttentionReader(model)
-        first = int(result.rows[0])
-        figures = attention.turn_figures(self._reader, data, table, first, config)
+        maps = turn_heatmaps(model, data, table, int(result.rows[0]), config)
         with self._writer.as_default(step=row["update"]):
             for number in range(min(RANKINGS, len(result.rows))):
                 self._tf.summary.text(
                     f"ranking/{number}", ranking_text(data, table, result, number)
                 )
-            for name, figure in figures.items():
-                self._tf.summary.image(f"attention/{name}", _pixels(figure)[None])
+            for name, shown in maps.items():
+                pixels = _pixels(heatmap.figure([shown]))
+                self._tf.summary.image(f"attention/{name}", pixels[None])
         self._writer.flush()
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ from dim_tf.run_folder import Run
 if TYPE_CHECKING:
     import keras
 
+    from dim_tf.training import Training
+
 MODEL_FIELDS = tuple(field.name for field in dataclasses.fields(ModelConfig))
 TRAINING_FIELDS = tuple(field.name for field in dataclasses.fields(TrainingConfig))
 # What the prepared folder decides: it cannot be chosen here.
@@ -33,7 +35,8 @@ DATA_FIELDS = ("word_dim", "char_vocab_size", "max_candidates")
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = build_parser().parse_args(argv)
-    changes = _changes(arguments)
+    changes = given_settings(arguments)
+    chosen = {n: getattr(arguments, n) for n in ("model", "persona", "version") if n in arguments}
     if arguments.resume and arguments.init_from:
         raise UsageError("--resume and --init-from exclude each other: a run has one beginning")
     if not arguments.resume:
@@ -41,36 +44,20 @@ def main(argv: Sequence[str]) -> int | None:
     data = PreparedData.load(arguments.prepared)
     if arguments.resume:
         run = Run.open(arguments.run)
-        _check_same(run, arguments, changes)
+        _check_same(run, {**chosen, **changes})
         run.check_prepared(data)
     else:
-        run = _new_run(arguments, changes, data)
-    for split in ("train", "valid"):
-        table = data.table(split, run.persona, run.version)
-        if not len(table):
-            raise DataError(f"{table.name} holds no turns", path=arguments.prepared)
-        data.inputs(table, [0], run.model_config)  # refuses sizes that the folder does not have
+        run = new_run(arguments.run, data, changes, **chosen)
+    check_data(run, data)
     initial = Run.open(arguments.init_from) if arguments.init_from else None
     if initial:
         _check_initial(initial, run)
 
-    _make_deterministic(arguments.deterministic)
-    import keras
+    training = open_training(
+        run, data, arguments.deterministic, resume=arguments.resume, initial=initial
+    )
+    from dim_tf.training import Stopped
 
-    from dim_tf import model_card
-    from dim_tf.training import Stopped, Training
-
-    keras.utils.set_random_seed(run.training_config.seed)
-    model = run.build_model()
-    if initial:
-        _copy_weights(initial, model)
-    training = Training(run, data, model)
-    if arguments.resume:
-        training.restore()
-    else:
-        with run.creating() as unfinished:
-            model_card.write(unfinished)
-            training.save(unfinished.path)
     try:
         training.train()
     except Stopped:
@@ -92,7 +79,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--run", required=True, help="run folder, to be made")
     parser.add_argument("--resume", action="store_true", help="go on with that run")
     parser.add_argument("--init-from", metavar="RUN", help="start from the weights of another run")
-    parser.add_argument("--deterministic", action="store_true", help="on a GPU too, if slower")
     # A setting that is not given must be told from one that is: a resumed run has its own.
     given = {"default": argparse.SUPPRESS}
     parser.add_argument("--model", help="which model (default: dim)", **given)
@@ -101,30 +87,39 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-context", action="store_const", const=False, dest="use_context", **given
     )
+    parser.add_argument(
+        "--max-updates", type=cli.positive, help="stop after so many updates", **given
+    )
+    seeded = f"of initial weights, order and dropout (default: {TrainingConfig.seed})"
+    parser.add_argument("--seed", type=int, help=seeded, **given)
+    add_settings(parser)
+    return parser
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that all runs of a comparison share; see `given_settings`."""
+    parser.add_argument("--deterministic", action="store_true", help="on a GPU too, if slower")
     for flag, kind, meaning in (
         ("--rnn-units", cli.positive, "units of each LSTM direction"),
         ("--dropout", float, "fraction dropped"),
         ("--batch-size", cli.positive, "turns an update"),
         ("--epochs", cli.positive, "passes over the training turns"),
-        ("--max-updates", cli.positive, "stop after so many updates"),
         ("--learning-rate", float, "of Adam, at the start"),
         ("--eval-every", cli.positive, "updates between validations"),
         ("--save-every", cli.positive, "updates between checkpoints"),
         ("--valid-turns", cli.positive, "validate on a fixed sample of so many turns"),
         ("--patience", cli.positive, "stop after so many validations without a better MRR"),
-        ("--seed", int, "of initial weights, order and dropout"),
     ):
         name = flag[2:].replace("-", "_")
         default = getattr(TrainingConfig if name in TRAINING_FIELDS else ModelConfig, name)
         shown = "" if default is None else f" (default: {default})"
-        parser.add_argument(flag, type=kind, help=meaning + shown, **given)
+        parser.add_argument(flag, type=kind, help=meaning + shown, default=argparse.SUPPRESS)
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting"
     )
-    return parser
 
 
-def _changes(arguments: argparse.Namespace) -> dict[str, Any]:
+def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """The settings that the command line gives, by the names of their config fields."""
     known = (*MODEL_FIELDS, *TRAINING_FIELDS)
     changes = {name: value for name, value in vars(arguments).items() if name in known}
@@ -143,20 +138,39 @@ def _changes(arguments: argparse.Namespace) -> dict[str, Any]:
     return changes
 
 
-def _new_run(arguments: argparse.Namespace, changes: dict[str, Any], data: PreparedData) -> Run:
-    persona = getattr(arguments, "persona", "self")
-    version = getattr(arguments, "version", "original")
+def new_run(
+    path: str | os.PathLike,
+    data: PreparedData,
+    changes: Mapping[str, Any],
+    model: str = "dim",
+    persona: str = "self",
+    version: str = "original",
+) -> Run:
+    """A run that is not on disk yet.
+
+    Args:
+        path: Where it will be.
+        data: The prepared folder to train on.
+        changes: Settings other than the defaults, by the names of their config fields.
+        model: Name of the model.
+        persona: none, self, their or both.
+        version: original or revised.
+
+    Raises:
+        ConfigError: An impossible setting.
+        DataError: The folder has no training turns of that persona and version.
+    """
     table = data.table("train", persona, version)
     sizes = {**data.sizes, "max_candidates": table.candidates.shape[1]}
     if persona == "both":
         sizes["max_profiles"] *= 2
-    model = {"use_persona": persona != "none", **sizes}
-    model.update((name, value) for name, value in changes.items() if name in MODEL_FIELDS)
+    settings = {"use_persona": persona != "none", **sizes}
+    settings.update((name, value) for name, value in changes.items() if name in MODEL_FIELDS)
     training = {name: value for name, value in changes.items() if name in TRAINING_FIELDS}
-    config = ModelConfig.from_dict(model)
+    config = ModelConfig.from_dict(settings)
     return Run(
-        path=Path(arguments.run),
-        model=getattr(arguments, "model", "dim"),
+        path=Path(path),
+        model=model,
         model_config=config,
         training_config=TrainingConfig.from_dict(training),
         text=dataclasses.asdict(data.rules),
@@ -165,6 +179,7 @@ def _new_run(arguments: argparse.Namespace, changes: dict[str, Any], data: Prepa
         prepared={
             "fingerprint": data.fingerprint,
             **{name: data.manifest.get(name) for name in ("name", "licence", "word2vec")},
+            "training_turns": len(table),
         },
         words=data.words,
         characters=data.characters,
@@ -172,15 +187,66 @@ def _new_run(arguments: argparse.Namespace, changes: dict[str, Any], data: Prepa
     )
 
 
-def _check_same(run: Run, arguments: argparse.Namespace, changes: dict[str, Any]) -> None:
+def check_data(run: Run, data: PreparedData) -> None:
+    """Refuses a prepared folder that cannot train `run`: one without turns, or with other sizes.
+
+    Raises:
+        DataError: It has no turns to train on, or none to validate on.
+        ConfigError: A size of the run is larger than the prepared one.
+    """
+    for split in ("train", "valid"):
+        table = data.table(split, run.persona, run.version)
+        if not len(table):
+            raise DataError(f"{table.name} holds no turns", path=data.path)
+        data.inputs(table, [0], run.model_config)
+
+
+def open_training(
+    run: Run,
+    data: PreparedData,
+    deterministic: bool = False,
+    *,
+    resume: bool = False,
+    initial: Run | None = None,
+) -> Training:
+    """The training of a run: at its start, with a run folder made for it, or where it was stopped.
+
+    Args:
+        run: The run.
+        data: Its prepared folder.
+        deterministic: Repeatable to the bit on a GPU too, if slower.
+        resume: Go on with the folder that is there.
+        initial: Start with the weights of this run.
+
+    Raises:
+        CheckpointError: The state to go on from is missing or damaged.
+    """
+    _make_deterministic(deterministic)
+    import keras
+
+    from dim_tf import model_card
+    from dim_tf.training import Training
+
+    keras.utils.set_random_seed(run.training_config.seed)
+    model = run.build_model()
+    if initial:
+        _copy_weights(initial, model)
+    training = Training(run, data, model)
+    if resume:
+        training.restore()
+    else:
+        with run.creating() as unfinished:
+            model_card.write(unfinished)
+            training.save(unfinished.path)
+    return training
+
+
+def _check_same(run: Run, changes: Mapping[str, Any]) -> None:
     """A resumed run keeps its settings; giving them again is fine, others are refused."""
     if run.training_config is None:
         raise UsageError(f"{run.path} was not trained here: use --init-from {run.path}")
     settings = {**run.model_config.to_dict(), **run.training_config.to_dict()}
-    for name in ("model", "persona", "version"):
-        settings[name] = getattr(run, name)
-        if hasattr(arguments, name):
-            changes = {**changes, name: getattr(arguments, name)}
+    settings |= {name: getattr(run, name) for name in ("model", "persona", "version")}
     for name, value in changes.items():
         if value != settings[name]:
             raise UsageError(

@@ -22,9 +22,16 @@ import keras
 import numpy as np
 
 from dim_tf import checkpoint, files, model_card
+from dim_tf.config import TrainingConfig
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import DivergedError
-from dim_tf.evaluate import Result, describe_sample, evaluate, sample_rows
+from dim_tf.evaluate import (
+    Result,
+    describe_sample,
+    evaluate,
+    sample_batches,
+    sample_rows,
+)
 from dim_tf.progress import Progress
 from dim_tf.run_folder import LATEST, METRICS, Run
 from dim_tf.steps import Scorer, TrainingStep, adam, learning_rate
@@ -32,6 +39,7 @@ from dim_tf.tensorboard import Board
 
 ROW_EVERY = 10
 EVALUATION_BATCH = 32
+SAMPLES = 24
 
 
 class Stopped(Exception):
@@ -62,6 +70,28 @@ class State:
     window_seconds: float = 0.0
     window_turns: int = 0
 
+    def validation_due(self, config: TrainingConfig, updates: int) -> bool:
+        """Whether the next thing to do, of `updates` in all, is to validate."""
+        at_a_mark = self.update % config.eval_every == 0 or self.update >= updates
+        return at_a_mark and self.update > self.validated
+
+    def finished(self, config: TrainingConfig, updates: int) -> bool:
+        """Whether all `updates` are made and validated, or patience is at its end."""
+        if self.validation_due(config, updates):
+            return False
+        patience = config.patience
+        return self.update >= updates or (patience is not None and self.without_gain >= patience)
+
+
+def total_updates(config: TrainingConfig, turns: int) -> int:
+    """How many updates training is to make with so many training turns.
+
+    >>> total_updates(TrainingConfig(batch_size=16, epochs=10), 65719)
+    41080
+    """
+    updates = config.epochs * -(-turns // config.batch_size)
+    return updates if config.max_updates is None else min(updates, config.max_updates)
+
 
 def epoch_order(seed: int, epoch: int, turns: int) -> np.ndarray:
     """The order in which an epoch (from 0) goes through the training turns.
@@ -87,13 +117,13 @@ class Training:
         self.valid_table = data.table("valid", run.persona, run.version)
         self.valid_rows = sample_rows(len(self.valid_table), self.config.valid_turns)
         self.updates_per_epoch = -(-len(self.table) // self.config.batch_size)
-        self.updates = self.config.epochs * self.updates_per_epoch
-        if self.config.max_updates is not None:
-            self.updates = min(self.updates, self.config.max_updates)
+        self.updates = total_updates(self.config, len(self.table))
         self.state = State()
         self._optimizer = adam(self.config)
-        self._step = TrainingStep(model, self._optimizer, self.config.seed)
-        self._scorer = Scorer(model)
+        self._step = TrainingStep(model, self._optimizer, self.config.seed, self._samples())
+        self._scorer = Scorer(
+            model, sample_batches(data, self.valid_table, run.model_config, self.valid_rows)
+        )
         self._unread: list[tuple[int, Any, Any]] = []  # losses that the device may still compute
         self._stop = False
 
@@ -151,17 +181,10 @@ class Training:
     @property
     def finished(self) -> bool:
         """Whether all updates are made and validated, or patience is at its end."""
-        if self._validation_due():
-            return False
-        patience = self.config.patience
-        return self.state.update >= self.updates or (
-            patience is not None and self.state.without_gain >= patience
-        )
+        return self.state.finished(self.config, self.updates)
 
     def _validation_due(self) -> bool:
-        update = self.state.update
-        at_a_mark = update % self.config.eval_every == 0 or update >= self.updates
-        return at_a_mark and update > self.state.validated
+        return self.state.validation_due(self.config, self.updates)
 
     def _batches(self) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         """The batches from the next update on."""
@@ -173,6 +196,13 @@ class Training:
                 self.table, self.run.model_config, size, order=order, start=position * size
             )
             update = (epoch + 1) * self.updates_per_epoch
+
+    def _samples(self) -> Iterator[dict[str, np.ndarray]]:
+        """Inputs of some batches, for sizes to be fitted to; the same in a resumed run."""
+        rng = np.random.default_rng(self.config.seed)
+        for _ in range(SAMPLES if len(self.table) >= self.config.batch_size else 0):
+            rows = rng.choice(len(self.table), self.config.batch_size, replace=False)
+            yield self.data.inputs(self.table, rows, self.run.model_config)[0]
 
     def _turns_after(self, update: int) -> int:
         """How many turns the first `update` updates see: the last of an epoch may see fewer."""

@@ -1,76 +1,111 @@
-import numpy as np
+"""The command that draws what a reply looked at."""
+
+import shutil
+import subprocess
+import sys
+
 import pytest
+from matplotlib.image import imread
 
-from dim_tf import attention, build_model
-from dim_tf.config import ModelConfig
+from dim_tf import attention, cli, train
 from dim_tf.dataset import PreparedData
-from dim_tf.steps import Scorer
+
+SIZES = {"rnn_units": 3, "max_utterances": 3, "max_utterance_len": 6, "max_response_len": 5}
 
 
 @pytest.fixture(scope="module")
-def data(prepared):
-    return PreparedData.load(prepared)
+def dim_run(prepared, tmp_path_factory):
+    """DIM with its initial weights."""
+    path = tmp_path_factory.mktemp("runs") / "dim"
+    run = train.new_run(path, PreparedData.load(prepared), {**SIZES, "max_profile_len": 6})
+    with run.creating() as unfinished:
+        unfinished.save_best(run.build_model())
+    return path
 
 
-@pytest.fixture(scope="module")
-def config(data):
-    small = {"max_utterances": 2, "max_utterance_len": 6, "max_response_len": 5}
-    return ModelConfig(**{**data.sizes, **small, "max_word_len": 6, "rnn_units": 3})
+@pytest.fixture
+def run(dim_run, tmp_path):
+    return shutil.copytree(dim_run, tmp_path / "dim")
 
 
-@pytest.fixture(scope="module")
-def reader(data, config):
-    return attention.AttentionReader(build_model("dim", config, data.word_vectors))
+def call(run, *options):
+    attention.main([str(option) for option in ("--run", run, *options)])
 
 
-def test_weights_of_dim_add_up_to_one_over_the_words_that_are_there(reader, data, config):
-    table = data.table("test", "self", "original")
-    inputs, _ = data.inputs(table, [0, 1], config)
-    weights = reader(inputs)
-    assert weights["context"].shape == (2, 6, 5, 2 * 6)
-    assert weights["persona"].shape == (2, 6, 5, 5 * 15)
-    for name, lengths in (("context", "utterances_len"), ("persona", "personas_len")):
-        width = weights[name].shape[-1] // inputs[lengths].shape[1]
-        there = (np.arange(width) < inputs[lengths][..., None]).reshape(2, 1, 1, -1)
-        np.testing.assert_allclose((weights[name] * there).sum(axis=-1), 1.0, atol=1e-5)
+def files_of(folder):
+    return sorted(path.name for path in folder.iterdir())
 
 
-def test_pictures_of_a_turn_name_its_words(reader, data, config):
-    table = data.table("test", "self", "original")
-    figures = attention.turn_figures(reader, data, table, 1, config)
-    texts = data.texts(table, 1)
-    reply = texts["candidates"][texts["target"]].split()[:5]
-    shown = {"persona": " ".join(texts["persona"]).split()}
-    # Two utterances of six words at most, each ended by `_eos_` if there is room.
-    shown["context"] = [
-        word for text in texts["context"][-2:] for word in [*text.split(), "_eos_"][:6]
+def test_a_prepared_turn(run, prepared, capsys):
+    call(run, "--prepared", prepared, "--turn", 3)
+    name = "test_self_original_turn_3"
+    assert files_of(run / "attention") == [f"{name}.html", f"{name}.png"]
+    assert capsys.readouterr().out.splitlines() == [
+        str(run / f"attention/{name}.png"),
+        str(run / f"attention/{name}.html"),
     ]
-    for name, words in shown.items():
-        axes = figures[name].axes[0]
-        assert [label.get_text() for label in axes.get_xticklabels()] == words
-        assert [label.get_text() for label in axes.get_yticklabels()] == reply
-        assert axes.images[0].get_array().shape == (len(reply), len(words))
+    assert min(imread(run / f"attention/{name}.png").shape[:2]) > 100
+    page = (run / f"attention/{name}.html").read_text()
+    data = PreparedData.load(prepared)
+    texts = data.texts(data.table("test", "self", "original"), 3)
+    assert f"<dd>{texts['candidates'][texts['target']]} (the right reply)</dd>" in page
+    assert "<h2>reply to context</h2>" in page and "<h2>reply to persona</h2>" in page
 
 
-def test_a_model_without_attention_has_no_pictures(run_copy, data):
-    from dim_tf.run_folder import Run
+def test_another_candidate_split_and_folder(run, prepared, tmp_path):
+    options = ("--prepared", prepared, "--split", "valid", "--turn", 0, "--out", tmp_path / "out")
+    data = PreparedData.load(prepared)
+    texts = data.texts(data.table("valid", "self", "original"), 0)
+    wrong = (texts["target"] + 1) % 6
+    call(run, *options, "--candidate", wrong)
+    name = f"valid_self_original_turn_0_candidate_{wrong}"
+    assert files_of(tmp_path / "out") == [f"{name}.html", f"{name}.png"]
+    shown = f"<dd>{texts['candidates'][wrong]} (a wrong reply, candidate {wrong})</dd>"
+    assert shown in (tmp_path / "out" / f"{name}.html").read_text()
+    assert not (run / "attention").exists()
 
-    run = Run.open(run_copy)
-    model = run.load_model()
-    table = data.table("test", "self", "original")
-    assert (
-        attention.turn_figures(attention.AttentionReader(model), data, table, 0, run.model_config)
-        == {}
-    )
-    assert Scorer(model)(data.inputs(table, [0], run.model_config)[0]).shape == (1, 6)
+
+@pytest.mark.backend
+def test_texts(run, tmp_path):
+    replies = tmp_path / "replies.txt"
+    replies.write_text("i like tea a lot\nrain\ni like cats <3\n")
+    texts = ("--context", "Hi!", "what do you like ?", "--persona", "i love cats.", "i ski")
+    call(run, *texts, "--candidates", replies, "--candidate", 2)
+    page = (run / "attention/text.html").read_text()
+    assert "<dd>i like cats &lt;3</dd>" in page
+    assert "of 3</dd>" in page
+    # The last utterance is the partner's: only that one is split into words and punctuation.
+    for word in ("hi!", "_eos_", "?", "love", "ski"):
+        assert f'<th scope="col"><span>{word}</span></th>' in page
+    assert '<th scope="row">&lt;3</th>' in page
+    call(run, "--persona", "i ski", "--response", "tea")
+    assert "reply to context" not in (run / "attention/text.html").read_text()
 
 
-def test_draw_puts_larger_weights_darker_with_words_on_both_axes(tmp_path):
-    weights = np.array([[0.0, 1.0, 0.2]])
-    figure = attention.draw(weights, ["cats"], ["i", "like", "cats"], "reply to context")
-    axes = figure.axes[0]
-    assert axes.get_title() == "reply to context"
-    red = axes.images[0].to_rgba(weights)[0, :, 0]
-    assert red[0] > red[2] > red[1]
-    figure.savefig(tmp_path / "figure.png")
-    assert (tmp_path / "figure.png").stat().st_size > 1000
+def test_what_is_refused(run, run_copy, prepared, capsys):
+    turn = ("--prepared", prepared, "--turn", 0)
+    for folder, options, message in (
+        (run, (), "give --prepared DIR and --turn I, or --context"),
+        (run, ("--turn", 1), "give --prepared DIR and --turn I"),
+        (run, (*turn, "--response", "x"), "--response and --prepared or --turn exclude each other"),
+        (run, ("--context", "hi"), "give one of --response TEXT and --candidates FILE"),
+        (run, ("--prepared", prepared, "--turn", 14), "--turn: found 14, expected 0 to 13 (test_"),
+        (run, (*turn, "--candidate", 6), "--candidate: found 6, expected one of 0, 1, 2, 3, 4, 5"),
+        (run, ("--turn", "-1"), "expected a whole number of at least 0"),
+        (run, ("--response", "x", "--candidate", 1), "--candidate: found 1, expected 0 to 0"),
+        (run, ("--response", " "), "found an empty text, expected words"),
+        (run, ("--response", "tea"), "nothing to show: the model 'dim'"),
+        (run_copy, turn, "nothing to show: the model 'tiny'"),
+        (run, (*turn, "--out", run / "config.json"), "cannot be made"),
+    ):
+        given = [str(option) for option in ("--run", folder, *options)]
+        assert cli.run(attention.main, given) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("error: ") and said.count("\n") == 1
+        assert message in said
+        assert not (folder / "attention").exists()
+
+
+def test_importing_the_command_does_not_wait_for_keras():
+    code = "import sys, dim_tf.attention; sys.exit('keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -76,6 +76,14 @@ def test_damaged_files(tmp_path, spoil, message):
     spoil(path)
     with pytest.raises(CheckpointError, match=message):
         checkpoint.load(path, *model_and_optimizer())
+    with pytest.raises(CheckpointError, match=message):
+        checkpoint.read_state(path)
+
+
+def test_the_state_alone(tmp_path):
+    state = {"update": 7, "best": None, "window": [[0.5, 1.0]]}
+    checkpoint.save(tmp_path / "latest.npz", *model_and_optimizer(), state)
+    assert checkpoint.read_state(tmp_path / "latest.npz") == state
 
 
 def test_another_model_is_refused_and_left_as_it_was(tmp_path):

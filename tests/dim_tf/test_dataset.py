@@ -209,11 +209,13 @@ def test_without_a_persona_other_tables_will_do(tmp_path):
         DataError, match=r"no turns of test_none_revised .*has: train_self_original"
     ):
         data.table("test", "none", "revised")
+    assert data.has("test", "none", "original") and not data.has("test", "none", "revised")
 
 
 def test_none_of_the_original_stands_in_for_the_revised(tmp_path):
     data = PreparedData.load(prepare_tiny(tmp_path / "none", tiny_corpus("none")))
     assert len(data.table("train", "none", "revised")) == 3
+    assert data.has("train", "none", "revised") and not data.has("train", "self", "revised")
 
 
 def test_a_missing_or_misspelt_setting_is_named(data):

@@ -1,0 +1,389 @@
+"""Tested runs beside the paper: which run fills which cell of its tables, and what they differ by.
+
+Everything that is shown later comes from the one dict that `compare` gives; it is plain JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dim_tf import paper, significance, turn_ranks
+from dim_tf.config import ModelConfig, TrainingConfig
+from dim_tf.errors import DataError, UsageError
+from dim_tf.paper import MEASURES, Place, Score, Setting
+from dim_tf.run_folder import Run
+from dim_tf.turn_ranks import TurnRanks
+
+FORMAT = 1
+_TEST = re.compile(r"test_(?P<persona>[a-z]+)_(?P<version>[a-z]+)(, (?P<turns>\d+) turns)?")
+# Settings that say nothing about how well a model can become, or that stand elsewhere.
+_LEFT_ASIDE = ("char_vocab_size", "use_persona", "use_context", "seed", "save_every")
+_LENGTH = ("epochs", "max_updates")
+DEFAULTS = {
+    field.name: field.default
+    for config in (ModelConfig, TrainingConfig)
+    for field in dataclasses.fields(config)
+    if field.name not in (*_LEFT_ASIDE, *_LENGTH)
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """A run, tested on a table of the persona that it was trained with.
+
+    Attributes:
+        run: The run.
+        place: What it was trained as, and the version it was tested on.
+        ranks: Of the table's turns.
+        of: How many turns the table has.
+    """
+
+    run: Run
+    place: Place
+    ranks: TurnRanks
+    of: int
+
+    @property
+    def seed(self) -> int | None:
+        """None if it was not trained here."""
+        return self.run.training_config and self.run.training_config.seed
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Those of `DEFAULTS`."""
+        training = self.run.training_config
+        values = {**self.run.model_config.to_dict(), **(training.to_dict() if training else {})}
+        return {name: values[name] for name in DEFAULTS if name in values}
+
+    @property
+    def updates(self) -> int | None:
+        """How many were made; None if it was not trained here."""
+        return max((row["update"] for row in self.run.metrics()), default=None)
+
+
+def setting_of(run: Run) -> Setting:
+    """What a run was trained as; DIM without persona is IMN."""
+    config = run.model_config
+    if run.model == "dim" and not config.use_persona and config.use_context:
+        return Setting("imn", run.persona, run.version)
+    return Setting(run.model, run.persona, run.version, config.use_context)
+
+
+def compare(paths: Sequence[str | os.PathLike]) -> dict[str, Any]:
+    """Reads tested runs and puts them beside the paper.
+
+    Args:
+        paths: Run folders.
+
+    Returns:
+        JSON. `data`: name and fingerprint of the prepared folder, and the size of the test sample
+        (None: whole splits). `cells`: for each trained setting and version that it was tested on,
+        by an id: mean, standard deviation over seeds, and 95 % interval of hits@1 and MRR, in
+        percent, and what they were made with. `tables`: the paper's, each cell with the paper's
+        score and the id of ours. `significance`: paired t-tests between the rows of a column.
+        `notes`: what a reader has to know.
+
+    Raises:
+        UsageError: The runs cannot be compared: of other data, tested on other turns, not tested
+            at all, or several for one cell that differ in more than the seed.
+        CheckpointError: A folder is no run.
+        DataError: What a run's tests left behind is damaged.
+    """
+    runs = [Run.open(path) for path in paths]
+    turns = _common_turns(runs)
+    outcomes = [outcome for run in runs for outcome in _outcomes(run, turns)]
+    _check_same_data(outcomes)
+    groups: dict[Place, list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault(outcome.place, []).append(outcome)
+    cells = {id_of(place): _cell(place, group) for place, group in groups.items()}
+    others = {place.setting.system for place in groups} - paper.SYSTEMS.keys()
+    tables = paper.tables(tuple(sorted(others)))
+    tests, unpaired = _significance(tables, groups)
+    named = [outcome.run.prepared["name"] for outcome in outcomes if outcome.run.training_config]
+    return {
+        "format": FORMAT,
+        "data": {
+            "name": named[0] if named else outcomes[0].run.prepared["name"],
+            "fingerprint": outcomes[0].ranks.fingerprint,
+            "sample": turns,
+        },
+        "cells": cells,
+        "tables": [_table(table, cells) for table in tables],
+        "significance": tests,
+        "notes": [*_notes(tables, cells), *unpaired],
+    }
+
+
+def id_of(place: Place) -> str:
+    """The name of a cell, such as `dim_self_original, tested on revised`."""
+    return f"{place.setting.name}, tested on {place.tested_on}"
+
+
+def _common_turns(runs: Sequence[Run]) -> int | None:
+    """How many turns of the test split all runs were tested on; None if all of them.
+
+    The most, if there are several such numbers.
+    """
+    there = []
+    for run in runs:
+        again = f"python -m dim_tf.evaluate --run {run.path} --prepared DIR"
+        keys = _own_tests(run)
+        if not keys:
+            raise UsageError(
+                f"{run.path} was not tested yet with persona {run.persona}, that it was trained "
+                f"with: {again}"
+            )
+        for key in keys:
+            if not turn_ranks.is_current(run, key):
+                turn_ranks.load(run, key)  # says so if they are missing
+                raise UsageError(
+                    f"{run.path} was tested on {key} with other weights than its best ones of now; "
+                    f"test it again: {again}"
+                )
+        there.append({turns for _, turns in keys.values()})
+    for run, numbers in zip(runs, there, strict=True):
+        if not numbers & there[0]:
+            raise UsageError(
+                f"{runs[0].path} was tested on {_numbers(there[0])}, {run.path} on "
+                f"{_numbers(numbers)}: test both on the same with python -m dim_tf.evaluate"
+            )
+    common = set.intersection(*there)
+    if not common:
+        raise UsageError(
+            "there is no number of test turns that all runs were tested on; test them again with "
+            "python -m dim_tf.evaluate, each with the same --turns or each without"
+        )
+    return None if None in common else max(common)
+
+
+def _own_tests(run: Run) -> dict[str, tuple[str, int | None]]:
+    """Tests with the persona that the run was trained with: key -> (version, turns or None)."""
+    matches = [_TEST.fullmatch(key) for key in sorted(run.results())]
+    return {
+        match[0]: (match["version"], match["turns"] and int(match["turns"]))
+        for match in matches
+        if match and match["persona"] == run.persona
+    }
+
+
+def _numbers(turns: Iterable[int | None]) -> str:
+    each = sorted(turns, key=lambda count: count or 0)
+    return " and ".join("the whole split" if n is None else f"{n:,} turns" for n in each)
+
+
+def _outcomes(run: Run, turns: int | None) -> list[Outcome]:
+    """The tests of a run on so many turns, with the persona that it was trained with."""
+    found = []
+    for key, (version, number) in _own_tests(run).items():
+        if number != turns:
+            continue
+        entry, ranks = run.results()[key], turn_ranks.load(run, key)
+        for name in MEASURES:
+            mean = ranks.measure(name).mean()
+            if abs(mean - entry[name]) > 1e-9:
+                raise DataError(
+                    f"found {name} {mean:.6f}, expected {entry[name]:.6f}, that of results.json; "
+                    "test the run again",
+                    path=turn_ranks.path_of(run, key),
+                )
+        found.append(Outcome(run, Place(setting_of(run), version), ranks, entry["of"]))
+    return found
+
+
+def _check_same_data(outcomes: Sequence[Outcome]) -> None:
+    first = outcomes[0]
+    for outcome in outcomes:
+        if outcome.ranks.fingerprint != first.ranks.fingerprint:
+            raise UsageError(
+                f"{first.run.path} and {outcome.run.path} were tested on different data (prepared "
+                f"folders with fingerprints {first.ranks.fingerprint[:12]} and "
+                f"{outcome.ranks.fingerprint[:12]}); report on each in turn"
+            )
+
+
+def _cell(place: Place, group: list[Outcome]) -> dict[str, Any]:
+    """What the runs of one cell found; they may differ in nothing but the seed."""
+    group.sort(key=lambda outcome: -1 if outcome.seed is None else outcome.seed)
+    first = group[0]
+    for former, outcome in itertools.pairwise(group):
+        pair = f"{former.run.path} and {outcome.run.path} both are {place.setting.name}"
+        if former.seed == outcome.seed:
+            raise UsageError(f"{pair} with seed {outcome.seed}; give one of them")
+        for name, value in outcome.settings.items():
+            if value != former.settings.get(name):
+                raise UsageError(
+                    f"{pair}, but differ in {name} ({former.settings.get(name)} and {value}); "
+                    "report on each in turn"
+                )
+        _check_same_turns(former, outcome)
+    training_turns = {outcome.run.prepared.get("training_turns") for outcome in group}
+    return {
+        "system": place.setting.system,
+        "persona": place.setting.persona,
+        "version": place.setting.version,
+        "use_context": place.setting.use_context,
+        "tested_on": place.tested_on,
+        "runs": [outcome.run.path.name for outcome in group],
+        "seeds": [outcome.seed for outcome in group],
+        "training_turns": training_turns.pop(),
+        "updates": [outcome.updates for outcome in group],
+        "test_turns": len(first.ranks),
+        "test_turns_of": first.of,
+        "settings": {n: v for n, v in first.settings.items() if v != DEFAULTS[n]},
+        **{name: _measured(group, name) for name in MEASURES},
+    }
+
+
+def _check_same_turns(first: Outcome, second: Outcome) -> None:
+    if not first.ranks.same_turns(second.ranks):
+        raise UsageError(
+            f"{first.run.path} and {second.run.path} were tested on different turns "
+            f"({len(first.ranks):,} and {len(second.ranks):,}) of the same table; test both again"
+        )
+
+
+def _over_turns(group: Sequence[Outcome], measure: str) -> np.ndarray:
+    """For each turn the mean over the seeds: [N]."""
+    return np.mean([outcome.ranks.measure(measure) for outcome in group], axis=0)
+
+
+def _measured(group: Sequence[Outcome], measure: str) -> dict[str, Any]:
+    means = [float(outcome.ranks.measure(measure).mean()) for outcome in group]
+    low, high = significance.interval(_over_turns(group, measure))
+    return {
+        "mean": _percent(np.mean(means)),
+        "sd": _percent(np.std(means, ddof=1)) if len(means) > 1 else None,
+        "low": _percent(low),
+        "high": _percent(high),
+        "each": [_percent(mean) for mean in means],
+    }
+
+
+def _percent(fraction: float) -> float:
+    return round(100 * float(fraction), 4)
+
+
+def _table(table: paper.Table, cells: Mapping[str, Any]) -> dict[str, Any]:
+    rows = []
+    for row in table.rows:
+        each = []
+        for place, score in zip(row.places, row.scores, strict=True):
+            ours = id_of(place) if place and id_of(place) in cells else None
+            cell = {"paper": _score(score), "ours": ours}
+            if table.with_gains:
+                cell["paper_gain"] = _score(paper.gain(row.system, score))
+                cell["gain"] = ours and _gain(row.system, cells[ours], cells)
+            each.append(cell)
+        rows.append({"name": row.name, "cells": each})
+    return {
+        "number": table.number,
+        "title": table.title,
+        "corner": table.corner,
+        "columns": list(table.columns),
+        "rows": rows,
+    }
+
+
+def _score(score: Score | None) -> dict[str, float] | None:
+    if score is None:
+        return None
+    return {n: v for n, v in zip(MEASURES, score, strict=True) if v is not None}
+
+
+def _gain(system: str, cell: Mapping[str, Any], cells: Mapping[str, Any]) -> dict | None:
+    start = cells.get(id_of(Place(paper.base(system), "original")))
+    if start is None:
+        return None
+    return {name: round(cell[name]["mean"] - start[name]["mean"], 4) for name in MEASURES}
+
+
+def _significance(
+    tables: Sequence[paper.Table], groups: Mapping[Place, Sequence[Outcome]]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The tests between the rows of each column; and notes on pairs that cannot be tested."""
+    tests, notes = [], []
+    for table in tables:
+        for number, column in enumerate(table.columns):
+            there = [
+                (row.name, row.places[number]) for row in table.rows if row.places[number] in groups
+            ]
+            there.sort(key=lambda pair: -_over_turns(groups[pair[1]], MEASURES[0]).mean())
+            for (first, one), (second, other) in itertools.combinations(there, 2):
+                if not groups[one][0].ranks.same_turns(groups[other][0].ranks):
+                    if one.setting.persona == other.setting.persona:
+                        _check_same_turns(groups[one][0], groups[other][0])
+                    notes.append(
+                        f"Table {table.number}, {first} and {second}: no significance test, since "
+                        "they were not tested on the same turns."
+                    )
+                    continue
+                test = {"table": table.number, "column": column, "first": first, "second": second}
+                test["turns"] = len(groups[one][0].ranks)
+                for measure in MEASURES:
+                    found = significance.paired_t_test(
+                        _over_turns(groups[one], measure), _over_turns(groups[other], measure)
+                    )
+                    test[measure] = {
+                        "difference": _percent(found.difference),
+                        "t": round(found.t, 4) if np.isfinite(found.t) else None,
+                        "p": found.p,
+                    }
+                tests.append(test)
+    return tests, notes
+
+
+def _notes(tables: Sequence[paper.Table], cells: Mapping[str, Any]) -> list[str]:
+    """What differs from the paper's recipe, and between cells that stand side by side."""
+    notes = []
+    every = [cell["settings"] for cell in cells.values()]
+    common = {n: v for n, v in every[0].items() if all(s.get(n) == v for s in every)}
+    if common:
+        notes.append(f"Settings that are not the paper's: {_beside_the_papers(common)}.")
+    for name, cell in cells.items():
+        more = {n: v for n, v in cell["settings"].items() if n not in common}
+        if more:
+            notes.append(f"Other settings than the rest: {name} with {_beside_the_papers(more)}.")
+    for table in tables:
+        ids = [id_of(place) for row in table.rows for place in row.places if place]
+        if table.with_gains:
+            ids += [id_of(Place(paper.base(row.system), "original")) for row in table.rows]
+        ids = [name for name in dict.fromkeys(ids) if name in cells]
+        updates = {name: _range(cells[name]["updates"]) for name in ids}
+        if len(set(updates.values())) > 1:
+            pairs = "; ".join(f"{name}: {count}" for name, count in updates.items())
+            notes.append(f"Table {table.number} compares unequal numbers of updates: {pairs}.")
+    return notes
+
+
+def _beside_the_papers(settings: Mapping[str, Any]) -> str:
+    """Settings with the values that the paper has for them.
+
+    >>> _beside_the_papers({"valid_turns": 500, "dropout": 0.0})
+    'dropout 0.0 (paper: 0.2), valid_turns 500 (paper: all)'
+    """
+
+    def shown(name: str, value: Any) -> str:
+        return {"valid_turns": "all", "patience": "none"}[name] if value is None else str(value)
+
+    pairs = [(n, shown(n, v), shown(n, DEFAULTS[n])) for n, v in sorted(settings.items())]
+    return ", ".join(f"{name} {value} (paper: {papers})" for name, value, papers in pairs)
+
+
+def _range(counts: Sequence[int | None]) -> str:
+    """How many updates the runs of a cell made.
+
+    >>> _range([300, 300]), _range([1000, 2000]), _range([None])
+    ('300', '1,000 to 2,000', 'not known')
+    """
+    known = sorted({count for count in counts if count is not None})
+    if not known:
+        return "not known"
+    return f"{known[0]:,}" if len(known) == 1 else f"{known[0]:,} to {known[-1]:,}"

@@ -1,0 +1,307 @@
+"""What has to be trained and tested for the paper's tables, where it goes, what is done of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dim_tf import checkpoint, paper, train, turn_ranks
+from dim_tf.dataset import PreparedData
+from dim_tf.errors import UsageError, did_you_mean
+from dim_tf.evaluate import key_of, sample_rows
+from dim_tf.paper import Setting
+from dim_tf.run_folder import LATEST, Run
+from dim_tf.training import State, total_updates
+
+# What a cell or another option decides -> where it is chosen.
+DECIDED = {
+    "use_persona": "the tables",
+    "use_context": "the tables",
+    "seed": "--seeds",
+    "max_updates": "--updates",
+}
+
+
+@dataclasses.dataclass
+class Cell:
+    """A setting with a seed: one run.
+
+    Attributes:
+        setting: What is trained.
+        run: As it lies on disk, or as it will.
+        tested_on: The versions of the test split to test it on.
+        updates: To be made in all.
+        done: Of these, those that are made.
+        trained: Whether training is at its end.
+        tested: Whether it was tested on all of `tested_on`, with its best weights.
+    """
+
+    setting: Setting
+    run: Run
+    tested_on: tuple[str, ...]
+    updates: int
+    done: int = 0
+    trained: bool = False
+    tested: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the run folder."""
+        return self.run.path.name
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.trained and self.tested
+
+    @property
+    def state(self) -> str:
+        """What is done, in words."""
+        if self.finished:
+            return "finished"
+        if self.trained:
+            return "trained, to be tested"
+        return f"stopped after {self.done:,}" if self.run.path.exists() else "new"
+
+    def seconds_per_update(self) -> float | None:
+        """As measured so far, validations included; None before the first row of metrics."""
+        rows = self.run.metrics() if self.run.path.exists() else []
+        return rows[-1]["time_s"] / rows[-1]["update"] if rows else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All that a reproduction is about.
+
+    Attributes:
+        cells: In the order of the tables.
+        missing: What the prepared folder has no turns for, a line each.
+        later: The paper's names of systems in these tables that this program does not have.
+    """
+
+    cells: list[Cell]
+    missing: list[str]
+    later: list[str]
+
+    def lines(self) -> list[str]:
+        """The plan for people."""
+        width = max(len(cell.name) for cell in self.cells)
+        done = sum(cell.finished for cell in self.cells)
+        updates = sum(cell.updates for cell in self.cells)
+        lines = [f"{len(self.cells)} runs, {updates:,} updates; {done} of them finished"]
+        for cell in self.cells:
+            tested = " and ".join(cell.tested_on)
+            lines.append(
+                f"  {cell.name:{width}}  {cell.updates:>8,} updates, tested on {tested}: "
+                f"{cell.state}"
+            )
+        lines += [f"left out: {reason}" for reason in self.missing]
+        if self.later:
+            lines.append(f"not part of this program yet: {', '.join(self.later)}")
+        return [*lines, self.time_left()]
+
+    def time_left(self) -> str:
+        """How long the rest will take, by what the runs so far took for an update."""
+        rates = {cell.name: cell.seconds_per_update() for cell in self.cells}
+        by_system = {c.setting.system: rates[c.name] for c in self.cells if rates[c.name]}
+        if all(cell.trained for cell in self.cells):
+            return "time: nothing is left to train"
+        if not by_system:
+            return "time: not known before the first validation of a run here; see its progress"
+        usual = sum(by_system.values()) / len(by_system)
+        seconds = sum(
+            (cell.updates - cell.done) * (by_system.get(cell.setting.system) or usual)
+            for cell in self.cells
+            if not cell.trained
+        )
+        measured = ", ".join(f"{system} {rate:.2g} s" for system, rate in by_system.items())
+        return f"time: about {duration(seconds)} of training (measured, an update: {measured})"
+
+
+def duration(seconds: float) -> str:
+    """A length of time with two digits that matter.
+
+    >>> duration(42), duration(600), duration(8000), duration(400000)
+    ('42 s', '10 min', '2.2 h', '4.6 days')
+    """
+    for size, unit in ((86400, "days"), (3600, "h")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
+
+
+def check_systems(asked: Sequence[str] | None, known: Collection[str]) -> list[str]:
+    """The systems to train: those asked for, or all of the paper's that this program has.
+
+    Args:
+        asked: Names, as for `dim_tf.models.build_model`; None for all.
+        known: The names that there are.
+
+    Raises:
+        UsageError: A name that is not known.
+
+    >>> check_systems(None, ["dim", "imn"]), check_systems(["dim"], ["dim", "imn"])
+    (['imn', 'dim'], ['dim'])
+    >>> check_systems(["starspace"], ["dim", "imn"])
+    Traceback (most recent call last):
+        ...
+    dim_tf.errors.UsageError: --systems: Starspace is not part of this program yet; expected dim
+    or imn
+    """
+    if asked is None:
+        return [system for system in paper.SYSTEMS if system in known]
+    expected = " or ".join(filter(None, [", ".join([*known][:-1]), [*known][-1]]))
+    for name in asked:
+        if name in known:
+            continue
+        if name in paper.SYSTEMS:
+            raise UsageError(
+                f"--systems: {paper.SYSTEMS[name]} is not part of this program yet; "
+                f"expected {expected}"
+            )
+        hint = did_you_mean(name, known)
+        raise UsageError(f"--systems: found {name!r}, expected {expected}{hint}")
+    return list(dict.fromkeys(asked))
+
+
+def make(
+    data: PreparedData,
+    folder: Path,
+    numbers: Collection[int],
+    systems: Sequence[str],
+    known: Collection[str],
+    seeds: Sequence[int],
+    changes: Mapping[str, Any],
+    test_turns: int | None = None,
+) -> Plan:
+    """Finds out what some of the paper's tables need, and what of it is done.
+
+    Args:
+        data: The prepared folder.
+        folder: Where the run folders are, or will be.
+        numbers: Of the tables, 2 to 5.
+        systems: To be trained, see `check_systems`.
+        known: All that can be.
+        seeds: One run each.
+        changes: Training settings, see `dim_tf.train.given_settings`.
+        test_turns: Size of the test sample; None for whole splits.
+
+    Raises:
+        UsageError: A run folder was made with other settings or data; a setting in `changes` is
+            not to be chosen; nothing is left that can be trained.
+        CheckpointError: A run folder is damaged.
+        ConfigError: An impossible setting.
+    """
+    for name, place in DECIDED.items():
+        if name in changes and name != "max_updates":
+            raise UsageError(f"--set: {name} follows from {place}")
+    wanted, later = _wanted(numbers, systems, known)
+    cells, missing = [], []
+    for setting, versions in wanted.items():
+        absent = _absent(data, setting)
+        tested_on = tuple(v for v in versions if data.has("test", setting.persona, v))
+        missing += [
+            f"{setting.name} tested on {v}: {data.path} has no turns of test_{setting.persona}_{v}"
+            for v in versions
+            if not absent and v not in tested_on
+        ]
+        if absent:
+            missing.append(f"{setting.name}: {data.path} has no turns of {' and '.join(absent)}")
+        elif tested_on:
+            cells += [
+                _cell(data, folder, setting, seed, changes, tested_on, test_turns) for seed in seeds
+            ]
+    if not cells:
+        reasons = "; ".join(missing) or f"not part of this program yet: {', '.join(later)}"
+        raise UsageError(f"nothing to train for these tables and systems: {reasons}")
+    return Plan(cells, missing, later)
+
+
+def _wanted(
+    numbers: Collection[int], systems: Sequence[str], known: Collection[str]
+) -> tuple[dict[Setting, list[str]], list[str]]:
+    """The settings of some tables, each with the versions to test it on; and systems to come."""
+    others = tuple(system for system in systems if system not in paper.SYSTEMS)
+    wanted: dict[Setting, list[str]] = {}
+    later: list[str] = []
+    for table in paper.tables(others):
+        if table.number not in numbers:
+            continue
+        for row in table.rows:
+            places = [place for place in row.places if place]
+            if table.with_gains and paper.base(row.system).system in systems:
+                places.append(paper.Place(paper.base(row.system), "original"))
+            names = {row.system, *(place.setting.system for place in places)}
+            later += [paper.SYSTEMS[name] for name in paper.SYSTEMS if name in names - {*known}]
+            for setting, version in places if row.system in systems else []:
+                versions = wanted.setdefault(setting, [])
+                if setting.system in known and version not in versions:
+                    versions.append(version)
+    return {s: versions for s, versions in wanted.items() if versions}, list(dict.fromkeys(later))
+
+
+def _absent(data: PreparedData, setting: Setting) -> list[str]:
+    """What training needs and the folder does not have."""
+    return [
+        f"{split}_{setting.persona}_{setting.version}"
+        for split in ("train", "valid")
+        if not data.has(split, setting.persona, setting.version)
+    ]
+
+
+def _cell(
+    data: PreparedData,
+    folder: Path,
+    setting: Setting,
+    seed: int,
+    changes: Mapping[str, Any],
+    tested_on: tuple[str, ...],
+    test_turns: int | None,
+) -> Cell:
+    system, persona, version, use_context = setting
+    settings = {**changes, "seed": seed, **({} if use_context else {"use_context": False})}
+    path = folder / f"{setting.name}_seed{seed}"
+    run = train.new_run(path, data, settings, system, persona, version)
+    train.check_data(run, data)
+    updates = total_updates(run.training_config, run.prepared["training_turns"])
+    if not path.exists():
+        return Cell(setting, run, tested_on, updates)
+    there = Run.open(path)
+    _check_same(there, run)
+    state = State(**checkpoint.read_state(path / LATEST))
+    keys = [_test_key(data, persona, version, test_turns) for version in tested_on]
+    return Cell(
+        *(setting, there, tested_on, updates, state.update),
+        trained=state.finished(there.training_config, updates),
+        tested=all(turn_ranks.is_current(there, key) for key in keys),
+    )
+
+
+def _test_key(data: PreparedData, persona: str, version: str, turns: int | None) -> str:
+    table = data.table("test", persona, version)
+    return key_of(table, len(sample_rows(len(table), turns)))
+
+
+def _check_same(there: Run, wanted: Run) -> None:
+    """Refuses a folder that another reproduction has made."""
+    if there.prepared["fingerprint"] != wanted.prepared["fingerprint"]:
+        raise UsageError(
+            f"{there.path} was trained on other data ({there.prepared['name']}, fingerprint "
+            f"{there.prepared['fingerprint'][:12]}, not {wanted.prepared['fingerprint'][:12]}); "
+            "give another --runs"
+        )
+    found, asked = _all_settings(there), _all_settings(wanted)
+    for name in asked:
+        if found.get(name) != asked[name]:
+            raise UsageError(
+                f"{there.path} was made with {name} {found.get(name)}, asked for was "
+                f"{asked[name]}; give the same settings again, or another --runs"
+            )
+
+
+def _all_settings(run: Run) -> dict[str, Any]:
+    names = ("model", "persona", "version")
+    training = run.training_config.to_dict() if run.training_config else {}
+    return {**{n: getattr(run, n) for n in names}, **run.model_config.to_dict(), **training}

@@ -1,0 +1,114 @@
+"""Compares tested runs with the paper's Tables 2 to 5: `python -m dim_tf.report RUNS ...`.
+
+RUNS are run folders, or folders of run folders. Prints the tables in Markdown. With `--out DIR` it
+also writes `results.json`, `results.md`, `results.csv`, `curves.png` and `bars.png` there. With
+`--readme FILE` it writes the tables between the lines `<!-- results:begin -->` and
+`<!-- results:end -->` of that file. Without RUNS it writes the Markdown and the README anew from
+the `results.json` in DIR.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dim_tf import cli, comparison, files, readme, tables
+from dim_tf.errors import DataError, UsageError
+from dim_tf.run_folder import CONFIG, Run
+
+RESULTS_JSON, RESULTS_MD, RESULTS_CSV = "results.json", "results.md", "results.csv"
+CURVES, BARS = "curves.png", "bars.png"
+
+
+def main(argv: Sequence[str]) -> int | None:
+    """The command."""
+    arguments = _parser().parse_args(argv)
+    out = Path(arguments.out) if arguments.out else None
+    if arguments.readme:
+        readme.read(arguments.readme)
+    if out:
+        files.check_place(out / RESULTS_JSON)
+    paths = run_folders(arguments.runs)
+    if paths:
+        results = comparison.compare(paths)
+    elif out:
+        results = read_results(out / RESULTS_JSON)
+    else:
+        raise UsageError(
+            "give run folders, or --out DIR with the results.json of an earlier report"
+        )
+    text = tables.markdown(results)
+    if out:
+        write(out, results, [Run.open(path) for path in paths])
+    if arguments.readme:
+        readme.write_section(arguments.readme, text)
+    print(text, end="")
+
+
+def run_folders(paths: Sequence[str | Path]) -> list[Path]:
+    """Run folders; in the place of a folder that is none, the run folders in it.
+
+    Raises:
+        UsageError: A folder is none and holds none.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        each = [path] if (path / CONFIG).is_file() else []
+        each = each or sorted(place.parent for place in path.glob(f"*/{CONFIG}"))
+        if not each:
+            raise UsageError(
+                f"{path}: found no run folder ({CONFIG} is missing) and none in it; "
+                "train one with python -m dim_tf.train, or several with python -m dim_tf.reproduce"
+            )
+        found += each
+    return list(dict.fromkeys(found))
+
+
+def write(out: Path, results: dict[str, Any], runs: Sequence[Run]) -> None:
+    """Writes the results to the folder `out`; the curves only if there are `runs`."""
+    from dim_tf import charts
+
+    out.mkdir(parents=True, exist_ok=True)
+    files.write_json(out / RESULTS_JSON, results)
+    files.write_text(out / RESULTS_CSV, tables.to_csv(results))
+    charts.save(charts.bars(results), out / BARS)
+    if runs:
+        charts.save(charts.curves(runs), out / CURVES)
+    pictures = [f"![{name}]({name})" for name in (BARS, CURVES) if (out / name).exists()]
+    parts = ["# Comparison with the paper", tables.markdown(results).strip("\n"), *pictures]
+    files.write_text(out / RESULTS_MD, "\n\n".join(parts) + "\n")
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """The results of an earlier report.
+
+    Raises:
+        DataError: The file is missing, damaged, or of another format.
+    """
+    results = files.read_json(path)
+    found = results.get("format") if isinstance(results, dict) else None
+    if found != comparison.FORMAT:
+        raise DataError(
+            f"found format {found!r}, expected {comparison.FORMAT}; report on the runs again",
+            path=path,
+        )
+    return results
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.Parser(
+        prog="python -m dim_tf.report",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("runs", nargs="*", metavar="RUNS", help="run folders, or folders of them")
+    parser.add_argument("--out", metavar="DIR", help="folder for tables and pictures")
+    parser.add_argument("--readme", metavar="FILE", help="README to write the tables into")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

@@ -1,0 +1,132 @@
+"""Trains and tests what the paper's tables compare: `python -m dim_tf.reproduce --table 3 ...`.
+
+Each cell of a table is a run folder in `--runs`, such as `imn_ctx_self_original_seed1`. What is
+finished is skipped and what was stopped goes on, so the same command can be given again at any
+time; Ctrl-C saves and stops. At the end `dim_tf.report` compares the runs with the paper, in the
+folder `report` there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dim_tf import backend, cli, evaluate, files, report, train
+from dim_tf.dataset import PreparedData
+from dim_tf.errors import DivergedError
+
+if TYPE_CHECKING:
+    from dim_tf.plan import Cell
+
+TABLES = (2, 3, 4, 5)
+REPORT = "report"
+
+
+def main(argv: Sequence[str]) -> int | None:
+    """The command."""
+    arguments = _parser().parse_args(argv)
+    changes = train.given_settings(arguments)
+    folder = Path(arguments.runs)
+    files.check_place(folder / REPORT)
+    data = PreparedData.load(arguments.prepared)
+
+    backend.load()
+    from dim_tf import plan
+    from dim_tf.models import MODELS
+    from dim_tf.training import Stopped
+
+    systems = plan.check_systems(arguments.systems, MODELS)
+    seeds = list(dict.fromkeys(arguments.seeds))
+    test_turns = arguments.test_turns
+    planned = plan.make(data, folder, arguments.table, systems, MODELS, seeds, changes, test_turns)
+    print("\n".join(planned.lines()), flush=True)
+    diverged = []
+    for number, cell in enumerate(planned.cells, start=1):
+        if cell.finished:
+            continue
+        print(f"=== {number} of {len(planned.cells)}: {cell.name} ===", flush=True)
+        try:
+            _train(cell, data, arguments.deterministic)
+            _test(cell, data, test_turns)
+        except Stopped:
+            print("stopped; the same command again goes on", file=sys.stderr)
+            return 130
+        except DivergedError as error:
+            diverged.append(cell)
+            print(f"error: {error}", file=sys.stderr)
+        print(planned.time_left(), flush=True)
+    finished = [str(cell.run.path) for cell in planned.cells if cell.finished]
+    if finished:
+        report.main([*finished, "--out", str(folder / REPORT)])
+    if diverged:
+        names = ", ".join(cell.name for cell in diverged)
+        raise DivergedError(f"not in the report, since their training diverged: {names}")
+
+
+def _train(cell: Cell, data: PreparedData, deterministic: bool) -> None:
+    """Trains a cell to its end; raises `Stopped` if it is asked to stop before."""
+    import keras
+
+    if cell.trained:
+        return
+    # As in a process of its own: nothing of the cells before is left, not even their names.
+    keras.utils.clear_session()
+    gc.collect()
+    resume = cell.run.path.exists()
+    training = train.open_training(cell.run, data, deterministic, resume=resume)
+    try:
+        training.train()
+    finally:
+        cell.done = training.state.update
+    cell.trained = True
+
+
+def _test(cell: Cell, data: PreparedData, turns: int | None) -> None:
+    from dim_tf.steps import Scorer
+
+    tables = [data.table("test", cell.setting.persona, version) for version in cell.tested_on]
+    rows = evaluate.sample_rows(len(tables[0]), turns)
+    samples = evaluate.sample_batches(data, tables[0], cell.run.model_config, rows)
+    scorer = Scorer(cell.run.load_model(), samples)
+    for table in tables:
+        summary, _ = evaluate.rank_table(cell.run, data, scorer, table, turns)
+        print(
+            f"{cell.name}, {table.name}: hits@1 {summary['hits@1']:.3f} MRR {summary['MRR']:.3f}",
+            flush=True,
+        )
+    cell.tested = True
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.Parser(prog="python -m dim_tf.reproduce", description=__doc__)
+    parser.add_argument("--prepared", required=True, help="folder made by python -m data_prep")
+    parser.add_argument("--runs", required=True, metavar="DIR", help="folder of the run folders")
+    parser.add_argument(
+        "--table", type=int, nargs="+", choices=TABLES, default=TABLES, help="of the paper"
+    )
+    parser.add_argument(
+        "--systems", nargs="+", metavar="NAME", help="(default: all that this program has)"
+    )
+    parser.add_argument("--seeds", type=_seed, nargs="+", default=[1], help="one run each")
+    parser.add_argument("--test-turns", type=cli.positive, help="test on a fixed sample")
+    parser.add_argument(
+        "--updates",
+        type=cli.positive,
+        dest="max_updates",
+        default=argparse.SUPPRESS,
+        help="of each run, at most (default: all of its epochs)",
+    )
+    train.add_settings(parser)
+    return parser
+
+
+def _seed(text: str) -> int:
+    return cli.whole(text, 0, 2**31 - 1)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

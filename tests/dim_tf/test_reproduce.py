@@ -1,0 +1,134 @@
+"""The command, with the tiny model in the place of the paper's systems."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from dim_tf import cli, files, models, reproduce, tables, train
+from dim_tf.errors import DivergedError, UsageError
+from dim_tf.run_folder import Run
+from tests.tiny import build_tiny
+
+SHORT = ("--rnn-units=4", "--batch-size=8", "--updates=4", "--eval-every=2", "--save-every=1")
+
+
+@pytest.fixture
+def call(prepared, tmp_path, monkeypatch):
+    """Reproduces in this process; `call(option, ...)` gives the folder of the runs."""
+    monkeypatch.setattr(train, "_make_deterministic", lambda wanted: None)
+    for name in ("dim", "imn"):
+        monkeypatch.setitem(models.MODELS, name, build_tiny)
+
+    def call(*options):
+        folders = ("--prepared", prepared, "--runs", tmp_path / "runs")
+        reproduce.main([str(option) for option in (*folders, *SHORT, *options)])
+        return tmp_path / "runs"
+
+    return call
+
+
+def stamps(folder):
+    return {
+        path: path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if path.is_file() and "report" not in path.parts
+    }
+
+
+@pytest.mark.backend
+def test_a_table_is_trained_tested_reported_and_not_done_twice(call, capsys):
+    folder = call("--table", 5, "--systems", "dim")
+    out = capsys.readouterr().out
+    assert out.startswith("2 runs, 8 updates; 0 of them finished\n")
+    assert "dim_self_original_seed1         4 updates, tested on original and revised: new" in out
+    assert "=== 2 of 2: dim_self_revised_seed1 ===" in out
+    assert "time: about" in out
+    for version in ("original", "revised"):
+        run = Run.open(folder / f"dim_self_{version}_seed1")
+        assert run.metrics()[-1]["update"] == 4
+        assert set(run.results()) == {"test_self_original", "test_self_revised"}
+    results = files.read_json(folder / "report/results.json")
+    five = results["tables"][-1]["rows"]
+    assert all(cell["ours"] for row in five for cell in row["cells"])
+    assert out.endswith(tables.markdown(results))
+
+    before = stamps(folder)
+    call("--table", 5, "--systems", "dim")
+    assert stamps(folder) == before
+    assert "2 of them finished" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="was made with rnn_units 4, asked for was 5; give the"):
+        call("--table", 5, "--systems", "dim", "--rnn-units", 5)
+    # A test of another size is one more.
+    call("--table", 5, "--systems", "dim", "--test-turns", 5)
+    assert "test_self_revised, 5 turns" in Run.open(folder / "dim_self_original_seed1").results()
+    (folder / "dim_self_revised_seed1/ranks/test_self_original_5_turns.npz").unlink()
+    call("--table", 5, "--systems", "dim", "--test-turns", 5)
+    assert "dim_self_revised_seed1   " in capsys.readouterr().out
+
+
+def test_stopped_it_goes_on_and_each_run_is_as_if_trained_alone(prepared, tiny_command, tmp_path):
+    folder = tmp_path / "runs"
+    command = ("reproduce", "--prepared", prepared, "--runs", folder, *SHORT)
+    command += ("--table", 2, "--systems", "tiny", "--seeds", 1, 2)
+    stopped = tiny_command(*command, DIE="update:6:SIGINT")
+    assert stopped.returncode == 130, stopped.stderr
+    assert stopped.stderr.splitlines()[-1] == "stopped; the same command again goes on"
+    done = tiny_command(*command)
+    assert done.returncode == 0, done.stderr
+    assert "tiny_none_original_seed1         4 updates, tested on original: fin" in done.stdout
+    assert "tiny_none_original_seed2         4 updates, tested on original: sto" in done.stdout
+    assert "| tiny | ours | " in done.stdout
+    alone = tmp_path / "alone"
+    options = [option.replace("--updates", "--max-updates") for option in SHORT]
+    options += ["--model", "tiny", "--persona", "none", "--seed", "2"]
+    trained = tiny_command("train", "--prepared", prepared, "--run", alone, *options)
+    assert trained.returncode == 0, trained.stderr
+    for name in ("best.weights.h5", "config.json"):
+        found = (folder / "tiny_none_original_seed2" / name).read_bytes()
+        assert found == (alone / name).read_bytes()
+
+
+def test_a_run_that_diverges_does_not_keep_the_others_from_being_done(call, capsys, tmp_path):
+    diverging = Run.save_best
+
+    def save_best(run, model):
+        if run.path.name == "dim_self_original_seed1":
+            raise DivergedError("weight x holds NaN")
+        diverging(run, model)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "save_best", save_best)
+        with pytest.raises(DivergedError, match="diverged: dim_self_original_seed1"):
+            call("--table", 4, "--systems", "dim")
+    said = capsys.readouterr()
+    assert "error: weight x holds NaN" in said.err
+    results = files.read_json(tmp_path / "runs/report/results.json")
+    assert sorted(cell.split(",")[0] for cell in results["cells"]) == [
+        *("dim_no_context_self_original", "imn_none_original")
+    ]
+    assert np.isfinite(results["cells"]["imn_none_original, tested on original"]["MRR"]["mean"])
+
+
+def test_what_is_refused_before_anything_is_trained(prepared, tmp_path, capsys):
+    folders = ["--prepared", str(prepared), "--runs", str(tmp_path / "runs")]
+    for options, message in (
+        (["--table", "6"], "--table: found 6, expected 2, 3, 4 or 5"),
+        (["--seeds", "1", "x"], "argument --seeds: found x, expected a whole number of at least 0"),
+        (["--systems", "starspace"], "Starspace is not part of this program yet"),
+        (["--systems", "dmi"], "did you mean dim?"),
+        (["--seed", "1"], "unknown option --seed; did you mean --seeds?"),
+        (["--set", "rnn_unit=3"], "unknown setting 'rnn_unit'; did you mean rnn_units?"),
+        (["--set", "use_context=false", "--systems", "dim"], "use_context follows from the tables"),
+    ):
+        assert cli.run(reproduce.main, [*folders, *options]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("error: ") and said.count("\n") == 1
+        assert message in said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_importing_the_command_does_not_wait_for_keras():
+    code = "import sys, dim_tf.reproduce; sys.exit('keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from dim_tf import evaluate, files, turn_ranks
+from dim_tf.dataset import PreparedData
+from dim_tf.errors import DataError
+from dim_tf.run_folder import Run
+from tests.tiny_results import made_up_run
+
+KEY = "test_self_original"
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run.open(made_up_run(tmp_path / "run", [1, 2, 1]))
+
+
+def test_a_test_keeps_the_ranks_of_its_turns(run_copy, prepared):
+    command = ["--run", str(run_copy), "--prepared", str(prepared)]
+    evaluate.main([*command, "--turns", "5"])
+    evaluate.main(command)
+    run, data = Run.open(run_copy), PreparedData.load(prepared)
+    table = data.table("test", "self", "original")
+    for key, rows in ((KEY, np.arange(14)), (f"{KEY}, 5 turns", evaluate.sample_rows(14, 5))):
+        assert turn_ranks.is_current(run, key)
+        found = turn_ranks.load(run, key)
+        np.testing.assert_array_equal(found.rows, rows)
+        np.testing.assert_array_equal(found.gold, table.candidates[rows, table.target[rows]])
+        assert found.fingerprint == data.fingerprint
+        entry = run.results()[key]
+        assert np.mean(found.ranks == 1) == entry["hits@1"]
+        assert np.mean(1 / found.ranks) == entry["MRR"]
+        assert entry["update"] == run.best()["update"]
+    assert sorted(path.name for path in (run_copy / "ranks").iterdir()) == [
+        *(f"{KEY}.npz", f"{KEY}_5_turns.npz")
+    ]
+
+
+def test_a_test_of_former_weights_is_not_current(run):
+    assert turn_ranks.is_current(run, KEY)
+    assert not turn_ranks.is_current(run, "test_self_revised")
+    row = '{"kind": "valid", "update": 400, "hits@1": 1.0, "MRR": 1.0}\n'
+    with (run.path / "metrics.jsonl").open("a") as handle:
+        handle.write(row)
+    assert not turn_ranks.is_current(run, KEY)
+
+
+def test_same_turns():
+    def ranks(rows, gold, fingerprint="f"):
+        return turn_ranks.TurnRanks(np.array(rows), np.array([1, 1]), np.array(gold), fingerprint)
+
+    assert ranks([0, 1], [5, 6]).same_turns(ranks([0, 1], [5, 6]))
+    assert not ranks([0, 1], [5, 6]).same_turns(ranks([0, 2], [5, 6]))
+    assert not ranks([0, 1], [5, 6]).same_turns(ranks([0, 1], [5, 7]))
+    assert not ranks([0, 1], [5, 6]).same_turns(ranks([0, 1], [5, 6], "g"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ranks": np.array([1.0, 2.0, 3.0])}, 'field "ranks": expected whole numbers'),
+        ({"ranks": np.array([1, 2])}, 'field "ranks": found 2 turns, expected 3'),
+        ({"ranks": np.array([1, 0, 2])}, 'field "ranks": found a rank below 1'),
+        ({"gold": np.array([[1, 2, 3]])}, 'field "gold": expected whole numbers'),
+        ({"fingerprint": np.array(3)}, 'field "fingerprint": expected a text'),
+    ],
+)
+def test_damaged_ranks(run, changes, message):
+    path = turn_ranks.path_of(run, KEY)
+    files.write_npz(path, {**files.read_npz(path), **changes})
+    with pytest.raises(DataError, match=message):
+        turn_ranks.load(run, KEY)
+
+
+def test_ranks_that_are_missing_or_pickled(run):
+    path = turn_ranks.path_of(run, KEY)
+    np.savez(path, rows=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(DataError, match=r"not a readable \.npz"):
+        turn_ranks.load(run, KEY)
+    path.unlink()
+    with pytest.raises(DataError, match=r"test it again with python -m dim_tf.evaluate"):
+        turn_ranks.load(run, KEY)

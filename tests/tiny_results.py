@@ -1,0 +1,101 @@
+"""Tested runs without a model: what `dim_tf.report` reads of a run, made up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from dim_tf import files, metrics, turn_ranks
+from dim_tf.config import ModelConfig, TrainingConfig
+from dim_tf.run_folder import Run
+from dim_tf.turn_ranks import TurnRanks
+
+FINGERPRINT = "a" * 64
+TURNS = 40
+
+
+def made_up_run(
+    path: Path,
+    ranks: list[int] | np.ndarray,
+    model: str = "dim",
+    persona: str = "self",
+    version: str = "original",
+    *,
+    seed: int = 1,
+    updates: int = 300,
+    use_context: bool = True,
+    tests: dict[str, list[int] | np.ndarray] | None = None,
+    fingerprint: str = FINGERPRINT,
+    sample_of: int | None = None,
+    gold: int = 0,
+    trained: bool = True,
+    **settings,
+) -> Path:
+    """Makes a run folder.
+
+    Args:
+        path: The folder.
+        ranks: Of the test turns in the run's own setting.
+        model: Of the run, as are persona, version, seed, use_context and further settings.
+        updates: Of its metrics.
+        tests: Further tests, version -> ranks.
+        fingerprint: Of the prepared folder.
+        sample_of: How many turns the table has, if not all were ranked.
+        gold: Where the numbers of the gold replies start.
+        trained: False for one whose weights come from elsewhere.
+    """
+    run = Run(
+        path=path,
+        model=model,
+        model_config=ModelConfig(
+            char_vocab_size=2,
+            word_dim=3,
+            use_persona=persona != "none",
+            use_context=use_context,
+            **{"rnn_units": 8, **settings},
+        ),
+        training_config=TrainingConfig(seed=seed, max_updates=updates) if trained else None,
+        text={"tokeniser": "authors", "lowercase": True},
+        persona=persona,
+        version=version,
+        prepared={
+            "fingerprint": FINGERPRINT if trained else "",
+            "name": "small",
+            "licence": "",
+            "word2vec": None,
+            **({"training_turns": 1234} if trained else {}),
+        },
+        words=["<pad>", "<unk>"],
+        characters=["<pad>", "a"],
+        word_vectors=np.zeros((2, 3), "float32"),
+    )
+    with run.creating() as unfinished:
+        if trained:
+            rows = [
+                {"kind": "valid", "update": update, "hits@1": update / 999, "MRR": update / 500}
+                for update in (updates // 2, updates)
+            ]
+            files.write_lines(unfinished.path / "metrics.jsonl", map(json.dumps, rows))
+    results = {}
+    for tested_on, values in {version: ranks, **(tests or {})}.items():
+        values = np.asarray(values)
+        key = f"test_{persona}_{tested_on}"
+        if sample_of:
+            key += f", {len(values)} turns"
+        kept = TurnRanks(np.arange(len(values)), values, np.arange(len(values)) + gold, fingerprint)
+        turn_ranks.save(run, key, kept)
+        results[key] = {
+            "turns": len(values),
+            "of": sample_of or len(values),
+            "update": updates if trained else None,
+            **metrics.summarise(values),
+        }
+    files.write_json(path / "results.json", results)
+    return path
+
+
+def ranks_with(hits: int, turns: int = TURNS) -> np.ndarray:
+    """So many ranks of 1, then ranks of 2."""
+    return np.where(np.arange(turns) < hits, 1, 2)

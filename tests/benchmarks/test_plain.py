@@ -135,6 +135,7 @@ def test_masks_can_be_given():
     np.testing.assert_allclose(logits[1], 2 * logits[0], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_steps_and_scores():
     """Updates follow from seed and number; the scorer uses no dropout."""
     inputs = test_dim.random_inputs(np.random.default_rng(6), SHORT)

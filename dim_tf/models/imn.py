@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from dim_tf.config import ModelConfig
-from dim_tf.models.base import MatchingModel
-from dim_tf.models.dim import build_dim
+from dim_tf.fusion import Fusion, ProfileVectors
+from dim_tf.layers import CrossAttention, length_mask
+from dim_tf.models.base import Match, MatchingModel, shared_layers
+from dim_tf.models.dim import HALVES, build_dim
+from dim_tf.recurrent import Aggregator, Matcher
 
 
 def build_imn(config: ModelConfig, word_vectors: np.ndarray) -> MatchingModel:
@@ -24,3 +27,38 @@ def build_imn(config: ModelConfig, word_vectors: np.ndarray) -> MatchingModel:
         Retrieval-Based Chatbots", CIKM 2019.
     """
     return build_dim(config.replace(use_persona=False), word_vectors, name="imn")
+
+
+def build_fused(
+    name: str, config: ModelConfig, word_vectors: np.ndarray, match: Match
+) -> MatchingModel:
+    """Builds IMN with a fusion of the persona, or IMN where one of the two is left out.
+
+    Args:
+        name: Of the system.
+        config: Sizes.
+        word_vectors: float32 [V, word_dim], frozen.
+        match: Its equations, see `MatchingModel`.
+
+    Raises:
+        ConfigError: `use_context` is false: there is nothing to add a persona to.
+    """
+    if not (config.use_persona and config.use_context):
+        return build_imn(config, word_vectors)
+    units, width, dropout = config.rnn_units, 2 * config.rnn_units, config.dropout
+    layers = {
+        **shared_layers(config, word_vectors),
+        "matcher": Matcher(width, units, dropout, ["utterances"], name="matcher"),
+        "utterances_attention": CrossAttention(name="utterances_attention"),
+        "aggregator": Aggregator(2 * width, units, dropout, name="aggregator"),
+        "profiles": ProfileVectors(name="profiles"),
+        "fusion": Fusion(name="fusion"),
+    }
+    return MatchingModel(name, config, layers, HALVES, match)
+
+
+def profiles_of(config, layers, encoded, batch, options):
+    """The vectors of the profiles, [B, P, 2D], and which are there, [B, P]."""
+    shapes = (batch[kind]["ranks"] for kind in HALVES)
+    vectors = layers["profiles"](*encoded, batch["encoder"], *shapes, **options)
+    return vectors, length_mask(batch["personas_num"], config.max_profiles)

@@ -6,12 +6,9 @@ import numpy as np
 from keras import ops
 
 from dim_tf.config import ModelConfig
-from dim_tf.fusion import Fusion, ProfileVectors
-from dim_tf.layers import CrossAttention, length_mask
-from dim_tf.models.base import MatchingModel, predict, shared_layers
-from dim_tf.models.dim import HALVES, attend
-from dim_tf.models.imn import build_imn
-from dim_tf.recurrent import Aggregator, Matcher
+from dim_tf.models.base import MatchingModel, predict
+from dim_tf.models.dim import attend
+from dim_tf.models.imn import build_fused, profiles_of
 
 
 def build_imn_utr(config: ModelConfig, word_vectors: np.ndarray) -> MatchingModel:
@@ -27,32 +24,14 @@ def build_imn_utr(config: ModelConfig, word_vectors: np.ndarray) -> MatchingMode
     Raises:
         ConfigError: `use_context` is false: there is nothing to add a persona to.
     """
-    if not (config.use_persona and config.use_context):
-        return build_imn(config, word_vectors)
-    units, width, dropout = config.rnn_units, 2 * config.rnn_units, config.dropout
-    layers = {
-        **shared_layers(config, word_vectors),
-        "matcher": Matcher(width, units, dropout, ["utterances"], name="matcher"),
-        "utterances_attention": CrossAttention(name="utterances_attention"),
-        "aggregator": Aggregator(2 * width, units, dropout, name="aggregator"),
-        "profiles": ProfileVectors(name="profiles"),
-        "fusion": Fusion(name="fusion"),
-    }
-    return MatchingModel("imn_utr", config, layers, HALVES, match)
+    return build_fused("imn_utr", config, word_vectors, match)
 
 
 def match(config, layers, encoded, batch, options):
     """The equations after the encoder. See `MatchingModel` for the arguments."""
     seen = attend(layers, "utterances", encoded, batch)
     utterances, responses = layers["matcher"](encoded[0], batch["responses"], [seen], **options)
-    profiles = layers["profiles"](
-        *encoded,
-        batch["encoder"],
-        batch["utterances"]["ranks"],
-        batch["personas"]["ranks"],
-        **options,
-    )  # [B, P, 2D]
-    there = length_mask(batch["personas_num"], config.max_profiles)  # [B, P]
+    profiles, there = profiles_of(config, layers, encoded, batch, options)
     utterances = layers["fusion"](utterances, profiles, there)  # [B, U, C, 2D]
     context = layers["aggregator"](utterances, batch["contexts"], **options)
     tensors = {

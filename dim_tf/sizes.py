@@ -94,12 +94,11 @@ class Ladder:
     """
 
     def __init__(self, largest: Sizes, samples: Iterable[Sizes] = ()):
-        flat = np.array([sample._flat() for sample in samples])
+        flat, top = np.array([sample._flat() for sample in samples]), largest._flat()
+        shares = SHARES if len(flat) else ()
         levels = [
             largest._with(np.minimum(_rounded_up(np.quantile(flat, share, axis=0)), top))
-            for share in SHARES
-            if len(flat)
-            for top in [largest._flat()]
+            for share in shares
         ]
         self.levels = [_in_segments(level) for level in [*levels, largest]]
 

@@ -30,6 +30,6 @@ setup(
     ],
     extras_require={
         "jax": ["jax>=0.4.35"],
-        "test": ["jax>=0.4.35", "pytest>=8", "ruff>=0.9", "scikit-learn>=1.4"],
+        "test": ["jax>=0.4.35", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9", "scikit-learn>=1.4"],
     },
 )

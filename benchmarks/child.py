@@ -113,7 +113,7 @@ def _train(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
 
 def _eval(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
     """Times of forward passes, and the logits of the first batch."""
-    from dim_tf.steps import Scorer
+    from dim_tf.scoring import Scorer
 
     scorer = Scorer(_model(task, run))
     logits = []
@@ -126,9 +126,9 @@ def _eval(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
 
 def _input(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
     """Times of making batches of a prepared folder, and of bringing them into the model's form."""
-    from dim_tf.steps import Scorer
+    from dim_tf.scoring import Scorer
 
-    form = Scorer(_model(task, run))._form
+    form = Scorer(_model(task, run)).form
     table = data.table("train", run.persona, run.version)
     made, packed = [], []
     began = time.perf_counter()

@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -147,22 +146,12 @@ def _of_texts(
         "context": rules.context(context)[-config.max_utterances :],
         "persona": [rules.profile(text) for text in persona[:room]],
     }
-    reply = rules.candidate(chosen["candidate"])
-    inputs = _inputs(ranker, context, persona[:room], reply)
-    maps = heatmaps(model, inputs, reply, sentences)
+    inputs = ranker.inputs(context, persona, [chosen["candidate"]])
+    maps = heatmaps(model, inputs, rules.candidate(chosen["candidate"]), sentences)
     facts = [("reply", chosen["candidate"])]
     if len(candidates) > 1:
         facts.append(("rank", f"{chosen['rank']} of {len(candidates)}"))
     return "text", facts, maps
-
-
-def _inputs(
-    ranker: Ranker, context: Sequence[str], persona: Sequence[str], reply: Sequence[str]
-) -> Mapping[str, Any]:
-    """The model's inputs of one turn with one candidate."""
-    length = ranker.run.model_config.max_response_len
-    turn = ranker._turn(list(context), list(persona))
-    return {**turn, **ranker._encoded("responses", [reply], 1, length)}
 
 
 if __name__ == "__main__":

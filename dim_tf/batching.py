@@ -43,9 +43,15 @@ def pack(
 
 
 def pack_sentences(
-    inputs: Arrays, kinds: Sequence[str], sizes: Sizes
+    inputs: Arrays, kinds: Sequence[str], sizes: Sizes, steps: int | None = None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What the encoder needs, and where it puts the words.
+
+    Args:
+        inputs: As for `pack`.
+        kinds: Of sentences.
+        sizes: As for `pack`.
+        steps: Of the encoder; as many as the longest sentences can need if not given.
 
     Returns:
         `words` [W] and `words_char` [W, characters], the distinct words, two being the same if
@@ -53,7 +59,7 @@ def pack_sentences(
         [M], each packed word as a row of that list. And for each kind the packed word that stands
         at each place, [B, N, T].
     """
-    steps = max(inputs[kind].shape[-1] for kind in kinds)
+    steps = steps or max(inputs[kind].shape[-1] for kind in kinds)
     lengths = np.concatenate([inputs[f"{kind}_len"].ravel() for kind in kinds])
     limits = np.concatenate(
         [np.full(inputs[f"{kind}_len"].size, inputs[kind].shape[-1]) for kind in kinds]

@@ -26,7 +26,7 @@ from dim_tf.run_folder import RESULTS, Run
 from dim_tf.turn_ranks import TurnRanks
 
 if TYPE_CHECKING:
-    from dim_tf.steps import Scorer
+    from dim_tf.scoring import Scorer
 
 SAMPLE_SEED = 2019
 SCORES_HEADER = "query_id\tdocument_id\tscore\trank\trelevance"
@@ -223,7 +223,7 @@ def main(argv: Sequence[str]) -> int | None:
     _check_profiles(run, data, persona)
 
     backend.load()
-    from dim_tf.steps import Scorer
+    from dim_tf.scoring import Scorer
 
     rows = sample_rows(len(table), arguments.turns)
     samples = sample_batches(data, table, run.model_config, rows, arguments.batch_size)

@@ -17,7 +17,7 @@ class ProfileVectors(keras.layers.Layer):
         """Pools.
 
         Args:
-            outputs: Of the encoder, for all packed words, [M, D].
+            outputs: Of the encoder, for all packed words, [M, D]; others may follow.
             last: Its last states, [live[0], D].
             plan: The encoder's.
             utterances: [B, U], for its shape: their rows stand before those of the profiles.
@@ -29,7 +29,8 @@ class ProfileVectors(keras.layers.Layer):
             [B, P, 2D], 0 for empty profiles.
         """
         packing = Packing(plan, sizes.encoder)
-        rows = packing.restore(ops.concatenate([packing.maximum(outputs), last], axis=-1))
+        pooled = packing.maximum(outputs[: ops.shape(plan["there"])[0]])
+        rows = packing.restore(ops.concatenate([pooled, last], axis=-1))
         batch, count = ops.shape(utterances)
         start, (_, profiles) = batch * count, ops.shape(personas)
         rows = rows[start : start + batch * profiles]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import warnings
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from dim_tf.errors import CheckpointError, ConfigError, DataError
+from dim_tf.errors import CheckpointError, ConfigError, DataError, UsageError
 from dim_tf.metrics import probabilities
 from dim_tf.run_folder import Run
 from dim_tf.text import Vocabulary
@@ -18,11 +19,27 @@ from dim_tf.text import Vocabulary
 if TYPE_CHECKING:
     import keras
 
-# Candidates go to the model so many at a time, the last chunk filled up with absent ones: memory is
-# bounded whatever their number, and only one shape is ever compiled.
-CHUNK_SIZE = 20
-
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pool:
+    """Candidates that a `Ranker` has encoded, to be ranked many times.
+
+    Args:
+        candidates: The texts.
+        places: For each the place of its sentence among the distinct ones, int [C].
+        replies: The distinct sentences, as the ranker's model keeps them.
+        owner: The ranker.
+    """
+
+    candidates: tuple[str, ...]
+    places: np.ndarray
+    replies: Any
+    owner: Ranker
+
+    def __len__(self) -> int:
+        return len(self.candidates)
 
 
 class Ranker:
@@ -59,13 +76,13 @@ class Ranker:
     """
 
     def __init__(self, run: Run, model: keras.Model):
-        from dim_tf.steps import Scorer
+        from dim_tf.scoring import turn_scorer
 
         self.run = run
         self._config = run.model_config
         self._rules = run.rules
         self._vocabulary = Vocabulary(run.words, run.characters)
-        self._scorer = Scorer(model)
+        self._scorer = turn_scorer(model)
 
     @classmethod
     def load(cls, run: str | os.PathLike) -> Self:
@@ -82,7 +99,7 @@ class Ranker:
         self,
         context: Sequence[str] = (),
         persona: Sequence[str] = (),
-        candidates: Sequence[str] = (),
+        candidates: Sequence[str] | Pool = (),
         top_k: int | None = None,
     ) -> list[dict[str, Any]]:
         """Ranks candidates, best first; among equal scores the one given first.
@@ -94,7 +111,7 @@ class Ranker:
             persona: The profile sentences that the run was trained to read: the own ones, the
                 partner's, or first the own and then the partner's. May be empty. The model reads
                 the first `max_profiles` (5, or 10 for both).
-            candidates: The replies to choose from, one or more.
+            candidates: The replies to choose from, one or more; or what `encode` made of them.
             top_k: Give only the first so many; all if None.
 
         Returns:
@@ -110,39 +127,80 @@ class Ranker:
             DataError: There are no candidates; an argument is no list of texts; a text has no
                 words in it.
             ConfigError: `top_k` is no whole number of at least 1.
+            UsageError: The candidates were encoded by another ranker.
             CheckpointError: The weights give a score that is not a finite number.
         """
         context = _texts(context, "context")
         persona = self._readable(_texts(persona, "persona"))
-        candidates = _texts(candidates, "candidates")
-        if not candidates:
-            raise DataError("found no candidate, expected at least one", field="candidates")
         if top_k is not None and (type(top_k) is not int or top_k < 1):
             raise ConfigError(f"top_k: found {top_k!r}, expected a whole number of at least 1")
+        pool = candidates if isinstance(candidates, Pool) else self.encode(candidates)
+        if pool.owner is not self:
+            raise UsageError("these candidates were encoded by another Ranker; use its own encode")
 
-        scores = self._scores(self._turn(context, persona), candidates)  # [C]
+        scores = self._scores(self._turn(context, persona), pool)  # [C]
         chances = probabilities(scores[None], np.ones((1, len(scores)), bool))[0]  # [C]
         order = np.argsort(-scores, kind="stable")[:top_k]
         return [
             {
                 "rank": rank,
                 "index": int(index),
-                "candidate": candidates[index],
+                "candidate": pool.candidates[index],
                 "score": float(scores[index]),
                 "probability": float(chances[index]),
             }
             for rank, index in enumerate(order, start=1)
         ]
 
+    def encode(self, candidates: Sequence[str]) -> Pool:
+        """Encodes candidates once, for many calls of `rank`.
+
+        Args:
+            candidates: One or more texts.
+
+        Raises:
+            DataError: As in `rank`.
+        """
+        candidates = _texts(candidates, "candidates")
+        if not candidates:
+            raise DataError("found no candidate, expected at least one", field="candidates")
+        length = self._config.max_response_len
+        sentences = [tuple(self._rules.candidate(text)[:length]) for text in candidates]
+        # Equal candidates are scored once: another place among others may round another way, and
+        # equal scores are to be equal.
+        distinct = {sentence: place for place, sentence in enumerate(dict.fromkeys(sentences))}
+        replies = self._scorer.encode(self._responses(list(distinct)))
+        places = np.array([distinct[sentence] for sentence in sentences])
+        return Pool(tuple(candidates), places, replies, self)
+
+    def inputs(
+        self, context: Sequence[str], persona: Sequence[str], candidates: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """The model's inputs for one turn, B = 1; see `dim_tf.models.build_model`."""
+        length = self._config.max_response_len
+        sentences = [self._rules.candidate(text)[:length] for text in candidates]
+        turn = self._turn(list(context), list(persona)[: self._room])
+        return {**turn, **self._responses(sentences)}
+
     def _readable(self, persona: list[str]) -> list[str]:
         """The profiles that the model reads; warns of the others."""
-        room = self._config.max_profiles if self._config.use_persona else 0
+        room = self._room
         if len(persona) > room:
             reads = f"the first {room}" if room else "none"
             warnings.warn(
                 f"persona: found {len(persona)} profiles, this model reads {reads}", stacklevel=3
             )
         return persona[:room]
+
+    @property
+    def _room(self) -> int:
+        """How many profiles the model reads."""
+        return self._config.max_profiles if self._config.use_persona else 0
+
+    def _responses(self, sentences: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
+        """The inputs of candidates, B = 1."""
+        length = self._config.max_response_len
+        return self._encoded("responses", sentences, len(sentences), length)
 
     def _turn(self, context: list[str], persona: list[str]) -> dict[str, np.ndarray]:
         """The inputs of a turn that are the same for all its candidates, B = 1."""
@@ -158,20 +216,9 @@ class Ranker:
             inputs[f"{name}_num"] = np.array([len(sentences)], np.int32)
         return inputs
 
-    def _scores(self, turn: dict[str, np.ndarray], candidates: list[str]) -> np.ndarray:
+    def _scores(self, turn: dict[str, np.ndarray], pool: Pool) -> np.ndarray:
         """The logit of each candidate: float32 [C]."""
-        length = self._config.max_response_len
-        sentences = [tuple(self._rules.candidate(text)[:length]) for text in candidates]
-        # Equal candidates are scored once: another place in a chunk may round another way, and
-        # equal scores are to be equal.
-        distinct = list(dict.fromkeys(sentences))
-        score_of: dict[tuple[str, ...], np.float32] = {}
-        for start in range(0, len(distinct), CHUNK_SIZE):
-            chunk = distinct[start : start + CHUNK_SIZE]
-            responses = self._encoded("responses", chunk, CHUNK_SIZE, length)
-            logits = self._scorer({**turn, **responses})  # [1, CHUNK_SIZE]
-            score_of.update(zip(chunk, logits[0], strict=False))
-        scores = np.array([score_of[sentence] for sentence in sentences], np.float32)
+        scores = self._scorer.score(turn, pool.replies)[pool.places]
         if not np.isfinite(scores).all():
             index = int(np.flatnonzero(~np.isfinite(scores))[0])
             raise CheckpointError(

@@ -86,7 +86,7 @@ def _train(cell: Cell, data: PreparedData, deterministic: bool) -> None:
 
 
 def _test(cell: Cell, data: PreparedData, turns: int | None) -> None:
-    from dim_tf.steps import Scorer
+    from dim_tf.scoring import Scorer
 
     tables = [data.table("test", cell.setting.persona, version) for version in cell.tested_on]
     rows = evaluate.sample_rows(len(tables[0]), turns)

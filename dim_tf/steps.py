@@ -1,31 +1,22 @@
-"""One update, and one forward pass, compiled for the backend that Keras runs on.
+"""One update, compiled for the backend that Keras runs on.
 
 Why not `Model.fit` or `train_on_batch`: a resumed run must draw the same dropout masks as one that
 was never stopped, so the masks follow from (seed, number of the update) and not from a counter that
 lives in the process; and `fit` refuses inputs whose leading sizes differ.
-
-The inputs are a dict of arrays, whatever the model wants. A `MatchingModel` computes packed: on
-TensorFlow in one program for all sizes; on JAX, and in TensorFlow's own compiler, in a few programs
-for the sizes of a `Ladder`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
 import numpy as np
 
-from dim_tf.batching import pack
 from dim_tf.config import TrainingConfig
-from dim_tf.errors import ConfigError
+from dim_tf.forms import Arrays, Form, backend_name, run_stateless, values
 from dim_tf.losses import masked_accuracy, masked_cross_entropy
-from dim_tf.models.base import MatchingModel
-from dim_tf.sizes import EXACT, Ladder, Sizes, largest
-
-Arrays = Mapping[str, np.ndarray]
 
 
 def adam(config: TrainingConfig) -> keras.optimizers.Optimizer:
@@ -79,9 +70,9 @@ class TrainingStep:
         optimizer.build(model.trainable_variables)
         self._seed = seed
         self._seed_states = _seed_states(model)
-        self._form = _Form(model, samples, jit_compile)
+        self.form = Form(model, samples, jit_compile)
         make = {"tensorflow": _tensorflow_update, "jax": _jax_update}
-        self._update = make[_backend()](model, self._form, optimizer, self._seed_states)
+        self._update = make[backend_name()](model, self.form, optimizer, self._seed_states)
 
     def update(self, number: int, inputs: Arrays, target: np.ndarray) -> tuple[Any, Any]:
         """Makes update `number` (from 1); returns (loss, accuracy) as the backend's scalars.
@@ -90,25 +81,7 @@ class TrainingStep:
         device; until then the next update can be prepared.
         """
         seeds = dropout_seeds(self._seed, number, len(self._seed_states))
-        return self._update(*self._form.pack(inputs), target, seeds)
-
-
-class Scorer:
-    """Scores candidates without dropout, with the weights of the moment.
-
-    Args:
-        model: Takes a dict of arrays and gives logits.
-        samples: As for `TrainingStep`.
-    """
-
-    def __init__(self, model: keras.Model, samples: Iterable[Arrays] = ()):
-        self._form = _Form(model, samples)
-        make = {"tensorflow": _tensorflow_forward, "jax": _jax_forward}
-        self._forward = make[_backend()](model, self._form)
-
-    def __call__(self, inputs: Arrays) -> np.ndarray:
-        """float32 [B, C]: the raw logit of every slot, absent ones too."""
-        return np.asarray(self._forward(*self._form.pack(inputs)), "float32")
+        return self._update(*self.form.pack(inputs), target, seeds)
 
 
 def value_and_gradients(
@@ -119,16 +92,16 @@ def value_and_gradients(
     Compiled anew in each call where a backend is slow without: this is for a few calls, not for
     training.
     """
-    form = _Form(model, ())
+    form = Form(model)
     batch, sizes = form.pack(inputs)
-    variables = _values(model.trainable_variables)
-    if _backend() == "jax":
+    variables = values(model.trainable_variables)
+    if backend_name() == "jax":
         import jax
 
-        other = _values(model.non_trainable_variables)
+        other = values(model.non_trainable_variables)
 
         def loss_of(trainable):
-            logits, _ = _stateless(model, form, trainable, other, batch, sizes, False)
+            logits, _ = run_stateless(model, lambda: form.call(batch, sizes), trainable, other)
             return _loss(batch, target, logits)
 
         loss, gradients = jax.jit(jax.value_and_grad(loss_of))(variables)
@@ -136,98 +109,9 @@ def value_and_gradients(
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
-            loss = _loss(batch, target, form.call(batch, sizes, False))
+            loss = _loss(batch, target, form.call(batch, sizes))
         gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
     return float(loss), [np.asarray(gradient) for gradient in gradients]
-
-
-class _Form:
-    """The form in which a model computes: packed if it has one, else from its public inputs."""
-
-    def __init__(self, model: keras.Model, samples: Iterable[Arrays], jit_compile: bool = False):
-        self._model, self.jit_compile = model, jit_compile
-        self._packs = isinstance(model, MatchingModel)
-        self.fixed = self._packs and (jit_compile or _backend() == "jax")
-        self._ladders: dict[Any, Ladder] = {}
-        self._samples: dict[Any, list[Arrays]] = {}
-        for inputs in samples if self.fixed else ():
-            self._samples.setdefault(_shapes(inputs), []).append(inputs)
-
-    def call(self, batch: Mapping[str, Any], sizes: Sizes, training: bool):
-        """Logits of a packed batch."""
-        if self._packs:
-            return self._model.packed(batch, sizes, training)
-        return self._model(batch, training=training)
-
-    def pack(self, inputs: Arrays) -> tuple[dict[str, Any], Sizes]:
-        """The batch that `call` takes, made of public inputs, and its fixed sizes, if any."""
-        if not self._packs:
-            return dict(inputs), EXACT
-        halves = self._model.halves
-        if not self.fixed:
-            return pack(inputs, halves), EXACT
-        shapes = _shapes(inputs)
-        if shapes not in self._ladders:
-            samples = [Sizes.of(pack(one, halves)) for one in self._samples.get(shapes, ())]
-            self._ladders[shapes] = Ladder(largest(dict(shapes), halves), samples)
-        sizes = self._ladders[shapes].fit(Sizes.of(pack(inputs, halves)))
-        return pack(inputs, halves, sizes), sizes
-
-    def signature(self) -> Any:
-        """TensorFlow's description of all batches, whatever their sizes."""
-        import tensorflow as tf
-
-        tensors = {tensor.name: tensor for tensor in keras.tree.flatten(self._model.inputs)}
-        if not self._packs:
-            return {name: tf.TensorSpec(t.shape, t.dtype) for name, t in tensors.items()}
-        shapes = {name: tensor.shape for name, tensor in tensors.items()}
-        # One turn of nothing but padding has all arrays, and those axes that no batch changes.
-        empty = {
-            name: np.zeros([1, *(size or 1 for size in shape[1:])], np.int32)
-            for name, shape in shapes.items()
-        }
-        batch, _ = self.pack(empty)
-
-        def describe(path: tuple[str, ...], array: np.ndarray) -> tf.TensorSpec:
-            fixed = {"live": (0,), "words_char": (1,)}.get(path[-1], ())
-            shape = [size if axis in fixed else None for axis, size in enumerate(array.shape)]
-            return tf.TensorSpec(shape, array.dtype)
-
-        return _described(batch, describe)
-
-
-def _described(batch: Mapping[str, Any], describe: Callable, path: tuple[str, ...] = ()) -> Any:
-    return {
-        name: _described(value, describe, (*path, name))
-        if isinstance(value, Mapping)
-        else describe((*path, name), value)
-        for name, value in batch.items()
-    }
-
-
-def _shapes(inputs: Arrays) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    return tuple((name, inputs[name].shape) for name in sorted(inputs))
-
-
-def _tensorflow_forward(model, form) -> Callable:
-    import tensorflow as tf
-
-    forward = tf.function(
-        lambda batch: form.call(batch, EXACT, False), input_signature=[form.signature()]
-    )
-    return lambda batch, sizes: forward(batch)
-
-
-def _jax_forward(model, form) -> Callable:
-    import jax
-
-    @functools.partial(jax.jit, static_argnames="sizes")
-    def forward(trainable, other, batch, sizes):
-        return _stateless(model, form, trainable, other, batch, sizes, False)[0]
-
-    return lambda batch, sizes: forward(
-        _values(model.trainable_variables), _values(model.non_trainable_variables), batch, sizes
-    )
 
 
 def _tensorflow_update(model, form, optimizer, seed_states) -> Callable:
@@ -239,7 +123,7 @@ def _tensorflow_update(model, form, optimizer, seed_states) -> Callable:
         with tf.GradientTape() as tape:
             logits = form.call(batch, sizes, True)
             loss = _loss(batch, target, logits)
-        gradients = tape.gradient(loss, _values(model.trainable_variables))
+        gradients = tape.gradient(loss, values(model.trainable_variables))
         optimizer.apply(gradients, model.trainable_variables)
         return loss, _accuracy(batch, target, logits)
 
@@ -271,7 +155,9 @@ def _jax_update(model, form, optimizer, seed_states) -> Callable:
         non_trainable = [
             next(found[1] if id(v) in is_seed else found[0]) for v in model.non_trainable_variables
         ]
-        logits, new = _stateless(model, form, trainable, non_trainable, batch, sizes, True)
+        logits, new = run_stateless(
+            model, lambda: form.call(batch, sizes, training=True), trainable, non_trainable
+        )
         pairs = zip(model.non_trainable_variables, new, strict=True)
         new_others = [value for v, value in pairs if id(v) not in is_seed]
         return _loss(batch, target, logits), (_accuracy(batch, target, logits), new_others)
@@ -287,28 +173,14 @@ def _jax_update(model, form, optimizer, seed_states) -> Callable:
     variables = (model.trainable_variables, kept, optimizer.variables)
 
     def run(batch, sizes, target, seeds):
-        state = [_values(group) for group in variables]
+        state = [values(group) for group in variables]
         loss, accuracy, new = update(*state, batch, target, seeds, sizes)
-        for group, values in zip(variables, new, strict=True):
-            for variable, value in zip(group, values, strict=True):
+        for group, fresh in zip(variables, new, strict=True):
+            for variable, value in zip(group, fresh, strict=True):
                 variable.assign(value)
         return loss, accuracy
 
     return run
-
-
-def _stateless(model, form, trainable, non_trainable, batch, sizes, training):
-    """Logits, and the new values of the variables that are not trained."""
-    variables = [*model.trainable_variables, *model.non_trainable_variables]
-    with keras.StatelessScope(
-        state_mapping=list(zip(variables, [*trainable, *non_trainable], strict=True))
-    ) as scope:
-        logits = form.call(batch, sizes, training)
-    new = []
-    for variable, value in zip(model.non_trainable_variables, non_trainable, strict=True):
-        changed = scope.get_current_value(variable)
-        new.append(value if changed is None else changed)
-    return logits, new
 
 
 def _loss(inputs, target, logits):
@@ -319,17 +191,6 @@ def _accuracy(inputs, target, logits):
     return masked_accuracy(target, logits, inputs["responses_len"] > 0)
 
 
-def _values(variables) -> list[Any]:
-    return [variable.value for variable in variables]
-
-
 def _seed_states(model: keras.Model) -> list[Any]:
     """The variables from which the dropout layers draw, in the order of the model."""
     return [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
-
-
-def _backend() -> str:
-    name = keras.backend.backend()
-    if name not in ("tensorflow", "jax"):
-        raise ConfigError(f"KERAS_BACKEND: found {name!r}, expected tensorflow or jax")
-    return name

@@ -34,7 +34,8 @@ from dim_tf.evaluate import (
 )
 from dim_tf.progress import Progress
 from dim_tf.run_folder import LATEST, METRICS, Run
-from dim_tf.steps import Scorer, TrainingStep, adam, learning_rate
+from dim_tf.scoring import Scorer
+from dim_tf.steps import TrainingStep, adam, learning_rate
 from dim_tf.tensorboard import Board
 
 ROW_EVERY = 10

@@ -6,7 +6,7 @@ from dim_tf.attention_weights import attention_weights, heatmaps, only, turn_hea
 from dim_tf.config import ModelConfig
 from dim_tf.dataset import PreparedData
 from dim_tf.run_folder import Run
-from dim_tf.steps import Scorer
+from dim_tf.scoring import Scorer
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,9 @@ from dim_tf.batching import pack
 from dim_tf.models import build_model
 from dim_tf.models.inputs import KINDS
 from dim_tf.packing import pack_rows
+from dim_tf.scoring import Scorer
 from dim_tf.sizes import EXACT, Sizes, largest
-from dim_tf.steps import Scorer, value_and_gradients
+from dim_tf.steps import value_and_gradients
 from dim_tf.tf1 import load_tf1_variables, tf1_name
 from tests.dim_tf.test_dim import CONFIG, random_inputs, random_variables, word_table
 from tests.dim_tf.test_golden import TRUE_ZEROS

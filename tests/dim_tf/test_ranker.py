@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dim_tf.errors import CheckpointError, ConfigError, DataError
-from dim_tf.ranker import CHUNK_SIZE, Ranker
+from dim_tf.errors import CheckpointError, ConfigError, DataError, UsageError
+from dim_tf.ranker import Ranker
 from tests.numpy_dim import NumpyDIM
 from tests.tiny_run import CHARACTERS, CONFIG, SHORT, WORDS, tf1_variables, tiny_ranker, tiny_run
 
@@ -120,21 +120,40 @@ def test_top_k_cuts_the_list_and_nothing_else(ranker):
 
 
 def test_equal_candidates_keep_their_order(ranker):
-    others = [f"tea {'d' * n}" for n in range(CHUNK_SIZE)]
+    others = [f"tea {'d' * n}" for n in range(30)]
     ranking = ranker.rank(CONTEXT, PERSONA, ["hello you", *others, "Hello  you", "hello you"])
     places = [reply["index"] for reply in ranking if reply["candidate"].lower().startswith("hello")]
-    assert places == [0, CHUNK_SIZE + 1, CHUNK_SIZE + 2]
+    assert places == [0, 31, 32]
     ranks = [reply["rank"] for reply in ranking if reply["index"] in places]
     assert ranks == [ranks[0], ranks[0] + 1, ranks[0] + 2]
 
 
 def test_scores_do_not_depend_on_the_number_of_candidates(ranker):
     candidates = [f"i like {a * n}{b}" for n in range(1, 5) for a in "dog" for b in "tea."]
-    assert len(candidates) > 2 * CHUNK_SIZE
+    assert len(candidates) == 48
     together = scores(ranker.rank(CONTEXT, PERSONA, candidates))
     alone = [ranker.rank(CONTEXT, PERSONA, [text])[0]["score"] for text in candidates]
     np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5)
     assert ranker.rank(CONTEXT, PERSONA, ["hello"])[0]["probability"] == 1.0
+
+
+def test_a_pool_is_encoded_once_and_ranked_often(ranker, monkeypatch):
+    candidates = ["i like tea", "hello", "I like  tea", "dogs"]
+    expected = [
+        ranker.rank(CONTEXT, PERSONA, candidates),
+        ranker.rank([], ["tea"], candidates, top_k=2),
+    ]
+    pool = ranker.encode(candidates)
+    assert len(pool) == 4
+    monkeypatch.setattr(ranker._scorer, "encode", lambda responses: pytest.fail("encoded anew"))
+    assert ranker.rank(CONTEXT, PERSONA, pool) == expected[0]
+    assert ranker.rank([], ["tea"], pool, top_k=2) == expected[1]
+
+
+def test_a_pool_of_another_ranker_is_refused(ranker):
+    other = Ranker(ranker.run, ranker.run.build_model())
+    with pytest.raises(UsageError, match="encoded by another Ranker; use its own encode"):
+        ranker.rank(CONTEXT, PERSONA, other.encode(["tea"]))
 
 
 @pytest.mark.parametrize(
@@ -248,9 +267,8 @@ def test_load_refuses_what_is_no_run(tmp_path):
 
 
 def test_scores_that_are_no_numbers_are_refused(ranker, monkeypatch):
-    logits = np.zeros((1, CHUNK_SIZE), "float32")
-    logits[0, 1] = np.inf
-    monkeypatch.setattr(ranker, "_scorer", lambda inputs: logits)
+    logits = np.array([0, np.inf], "float32")
+    monkeypatch.setattr(ranker._scorer, "score", lambda turn, replies: logits)
     message = r"tiny: the weights give candidates\[1\] the score inf, expected a finite number"
     with pytest.raises(CheckpointError, match=message):
         ranker.rank(CONTEXT, PERSONA, ["hello", "tea"])

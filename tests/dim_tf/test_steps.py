@@ -5,8 +5,9 @@ import pytest
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.metrics import ranks
 from dim_tf.models import build_model
+from dim_tf.scoring import Scorer
 from dim_tf.sizes import EXACT, SHARES
-from dim_tf.steps import Scorer, TrainingStep, adam, learning_rate, value_and_gradients
+from dim_tf.steps import TrainingStep, adam, learning_rate, value_and_gradients
 from tests.dim_tf.test_dim import CONFIG, random_inputs, word_table
 from tests.tiny import build_tiny
 
@@ -184,7 +185,7 @@ def test_programs_with_fixed_sizes_are_few(dim):
     batches = [inputs for _ in range(2) for inputs in random_epoch(rng)]
     on_jax = keras.backend.backend() == "jax"
     step = TrainingStep(dim, adam(TrainingConfig()), 1, samples, jit_compile=not on_jax)
-    forms = [step._form, *([Scorer(dim, samples)._form] if on_jax else [])]
+    forms = [step.form, *([Scorer(dim, samples).form] if on_jax else [])]
     for form in forms:
         assert form.fixed
         found = compiled_for(form, batches)
@@ -196,7 +197,7 @@ def test_without_samples_there_is_one_program_for_each_shape(dim):
     rng = np.random.default_rng(7)
     on_jax = keras.backend.backend() == "jax"
     step = TrainingStep(dim, adam(TrainingConfig()), seed=1, jit_compile=not on_jax)
-    assert len(compiled_for(step._form, random_epoch(rng))) == 2
+    assert len(compiled_for(step.form, random_epoch(rng))) == 2
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a compiler of TensorFlow's")
@@ -213,7 +214,7 @@ def test_an_update_compiled_by_xla_is_the_same():
     config = TrainingConfig(learning_rate=0.1, epsilon=1e-2)
     plain = TrainingStep(dim, adam(config), seed=1)
     fixed = TrainingStep(dim, adam(config), seed=1, jit_compile=True)
-    assert plain._form.pack(data[0][0])[1] == EXACT
+    assert plain.form.pack(data[0][0])[1] == EXACT
     results = []
     for step in (plain, fixed):
         for variable, value in zip(dim.trainable_variables, start, strict=True):

@@ -1,0 +1,166 @@
+"""Shows that training is unharmed: `python benchmarks/training.py --prepared DIR`.
+
+Two comparisons of the fast model with the plain one of stock Keras layers:
+
+losses    the same weights and batches, no dropout: how far the losses of the updates come apart;
+          beside it how far those of the fast model do by rounding alone, when the turns of each
+          batch stand in the opposite order
+study     whole trainings with dropout, from several seeds: the best validation MRR of each
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+
+# Run as a file, Python looks for modules beside it only.
+sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
+
+from benchmarks.child import MODELS
+from dim_tf import backend, cli, files
+from dim_tf.dataset import PreparedData
+from dim_tf.progress import Progress
+from dim_tf.train import add_settings, given_settings, new_run, open_training
+
+FIGURES = Path(__file__).absolute().with_suffix(".json")
+PARTS = ("losses", "study")
+MARKS = (10, 50)
+CONTROL = "reversed"
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    arguments = _parser().parse_args(argv)
+    files.check_place(arguments.json)
+    data, settings = PreparedData.load(arguments.prepared), given_settings(arguments)
+    new_run("benchmark", data, settings)
+    backend.load()
+    figures: dict[str, Any] = {"turns": data.manifest["name"]}
+    if "losses" in arguments.only:
+        figures["losses"] = _losses(data, settings, arguments.updates)
+        print(_differences(figures["losses"]))
+    if "study" in arguments.only:
+        figures["study"] = _study(data, settings, arguments.seeds)
+        print(_table(figures["study"]))
+    files.write_json(arguments.json, figures)
+    print(f"figures: {arguments.json}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.Parser(
+        prog="python benchmarks/training.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--prepared", required=True, help="prepared folder")
+    parser.add_argument("--json", default=str(FIGURES), help="where the figures go")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="one of the two")
+    parser.add_argument(
+        "--updates", type=cli.positive, default=MARKS[-1], help="of which losses are compared"
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="of the study")
+    parser.add_argument(
+        "--max-updates",
+        type=cli.positive,
+        default=argparse.SUPPRESS,
+        help="stop a training of the study after so many updates",
+    )
+    add_settings(parser)
+    return parser
+
+
+def _losses(data: PreparedData, settings: dict, updates: int) -> dict[str, list[float]]:
+    """The losses of the same updates by the fast model, the plain one, and the control."""
+    import keras
+
+    from benchmarks.plain import build_plain, copy_weights
+    from dim_tf.steps import TrainingStep, adam
+    from dim_tf.training import epoch_order
+
+    run = new_run("benchmark", data, {**settings, "dropout": 0.0})
+    config = run.training_config
+    keras.utils.set_random_seed(config.seed)
+    fast, control = run.build_model(), run.build_model()
+    plain = build_plain(run.model_config, run.word_vectors)
+    copy_weights(fast, plain)
+    for variable, source in zip(control.trainable_variables, fast.trainable_variables, strict=True):
+        variable.assign(source.value)
+    models = {"fast": fast, "plain": plain, CONTROL: control}
+    steps = {name: TrainingStep(model, adam(config), config.seed) for name, model in models.items()}
+    table = data.table("train", run.persona, run.version)
+    order = np.resize(epoch_order(config.seed, 0, len(table)), updates * config.batch_size)
+    losses: dict[str, list[float]] = {name: [] for name in models}
+    with Progress("losses", updates, "updates") as progress:
+        batches = data.batches(table, run.model_config, config.batch_size, order)
+        for number, (inputs, target) in enumerate(batches, start=1):
+            backwards = {name: value[::-1] for name, value in inputs.items()}
+            for name, step in steps.items():
+                batch = (backwards, target[::-1]) if name == CONTROL else (inputs, target)
+                losses[name].append(float(step.update(number, *batch)[0]))
+            progress.advance()
+    return losses
+
+
+def _differences(losses: dict[str, list[float]]) -> str:
+    rows = ["| updates | fast and plain | fast and fast, turns reversed |", "| --- | ---: | ---: |"]
+    apart = {name: np.abs(np.subtract(losses["fast"], losses[name])) for name in ("plain", CONTROL)}
+    total = len(losses["fast"])
+    for mark in [*(mark for mark in MARKS if mark < total), total]:
+        largest = " | ".join(f"{values[:mark].max():.1e}" for values in apart.values())
+        rows.append(f"| the first {mark} | {largest} |")
+    return "\n".join(["Largest difference of a loss, without dropout:", "", *rows])
+
+
+def _study(data: PreparedData, settings: dict, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """The best validation of each training."""
+    from benchmarks.plain import build_plain, copy_weights
+    from dim_tf import models
+    from dim_tf.models.dim import build_dim
+
+    def plain_like_fast(config, word_vectors):
+        fast, plain = build_dim(config, word_vectors), build_plain(config, word_vectors)
+        copy_weights(fast, plain)
+        return plain
+
+    models.MODELS["plain"] = plain_like_fast
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        for seed in seeds:
+            for name in MODELS:
+                run = new_run(
+                    Path(folder, f"{name}-{seed}"),
+                    data,
+                    {**settings, "seed": seed},
+                    model="dim" if name == "fast" else name,
+                )
+                training = open_training(run, data)
+                training.train()
+                best = training.state.best
+                rows.append({"model": name, "seed": seed, **best})
+                print(f"{name}, seed {seed}: best validation MRR {best['MRR']:.4f}", flush=True)
+    return rows
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    scores = {name: [row["MRR"] for row in rows if row["model"] == name] for name in MODELS}
+    lines = ["| model | seeds | best validation MRR, mean | standard error |"]
+    lines.append("| --- | ---: | ---: | ---: |")
+    errors = []
+    for name, found in scores.items():
+        errors.append(stdev(found) / math.sqrt(len(found)) if len(found) > 1 else math.nan)
+        lines.append(f"| {name} | {len(found)} | {mean(found):.4f} | {errors[-1]:.4f} |")
+    apart = abs(mean(scores["fast"]) - mean(scores["plain"]))
+    lines += ["", f"The means differ by {apart:.4f}; standard error {math.hypot(*errors):.4f}."]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

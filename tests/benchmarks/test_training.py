@@ -1,0 +1,85 @@
+"""The benchmark that shows training to be unharmed."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import data_prep.__main__ as data_prep
+from benchmarks import training
+from dim_tf import cli
+
+WORDS = ("tea", "cats", "snow", "i", "like")
+TINY = (
+    *("--rnn-units", "3", "--batch-size", "2", "--eval-every", "1", "--set", "use_context=false"),
+    *("--set", "max_response_len=2", "--set", "max_profile_len=2", "--set", "max_word_len=5"),
+    *("--set", "max_utterances=1", "--set", "max_utterance_len=2"),
+)
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """Four turns to train on, two to validate on."""
+    source, vectors, folder = tmp_path / "turns.jsonl", tmp_path / "vectors.txt", tmp_path / "out"
+    turns = [
+        {
+            "context": ["you ?"],
+            "persona": [f"i like {WORDS[number % 3]}"],
+            "response": WORDS[number % 3],
+            "candidates": list(WORDS[:3]),
+            "split": "train" if number < 4 else "valid",
+        }
+        for number in range(6)
+    ]
+    source.write_text("".join(json.dumps(turn) + "\n" for turn in turns), encoding="utf-8")
+    rows = np.random.default_rng(0).normal(size=(len(WORDS), 4)).round(2).tolist()
+    lines = (f"{word} {' '.join(map(str, row))}\n" for word, row in zip(WORDS, rows, strict=True))
+    vectors.write_text("".join(lines), encoding="utf-8")
+    options = ("--source", source, "--out", folder, "--vectors", vectors, "--word2vec", "none")
+    data_prep.main([str(option) for option in options])
+    return folder
+
+
+@pytest.fixture
+def eagerly():
+    """Compiles nothing: each model is used a few times only."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def test_both_comparisons(prepared, eagerly, tmp_path, capsys, monkeypatch):
+    # It is a setting of the whole process, which other tests share.
+    monkeypatch.setattr("dim_tf.train._make_deterministic", lambda wanted: None)
+    path = tmp_path / "figures.json"
+    options = ["--prepared", str(prepared), "--json", str(path), "--updates", "2", "--seeds", "4"]
+    assert cli.run(training.main, [*options, "--max-updates", "1", *TINY]) == 0
+    figures = json.loads(path.read_text())
+    losses = figures["losses"]
+    assert [len(losses[name]) for name in ("fast", "plain", training.CONTROL)] == [2, 2, 2]
+    np.testing.assert_allclose(losses["plain"], losses["fast"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(losses[training.CONTROL], losses["fast"], rtol=0, atol=1e-5)
+    assert losses["fast"][0] != losses["fast"][1]
+    assert [(row["model"], row["seed"]) for row in figures["study"]] == [("fast", 4), ("plain", 4)]
+    printed = capsys.readouterr().out
+    assert "| the first 2 |" in printed
+    assert "| plain | 1 |" in printed
+
+
+def test_what_the_tables_say():
+    losses = {"fast": [3.0] * 60, "plain": [3.0] * 59 + [3.5], training.CONTROL: [3.0, 3.25] * 30}
+    table = training._differences(losses).splitlines()
+    assert table[-3:] == [
+        "| the first 10 | 0.0e+00 | 2.5e-01 |",
+        "| the first 50 | 0.0e+00 | 2.5e-01 |",
+        "| the first 60 | 5.0e-01 | 2.5e-01 |",
+    ]
+    scores = {"fast": (0.5, 0.7), "plain": (0.4, 0.6)}
+    rows = [{"model": name, "MRR": mrr} for name, found in scores.items() for mrr in found]
+    table = training._table(rows).splitlines()
+    assert table[2] == "| fast | 2 | 0.6000 | 0.1000 |"
+    assert table[-1] == "The means differ by 0.1000; standard error 0.1414."

@@ -1,0 +1,55 @@
+"""Backends that are unknown or not installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dim_tf import backend
+from dim_tf.errors import ConfigError
+from dim_tf.run_folder import BEST
+from tests.bad_input.material import cut
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", ["torch", "numpy", "tensorflw"])
+def test_another_backend_is_refused(name, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", name)
+    with pytest.raises(ConfigError, match=f"found '{name}', expected tensorflow or jax"):
+        backend.load()
+
+
+def python(code: str, *options: object, **environment: str) -> subprocess.CompletedProcess:
+    inherited = {name: os.environ[name] for name in os.environ if name != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.run(
+        [sys.executable, *code.split(" ", 1), *map(str, options)],
+        cwd=ROOT,
+        env={**inherited, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_backend_that_is_not_installed_is_one_line(whole_run, replies):
+    code = "import sys; sys.modules['jax'] = None; from dim_tf import cli, predict; "
+    code += "sys.exit(cli.run(predict.main))"
+    given = ("--run", whole_run, "--candidates", replies)
+    done = python(f"-c {code}", *given, KERAS_BACKEND="jax")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: Keras cannot start on jax (")
+    assert done.stderr.endswith("; install it, or set KERAS_BACKEND to tensorflow or jax\n")
+
+
+def test_no_notice_of_tensorflow_stands_before_the_one_line(run, replies):
+    cut(run / BEST)
+    given = ("--run", run, "--candidates", replies)
+    done = python("-m dim_tf.predict", *given, KERAS_BACKEND="tensorflow")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {run / BEST}: damaged, or of another model than")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,109 @@
+"""Bad options, and what goes wrong in the program itself."""
+
+from __future__ import annotations
+
+import pytest
+
+import data_prep.__main__ as data_prep
+from dim_tf import cli, evaluate, predict, train
+
+FLAGS = {
+    "flag of data_prep": (
+        (data_prep, "--source", "sample", "--vectrs", "x"),
+        "unknown option --vectrs; did you mean --vectors?",
+    ),
+    "value of data_prep": (
+        (data_prep, "--source", "sample", "--tokeniser", "author"),
+        "--tokeniser: found 'author', expected authors or wordpunct; did you mean authors?",
+    ),
+    "number of data_prep": (
+        (data_prep, "--source", "sample", "--seed", "9" * 5000),
+        f"argument --seed: found {'9' * 40}, expected a whole number of at least 0 and at most 2,",
+    ),
+    "flag of train": (
+        (train, "--prepared", "P", "--run", "R", "--presona", "self"),
+        "unknown option --presona; did you mean --persona?",
+    ),
+    "value of train": (
+        (train, "--prepared", "P", "--run", "R", "--persona", "selv"),
+        "--persona: found 'selv', expected none, self, their or both; did you mean self?",
+    ),
+    "number of train": (
+        (train, "--prepared", "P", "--run", "R", "--batch-size", "many"),
+        "argument --batch-size: found many, expected a whole number of at least 1",
+    ),
+    "setting of train": (
+        (train, "--prepared", "P", "--run", "R", "--set", "rnn_unit=3"),
+        "--set: unknown setting 'rnn_unit'; did you mean rnn_units?",
+    ),
+    "value of evaluate": (
+        (evaluate, "--prepared", "P", "--run", "R", "--split", "tset"),
+        "--split: found 'tset', expected train, valid or test; did you mean test?",
+    ),
+    "file of evaluate": (
+        (evaluate, "--prepared", "P", "--run", "R", "--out", "/"),
+        "--out: / is a folder, expected the name of a file",
+    ),
+    "folder of evaluate": (
+        (evaluate, "--prepared", "P", "--run", "R", "--out", "/none/scores.txt"),
+        "--out: there is no folder /none",
+    ),
+    "flag of predict": (
+        (predict, "--run", "R", "--candidate", "x"),
+        "unknown option --candidate; did you mean --candidates?",
+    ),
+    "file of predict": ((predict, "--run", "R", "--candidates", ""), "'': the file is missing"),
+}
+
+
+@pytest.mark.parametrize("case", FLAGS)
+def test_a_bad_option_is_named_with_the_nearest_right_one(case, refused):
+    command, message = FLAGS[case]
+    assert refused(*command).startswith(message)
+
+
+def test_a_huge_size_is_refused_before_anything_is_computed(prepared, refused, tmp_path):
+    (tmp_path / "runs").mkdir()
+    options = ("--prepared", prepared, "--run", tmp_path / "runs/run", "--persona", "both")
+    said = refused(train, *options, "--rnn-units", 10**12)
+    assert said == "rnn_units: found 1000000000000, expected at most 10,000,000"
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize(("module", "flag"), [(data_prep, "--out"), (train, "--run")])
+def test_a_place_below_a_file_is_refused(module, flag, source, prepared, vectors, refused):
+    given = {data_prep: ("--source", source), train: ("--prepared", prepared)}[module]
+    said = refused(module, *given, flag, vectors / "deep/out")
+    assert said == f"{vectors}/deep/out cannot be made: {vectors} is a file, expected a folder"
+
+
+def test_debug_shows_where_it_happened(command):
+    plain = command(data_prep, "--source", "nothing", "--out", "out")
+    status, out, error = command(data_prep, "--source", "nothing", "--out", "out", "--debug")
+    assert (status, out) == (2, "")
+    assert error.startswith("Traceback (most recent call last):\n")
+    assert "in open_source" in error and error.endswith(plain[2])
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
+    def mistaken(argv):
+        raise ValueError("a mistake")
+
+    with pytest.raises(ValueError, match="a mistake"):
+        cli.run(mistaken, [])
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "out of memory; ask for less"),
+        (type("ResourceExhaustedError", (Exception,), {})("OOM\nmore"), "out of memory (OOM); ask"),
+        (RuntimeError("RESOURCE_EXHAUSTED: 9 GB"), "out of memory (RESOURCE_EXHAUSTED: 9 GB); ask"),
+    ],
+)
+def test_no_room_in_memory_is_one_line(error, said, capsys):
+    def hungry(argv):
+        raise error
+
+    assert cli.run(hungry, []) == 2
+    assert capsys.readouterr().err.startswith(f"error: {said}")

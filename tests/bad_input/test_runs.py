@@ -1,0 +1,136 @@
+"""Damaged runs, and runs used wrongly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dim_tf import evaluate, predict, run_folder
+from dim_tf.errors import CheckpointError
+from dim_tf.run_folder import BEST, CONFIG, Run
+from tests.bad_input.material import cut
+from tests.tiny_run import CHARACTERS, WORDS, tiny_run
+from tests.tiny_run import CONFIG as SIZES
+
+
+def test_run_and_prepared_folder_that_do_not_belong_together(run, prepared, refused):
+    before = sorted(run.iterdir())
+    said = refused(evaluate, "--run", run, "--prepared", prepared)
+    assert said.startswith(f"{prepared} and {run} do not belong together: the run was trained on")
+    assert sorted(run.iterdir()) == before
+
+
+def changed(**changes):
+    def change(run: Path) -> None:
+        config = json.loads((run / CONFIG).read_text())
+        config["model_config"].update(changes.pop("model_config", {}))
+        (run / CONFIG).write_text(json.dumps({**config, **changes}))
+
+    return change
+
+
+def with_vectors(array: np.ndarray):
+    return lambda run: np.savez(run / "vectors.npz", word_vectors=array)
+
+
+RUNS = {
+    "no config": (lambda run: (run / CONFIG).unlink(), "found no run folder (config.json is miss"),
+    "config cut": (lambda run: cut(run / CONFIG), "a damaged run folder ("),
+    "config deep": (lambda run: (run / CONFIG).write_text("[" * 10**5), "a damaged run folder ("),
+    "unknown key": (
+        changed(model_config={"rnn_unit": 3}),
+        "unknown setting 'rnn_unit' in ModelConfig; did you mean rnn_units?",
+    ),
+    "persona": (changed(persona="x"), "persona: found 'x', expected none, self, their, both"),
+    "model": (changed(model=[]), "model: found [], expected a text"),
+    "prepared": (changed(prepared={"fingerprint": 3}), "fingerprint: found 3, expected a text"),
+    "words cut": (
+        lambda run: cut(run / "words.txt"),
+        f"expected ({len(WORDS) // 2}, {SIZES.word_dim}) float32",
+    ),
+    "characters": (
+        lambda run: cut(run / "chars.txt"),
+        f"chars.txt: found {len(CHARACTERS) // 2} lines, expected {len(CHARACTERS)}",
+    ),
+    "words a folder": (
+        lambda run: ((run / "words.txt").unlink(), (run / "words.txt").mkdir()),
+        "words.txt",
+    ),
+    "vectors of another size": (
+        with_vectors(np.zeros((len(WORDS), 9), np.float32)),
+        f"found ({len(WORDS)}, 9) float32, expected ({len(WORDS)}, {SIZES.word_dim}) float32",
+    ),
+    "vectors of text": (
+        with_vectors(np.full((len(WORDS), 5), "a")),
+        f"vectors.npz: found ({len(WORDS)}, 5) <U1",
+    ),
+    "no weights": (lambda run: (run / BEST).unlink(), f"{BEST}: the weights file is missing"),
+}
+
+
+@pytest.mark.parametrize("case", RUNS)
+def test_a_damaged_run_is_named(case, run, replies, refused):
+    spoil, message = RUNS[case]
+    spoil(run)
+    said = refused(predict, "--run", run, "--candidates", replies)
+    assert said.startswith(str(run)) and message in said
+
+
+@pytest.fixture
+def one_model(monkeypatch):
+    """Weights can be loaded again and again without a model being built each time."""
+    model = tiny_run(Path("tiny")).build_model()
+    monkeypatch.setattr(Run, "build_model", lambda self: model)
+
+
+def test_corrupt_weights_are_never_taken_for_good_ones(one_model, run):
+    """HDF5 has no sums, and Keras only warns of layers that it does not find in the file."""
+    opened, good = Run.open(run), (run / BEST).read_bytes()
+    expected = [np.asarray(weight.value) for weight in opened.load_model().trainable_weights]
+    rng, refusals = np.random.default_rng(0), 0
+    for start in [0, 50, *rng.integers(0, len(good), 30)]:
+        damage = bytes(byte ^ 255 for byte in good[start : start + 200])
+        (run / BEST).write_bytes(good[:start] + damage + good[start + 200 :])
+        try:
+            model = opened.load_model()
+        except CheckpointError as error:
+            assert str(error).startswith(f"{run / BEST}: damaged")
+            refusals += 1
+        else:  # what was hit means nothing
+            for weight, value in zip(model.trainable_weights, expected, strict=True):
+                np.testing.assert_array_equal(np.asarray(weight.value), value)
+    assert refusals > 20
+
+
+def test_weights_without_a_sum_are_taken_as_they_are(one_model, run):
+    opened = Run.open(run)
+    model = opened.load_model()
+    model.save_weights(run / BEST)
+    assert opened.load_model() is model
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("results.json", "[]", "results.json: found no results by table; remove the file"),
+        ("metrics.jsonl", "3\n", "metrics.jsonl:1: found 3, expected an object"),
+        ("metrics.jsonl", "{}\n", "metrics.jsonl:1: found {}, expected an object"),
+    ],
+)
+def test_damaged_results_are_named(run, name, content, message):
+    (run / name).write_text(content)
+    read = {"results.json": Run.results, "metrics.jsonl": Run.metrics}[name]
+    with pytest.raises(run_folder.DataError) as error:
+        read(Run.open(run))
+    assert message in str(error.value)
+
+
+def test_the_input_is_not_overwritten_by_the_output(refused, tmp_path):
+    turns = tmp_path / "turns.jsonl"
+    turns.write_text("{}\n")
+    said = refused(predict, "--run", "R", "--input", turns, "--output", turns)
+    assert said == f"--output: {turns} is the --input file; give another name"
+    assert turns.read_text() == "{}\n"

@@ -79,7 +79,7 @@ def test_a_turn_is_encoded_once_and_candidates_never_again(chunks):
 
 def test_a_model_that_cannot_encode_apart_is_asked_for_everything(chunks):
     model = build_tiny(CONFIG, word_table())
-    inputs = random_inputs(np.random.default_rng(10), CONFIG.replace(max_candidates=8), batch=1)
+    inputs = random_inputs(np.random.default_rng(10), CONFIG.replace(max_candidates=8), batch=2)
     scorer = turn_scorer(model)
     assert isinstance(scorer, PublicScorer)
     turn, replies, both = next(turns_of(inputs))

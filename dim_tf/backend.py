@@ -17,14 +17,23 @@ BACKENDS = ("tensorflow", "jax")
 def load() -> None:
     """Imports Keras and its backend; call it before the first `import keras` of a command.
 
+    On JAX it also has float32 numbers multiplied as such, see `_multiply_exactly`.
+
     Raises:
         ConfigError: The backend that is asked for is another one, or not installed.
     """
     name = os.environ.get("KERAS_BACKEND") or BACKENDS[0]
     if name not in BACKENDS:
         raise ConfigError(f"KERAS_BACKEND: found {name!r}, expected {' or '.join(BACKENDS)}")
-    if "keras" in sys.modules:
-        return
+    if "keras" not in sys.modules:
+        _import_keras(name)
+    import keras
+
+    if keras.backend.backend() == "jax":
+        _multiply_exactly()
+
+
+def _import_keras(name: str) -> None:
     # Must be there before TensorFlow is: its products of many small matrices are slow without.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     _keep_freed_memory()
@@ -36,6 +45,18 @@ def load() -> None:
             f"Keras cannot start on {name} ({error}); install it, or set KERAS_BACKEND to "
             f"{' or '.join(BACKENDS)}"
         ) from None
+
+
+def _multiply_exactly() -> None:
+    """Lets float32 mean float32: JAX would have a GPU round to 10 bits what it multiplies.
+
+    A precision that has been chosen (`JAX_DEFAULT_MATMUL_PRECISION`) stays. bfloat16 numbers are
+    multiplied exactly in any case.
+    """
+    import jax
+
+    if jax.config.jax_default_matmul_precision is None:
+        jax.config.update("jax_default_matmul_precision", "highest")
 
 
 def _keep_freed_memory() -> None:

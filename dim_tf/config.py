@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from dim_tf.errors import ConfigError, did_you_mean
 
+PRECISIONS = ("float32", "bfloat16")
 CHARACTER_WIDTHS = (3, 4, 5)
 CHARACTER_FILTERS = 50
 PROJECTION_UNITS = 256
@@ -76,6 +77,8 @@ class ModelConfig(_Config):
         dropout: Fraction dropped in each of the places that the authors drop.
         use_persona: False leaves the persona half out (Table 4, "- persona").
         use_context: False leaves the context half out (Table 4, "- context").
+        precision: What matrix products and what lies between them are computed in, "float32" or
+            "bfloat16". Weights, softmaxes, cells of the LSTMs and logits are float32 always.
 
     >>> ModelConfig(char_vocab_size=70).rnn_units
     200
@@ -102,6 +105,12 @@ class ModelConfig(_Config):
     dropout: float = 0.2
     use_persona: bool = True
     use_context: bool = True
+    precision: str = "float32"
+
+    @property
+    def dtype(self) -> str:
+        """The Keras dtype policy of the layers."""
+        return "float32" if self.precision == "float32" else f"mixed_{self.precision}"
 
     def validate(self) -> None:
         """Raises `ConfigError` for a value that cannot work."""
@@ -121,6 +130,8 @@ class ModelConfig(_Config):
             raise ConfigError(
                 "use_persona and use_context are both false: nothing is left to match"
             )
+        hint = did_you_mean(self.precision, PRECISIONS)
+        self._require(self.precision in PRECISIONS, "precision", " or ".join(PRECISIONS) + hint)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

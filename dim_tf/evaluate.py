@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dim_tf import backend, cli, files, metrics, model_card, turn_ranks
-from dim_tf.config import ModelConfig
+from dim_tf.config import PRECISIONS, ModelConfig
 from dim_tf.dataset import PERSONAS, SPLITS, VERSIONS, Inputs, PreparedData
 from dim_tf.errors import UsageError
 from dim_tf.prepared_folder import ABSENT, TurnTable
@@ -230,7 +230,7 @@ def main(argv: Sequence[str]) -> int | None:
     summary, out = rank_table(
         run,
         data,
-        Scorer(run.load_model(), samples),
+        Scorer(run.load_model(arguments.precision), samples),
         table,
         arguments.turns,
         arguments.batch_size,
@@ -250,6 +250,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", choices=SPLITS, default="test", help="which split to rank")
     parser.add_argument("--persona", choices=PERSONAS, help="if another than the run's own")
     parser.add_argument("--version", choices=VERSIONS, help="if another than the run's own")
+    parser.add_argument("--precision", choices=PRECISIONS, help="if another than the run's own")
     parser.add_argument("--turns", type=cli.positive, help="rank a fixed sample of so many turns")
     parser.add_argument("--batch-size", type=cli.positive, default=32, help="turns at once")
     parser.add_argument("--out", help="scores file, if elsewhere than in the run folder")

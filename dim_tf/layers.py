@@ -37,15 +37,18 @@ def length_mask(lengths, size: int):
 def masked_softmax(scores, mask, axis: int = -1):
     """Softmax along `axis` over what the mask lets through; uniform where it lets nothing through.
 
+    It is computed in float32, and has the dtype of the scores.
+
     >>> scores = np.array([[1.0, 2.0], [3.0, 4.0]], "float32")
     >>> mask = np.array([[1.0, 0.0], [0.0, 0.0]], "float32")
     >>> ops.convert_to_numpy(masked_softmax(scores, mask)).tolist()
     [[1.0, 0.0], [0.5, 0.5]]
     """
-    scores = scores * mask + MASKED_SCORE * (1.0 - mask)
+    dtype, mask = scores.dtype, ops.cast(mask, "float32")
+    scores = ops.cast(scores, "float32") * mask + MASKED_SCORE * (1.0 - mask)
     # Not keras.ops.softmax: it warns where an axis happens to have one place.
     powers = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=axis, keepdims=True)))
-    return powers / ops.sum(powers, axis=axis, keepdims=True)
+    return ops.cast(powers / ops.sum(powers, axis=axis, keepdims=True), dtype)
 
 
 class WordEmbedding(keras.layers.Layer):

@@ -8,6 +8,9 @@ from dim_tf.packing import Packing
 
 # Gates of a word that is not there: nothing enters the cell, nothing leaves it.
 STANDSTILL = (-1e4, 0.0, 1e4, 0.0)
+# Of the cells and the activations, whatever the dtype of gates and states: a cell sums up what
+# enters over all steps.
+CELL_DTYPE = "float32"
 
 
 def run_lstm(packing: Packing, gates, kernel, backward: bool):
@@ -32,7 +35,7 @@ def run_lstm(packing: Packing, gates, kernel, backward: bool):
 
 def _run_segments(packing, gates, kernel, backward):
     """Segment by segment, each of them a loop."""
-    units = kernel.shape[0]
+    units, dtypes = kernel.shape[0], (CELL_DTYPE, gates.dtype)
 
     def step(state, entering):
         state = _cell(entering, *state, kernel)[:2]
@@ -41,7 +44,10 @@ def _run_segments(packing, gates, kernel, backward):
     pairs = list(zip(packing.segments, packing.cut(gates), strict=True))
     state, outputs = (None, None), []
     for (_, steps, _, live), words in reversed(pairs) if backward else pairs:
-        state = tuple(_moved(part, live, units, gates.dtype, backward) for part in state)
+        state = tuple(
+            _moved(part, live, units, dtype, backward)
+            for part, dtype in zip(state, dtypes, strict=True)
+        )
         if steps == 1:
             state, (_, hidden) = step(state, words)
         else:
@@ -58,7 +64,7 @@ def _run_steps(packing, gates, kernel, backward):
     Derived from the steps it would be twice as many operations, most of them about shapes, and
     would hold more of what was computed.
     """
-    units, live = kernel.shape[0], packing.live
+    units, live, dtypes = kernel.shape[0], packing.live, (CELL_DTYPE, gates.dtype)
     order = range(packing.steps)
     order = list(reversed(order)) if backward else list(order)
 
@@ -68,7 +74,8 @@ def _run_steps(packing, gates, kernel, backward):
         states, memory, cell, hidden = {}, {}, None, None
         for step in order:
             before = [
-                _moved(state, live[step], units, gates.dtype, backward) for state in (cell, hidden)
+                _moved(state, live[step], units, dtype, backward)
+                for state, dtype in zip((cell, hidden), dtypes, strict=True)
             ]
             cell, hidden, *activations = _cell(inputs[step], *before, kernel)
             states[step] = hidden
@@ -80,10 +87,10 @@ def _run_steps(packing, gates, kernel, backward):
             for step in reversed(order):
                 cell, _, enter, candidate, forget, leave, seen = memory[step]
                 d_cell, d_hidden = (
-                    _moved(state, live[step], units, gates.dtype, not backward)
-                    for state in (d_cell, d_hidden)
+                    _moved(state, live[step], units, dtype, not backward)
+                    for state, dtype in zip((d_cell, d_hidden), dtypes, strict=True)
                 )
-                d_hidden = d_hidden + upstream[step]
+                d_hidden = ops.cast(d_hidden + upstream[step], CELL_DTYPE)
                 d_cell = d_cell + d_hidden * leave * (1.0 - seen * seen)
                 parts = [
                     d_cell * candidate * enter * (1.0 - enter),
@@ -91,7 +98,7 @@ def _run_steps(packing, gates, kernel, backward):
                     d_cell * cell * forget * (1.0 - forget),
                     d_hidden * seen * leave * (1.0 - leave),
                 ]
-                totals[step] = ops.concatenate(parts, axis=-1)
+                totals[step] = ops.cast(ops.concatenate(parts, axis=-1), gates.dtype)
                 d_cell = d_cell * forget
                 d_hidden = ops.matmul(totals[step], ops.transpose(kernel))
             d_gates = _joined(totals)
@@ -105,13 +112,14 @@ def _run_steps(packing, gates, kernel, backward):
 
 def _cell(entering, cell, hidden, kernel):
     """New cell, new hidden state, and the activations that the gradient needs."""
-    total = entering + ops.matmul(hidden, kernel)
+    total = ops.cast(entering + ops.matmul(hidden, kernel), CELL_DTYPE)
     enter, candidate, forget, leave = ops.split(total, 4, axis=-1)
     enter, candidate = ops.sigmoid(enter), ops.tanh(candidate)
     forget, leave = ops.sigmoid(forget + 1.0), ops.sigmoid(leave)
     cell = forget * cell + enter * candidate
     seen = ops.tanh(cell)
-    return cell, leave * seen, enter, candidate, forget, leave, seen
+    hidden = ops.cast(leave * seen, entering.dtype)
+    return cell, hidden, enter, candidate, forget, leave, seen
 
 
 def _moved(state, live, units, dtype, grows):

@@ -148,16 +148,21 @@ class Packing:
             packed = ops.where(self.there(), packed, ops.concatenate(floors, axis=0))
             return self._running_maximum(packed, floor)
 
+        # bfloat16 has so few values that words are often equal: the first of them counts.
+        often_equal = keras.backend.standardize_dtype(packed.dtype) == "bfloat16"
+
         # By hand, since that of a maximum of two costs several passes for each step.
         @ops.custom_gradient
         def maximum(packed):
             pooled = self._running_maximum(packed, floor)
 
             def gradient(upstream):
-                parts = [
-                    ops.where(ops.equal(words, pooled[:live]), upstream[:live], 0.0)
-                    for words, live in zip(self.cut(packed), self.live, strict=True)
-                ]
+                parts = []
+                for words, live in zip(self.cut(packed), self.live, strict=True):
+                    upstream, largest = upstream[:live], ops.equal(words, pooled[:live])
+                    parts.append(ops.where(largest, upstream, 0.0))
+                    if often_equal:
+                        upstream = ops.where(largest, 0.0, upstream)
                 return ops.concatenate(parts, axis=0)
 
             return pooled, gradient

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dim_tf import cli, files, lines
+from dim_tf.config import PRECISIONS
 from dim_tf.errors import DataError, UsageError
 from dim_tf.progress import Progress
 from dim_tf.ranker import Ranker, kind
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--run", required=True, help="the run folder")
+    parser.add_argument("--precision", choices=PRECISIONS, help="if another than the run's own")
     parser.add_argument("--top-k", type=cli.positive, help="only the best so many")
     one = parser.add_argument_group("one turn")
     one.add_argument("--context", nargs="*", metavar="TEXT", help="utterances, oldest first")
@@ -69,7 +71,7 @@ def _rank_one(arguments: argparse.Namespace) -> None:
     if arguments.output is not None:
         raise UsageError("--output belongs to --input; redirect standard output with > FILE")
     candidates = read_candidates(arguments.candidates)
-    ranker = Ranker.load(arguments.run)
+    ranker = Ranker.load(arguments.run, arguments.precision)
     with _warned() as texts:
         ranking = ranker.rank(
             arguments.context or [], arguments.persona or [], candidates, arguments.top_k
@@ -118,7 +120,7 @@ def _rank_file(arguments: argparse.Namespace) -> int:
             raise DataError("the file is missing, expected JSON Lines", path=arguments.input)
         if Path(output).exists() and Path(output).samefile(arguments.input):
             raise UsageError(f"--output: {output} is the --input file; give another name")
-    ranker = Ranker.load(arguments.run)
+    ranker = Ranker.load(arguments.run, arguments.precision)
     with _writing(output) as out:
         turns, bad = _rank_lines(ranker, arguments.input, out, arguments.top_k)
     print(f"{turns - bad:,} of {turns:,} turns ranked", file=sys.stderr)

@@ -85,15 +85,20 @@ class Ranker:
         self._scorer = turn_scorer(model)
 
     @classmethod
-    def load(cls, run: str | os.PathLike) -> Self:
+    def load(cls, run: str | os.PathLike, precision: str | None = None) -> Self:
         """Opens a run folder with its best weights.
+
+        Args:
+            run: The folder.
+            precision: What to compute in, "float32" or "bfloat16", if another than the run's own.
 
         Raises:
             CheckpointError: It is no run folder, is damaged, or its weights are missing, not
                 finite, or of another model.
+            ConfigError: Another precision.
         """
         opened = Run.open(run)
-        return cls(opened, opened.load_model())
+        return cls(opened, opened.load_model(precision))
 
     def rank(
         self,

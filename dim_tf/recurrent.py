@@ -32,7 +32,7 @@ class BiLSTM(keras.layers.Layer):
     def __init__(self, input_dim: int, units: int, dropout: float, **kwargs):
         super().__init__(**kwargs)
         self.input_dim, self.units = input_dim, units
-        self.output_dropout = keras.layers.Dropout(dropout)
+        self.output_dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
         self.directions = [self._add_direction(name) for name in ("forward", "backward")]
 
     def _add_direction(self, name: str):
@@ -79,13 +79,13 @@ class Encoder(BiLSTM):
 
     def __init__(self, input_dim: int, units: int, dropout: float, **kwargs):
         super().__init__(input_dim, units, dropout, **kwargs)
-        self.input_dropout = keras.layers.Dropout(dropout)
+        self.input_dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
     def call(self, vectors, plan, sizes=ALL_PADDED, training=False):
         """Encodes sentences.
 
         Args:
-            vectors: Of each distinct word, float32 [words, input_dim].
+            vectors: Of each distinct word, [words, input_dim].
             plan: Of all sentences; `words` int32 [M]: the packed words, as rows of `vectors`.
             sizes: Those of the batch.
             training: Whether to drop.

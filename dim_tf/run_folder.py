@@ -153,8 +153,11 @@ class Run:
 
         return build_model(self.model, self.model_config, self.word_vectors)
 
-    def load_model(self) -> keras.Model:
+    def load_model(self, precision: str | None = None) -> keras.Model:
         """The model with the weights of the best validation.
+
+        Args:
+            precision: What it is to compute in, if another than the run's own.
 
         Raises:
             CheckpointError: They are missing, damaged, not finite, or of another model.
@@ -165,7 +168,10 @@ class Run:
                 f"{best}: the weights file is missing: a run has one after its first validation; "
                 "python -m dim_tf.train --resume goes on with this run"
             )
-        model = self.build_model()
+        config = self.model_config
+        if precision:
+            config = config.replace(precision=precision)
+        model = dataclasses.replace(self, model_config=config).build_model()
         import h5py
 
         try:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dim_tf import backend, cli, run_folder
-from dim_tf.config import ModelConfig, TrainingConfig
+from dim_tf.config import PRECISIONS, ModelConfig, TrainingConfig
 from dim_tf.dataset import PERSONAS, VERSIONS, PreparedData
 from dim_tf.errors import ConfigError, DataError, UsageError, did_you_mean
 from dim_tf.run_folder import Run
@@ -54,14 +54,20 @@ def main(argv: Sequence[str]) -> int | None:
         _check_initial(initial, run)
 
     training = open_training(
-        run, data, arguments.deterministic, resume=arguments.resume, initial=initial
+        run,
+        data,
+        arguments.deterministic,
+        arguments.jit_compile,
+        resume=arguments.resume,
+        initial=initial,
     )
     from dim_tf.training import Stopped
 
     try:
         training.train()
     except Stopped:
-        options = ["--prepared", str(arguments.prepared), "--run", str(run.path), "--resume"]
+        options = ["--prepared", str(arguments.prepared), "--run", str(run.path)]
+        options += [*["--jit-compile"] * arguments.jit_compile, "--resume"]
         again = shlex.join(["python", "-m", "dim_tf.train", *options])
         print(f"stopped after update {training.state.update:,}; to go on: {again}", file=sys.stderr)
         return 130
@@ -79,6 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--run", required=True, help="run folder, to be made")
     parser.add_argument("--resume", action="store_true", help="go on with that run")
     parser.add_argument("--init-from", metavar="RUN", help="start from the weights of another run")
+    parser.add_argument("--jit-compile", action="store_true", help="by XLA, on TensorFlow")
     # A setting that is not given must be told from one that is: a resumed run has its own.
     given = {"default": argparse.SUPPRESS}
     parser.add_argument("--model", help="which model (default: dim)", **given)
@@ -99,6 +106,12 @@ def build_parser() -> argparse.ArgumentParser:
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Adds the options that all runs of a comparison share; see `given_settings`."""
     parser.add_argument("--deterministic", action="store_true", help="on a GPU too, if slower")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help=f"what to compute in (default: {ModelConfig.precision})",
+        default=argparse.SUPPRESS,
+    )
     for flag, kind, meaning in (
         ("--rnn-units", cli.positive, "units of each LSTM direction"),
         ("--dropout", float, "fraction dropped"),
@@ -205,6 +218,7 @@ def open_training(
     run: Run,
     data: PreparedData,
     deterministic: bool = False,
+    jit_compile: bool = False,
     *,
     resume: bool = False,
     initial: Run | None = None,
@@ -215,15 +229,19 @@ def open_training(
         run: The run.
         data: Its prepared folder.
         deterministic: Repeatable to the bit on a GPU too, if slower.
+        jit_compile: Have TensorFlow compile the updates with XLA.
         resume: Go on with the folder that is there.
         initial: Start with the weights of this run.
 
     Raises:
         CheckpointError: The state to go on from is missing or damaged.
+        UsageError: `jit_compile` on another backend than TensorFlow.
     """
     _make_deterministic(deterministic)
     import keras
 
+    if jit_compile and keras.backend.backend() != "tensorflow":
+        raise UsageError("--jit-compile is for TensorFlow: JAX always compiles; leave it out")
     from dim_tf import model_card
     from dim_tf.training import Training
 
@@ -231,7 +249,7 @@ def open_training(
     model = run.build_model()
     if initial:
         _copy_weights(initial, model)
-    training = Training(run, data, model)
+    training = Training(run, data, model, jit_compile)
     if resume:
         training.restore()
     else:
@@ -263,7 +281,7 @@ def _check_initial(initial: Run, run: Run) -> None:
     if initial.characters != run.characters:
         reasons.append("the characters")
     there, here = initial.model_config.to_dict(), run.model_config.to_dict()
-    for name in sorted(there.keys() - {"dropout", "max_candidates"}):
+    for name in sorted(there.keys() - {"dropout", "max_candidates", "precision"}):
         if there[name] != here[name]:
             reasons.append(f"{name} ({there[name]} there, {here[name]} here)")
     if initial.prepared["word2vec"] != run.prepared["word2vec"]:

@@ -110,9 +110,10 @@ class Training:
         run: With a training config.
         data: The prepared folder of the run.
         model: The run's model with its initial weights.
+        jit_compile: As for `TrainingStep`.
     """
 
-    def __init__(self, run: Run, data: PreparedData, model: keras.Model):
+    def __init__(self, run: Run, data: PreparedData, model: keras.Model, jit_compile: bool = False):
         self.run, self.config, self.data, self.model = run, run.training_config, data, model
         self.table = data.table("train", run.persona, run.version)
         self.valid_table = data.table("valid", run.persona, run.version)
@@ -121,7 +122,9 @@ class Training:
         self.updates = total_updates(self.config, len(self.table))
         self.state = State()
         self._optimizer = adam(self.config)
-        self._step = TrainingStep(model, self._optimizer, self.config.seed, self._samples())
+        self._step = TrainingStep(
+            model, self._optimizer, self.config.seed, self._samples(), jit_compile
+        )
         self._scorer = Scorer(
             model, sample_batches(data, self.valid_table, run.model_config, self.valid_rows)
         )

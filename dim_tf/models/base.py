@@ -21,14 +21,19 @@ Match = Callable[..., Any]
 
 
 def shared_layers(config: ModelConfig, word_vectors: np.ndarray) -> dict[str, keras.layers.Layer]:
-    """The layers at both ends of every system: word representation, encoder, prediction."""
+    """The layers at both ends of every system: word representation, encoder, prediction.
+
+    Words and prediction are float32 in every precision: they are few products, and TensorFlow sums
+    up the gradients of their biases in the dtype of the layer.
+    """
     embedding_dim = config.word_dim + CHARACTER_FILTERS * len(CHARACTER_WIDTHS)
+    sizes, dropout, dtype = (embedding_dim, config.rnn_units), config.dropout, config.dtype
     return {
         "words": WordEmbedding(word_vectors, name="words"),
         "characters": CharacterCNN(config.char_vocab_size, name="characters"),
-        "encoder": Encoder(embedding_dim, config.rnn_units, config.dropout, name="encoder"),
-        "joined_dropout": keras.layers.Dropout(config.dropout, name="joined_dropout"),
-        "prediction": Prediction(config.dropout, name="prediction"),
+        "encoder": Encoder(*sizes, dropout, name="encoder", dtype=dtype),
+        "joined_dropout": keras.layers.Dropout(dropout, name="joined_dropout", dtype=dtype),
+        "prediction": Prediction(dropout, name="prediction"),
     }
 
 
@@ -65,6 +70,7 @@ class MatchingModel(keras.Model):
         encoded = _encode(layers, batch)
         tensors = match(config, layers, encoded, batch, {})
         super().__init__(inputs, tensors["logits"], name=name)
+        self.dtype_policy = config.dtype  # that of the encoded words
         self.config, self.halves = config, tuple(halves)
         self._parts, self._match = layers, match
 

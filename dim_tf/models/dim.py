@@ -29,15 +29,16 @@ def build_dim(config: ModelConfig, word_vectors: np.ndarray, name: str = "dim") 
         Retrieval-Based Chatbots", EMNLP 2019.
     """
     units, width, dropout = config.rnn_units, 2 * config.rnn_units, config.dropout
+    dtype = config.dtype
     halves = _halves(config)
     layers = shared_layers(config, word_vectors)
-    layers["matcher"] = Matcher(width, units, dropout, halves, name="matcher")
+    layers["matcher"] = Matcher(width, units, dropout, halves, name="matcher", dtype=dtype)
     for half in halves:
-        layers[f"{half}_attention"] = CrossAttention(name=f"{half}_attention")
+        layers[f"{half}_attention"] = CrossAttention(name=f"{half}_attention", dtype=dtype)
     if config.use_context:
-        layers["aggregator"] = Aggregator(2 * width, units, dropout, name="aggregator")
+        layers["aggregator"] = Aggregator(2 * width, units, dropout, name="aggregator", dtype=dtype)
     if config.use_persona:
-        layers["persona_pooling"] = AttentivePooling(name="persona_pooling")
+        layers["persona_pooling"] = AttentivePooling(name="persona_pooling", dtype=dtype)
     return MatchingModel(name, config, layers, halves, match)
 
 

@@ -46,13 +46,14 @@ def build_fused(
     if not (config.use_persona and config.use_context):
         return build_imn(config, word_vectors)
     units, width, dropout = config.rnn_units, 2 * config.rnn_units, config.dropout
+    dtype = config.dtype
     layers = {
         **shared_layers(config, word_vectors),
-        "matcher": Matcher(width, units, dropout, ["utterances"], name="matcher"),
-        "utterances_attention": CrossAttention(name="utterances_attention"),
-        "aggregator": Aggregator(2 * width, units, dropout, name="aggregator"),
-        "profiles": ProfileVectors(name="profiles"),
-        "fusion": Fusion(name="fusion"),
+        "matcher": Matcher(width, units, dropout, ["utterances"], name="matcher", dtype=dtype),
+        "utterances_attention": CrossAttention(name="utterances_attention", dtype=dtype),
+        "aggregator": Aggregator(2 * width, units, dropout, name="aggregator", dtype=dtype),
+        "profiles": ProfileVectors(name="profiles", dtype=dtype),
+        "fusion": Fusion(name="fusion", dtype=dtype),
     }
     return MatchingModel(name, config, layers, HALVES, match)
 

@@ -131,6 +131,21 @@ def test_scores_go_where_out_says(run_copy, prepared, tmp_path):
     assert not (run_copy / "persona_test_out.txt").exists()
 
 
+def test_another_precision_is_for_this_test_alone(run_copy, prepared, monkeypatch):
+    asked, load_model = [], Run.load_model
+
+    def load(run, precision=None):
+        asked.append(precision)
+        return load_model(run, precision)
+
+    monkeypatch.setattr(Run, "load_model", load)
+    command = ["--run", str(run_copy), "--prepared", str(prepared)]
+    evaluate.main(command)
+    evaluate.main([*command, "--precision", "bfloat16"])
+    assert asked == [None, "bfloat16"]
+    assert "* precision: float32" in (run_copy / "MODEL_CARD.md").read_text()
+
+
 def test_no_persona_is_zero_profiles(run_copy, prepared):
     evaluate.main(["--run", str(run_copy), "--prepared", str(prepared), "--persona", "none"])
     with_persona = Run.open(run_copy).path / "persona_test_out_none_original.txt"

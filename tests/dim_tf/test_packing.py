@@ -125,13 +125,15 @@ def test_ends_and_restore_bring_last_words_back(mode, copies):
 
 
 @pytest.mark.backend
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("copies", [None, 2])
 @pytest.mark.parametrize("mode", MODES)
-def test_maximum_sees_the_padding_only_where_there_is_some(mode, copies):
+def test_maximum_sees_the_padding_only_where_there_is_some(mode, copies, dtype):
     plan, packing = make(mode, copies)
-    padded = random_words(copies).astype("float32") - 0.5
-    found = packing.maximum(ops.convert_to_tensor(packed_of(plan, padded)))
-    found = np.asarray(packing.restore(found))
+    padded = np.round(random_words(copies).astype("float32") - 0.5, 1)
+    padded = np.asarray(ops.cast(ops.cast(padded, dtype), "float32"))
+    found = packing.maximum(ops.convert_to_tensor(packed_of(plan, padded), dtype=dtype))
+    found = np.asarray(ops.cast(packing.restore(found), "float32"))
     for row, (length, limit) in enumerate(zip(LENGTHS, LIMITS, strict=True)):
         words = padded[row, :length]
         floor = 0.0 if length < limit else -np.inf
@@ -170,3 +172,16 @@ def test_gradients_by_hand_are_those_that_tensorflow_finds(copies):
     assert np.array_equal(results[0][0], results[1][0])
     assert np.abs(results[0][1]).min() < 1e-9 < np.abs(results[0][1]).max()
     np.testing.assert_allclose(results[0][1], results[1][1], rtol=0, atol=1e-6)
+
+
+@on_tensorflow
+def test_of_equal_words_in_bfloat16_the_first_gets_the_gradient():
+    import tensorflow as tf
+
+    plan, packing = make("exact")
+    words = tf.ones((len(plan["places"]), SIZE), tf.bfloat16)
+    with tf.GradientTape() as tape:
+        tape.watch(words)
+        total = tf.reduce_sum(packing.maximum(words))
+    found = tf.cast(tape.gradient(total, words), tf.float32).numpy()
+    assert np.array_equal(found, np.repeat(plan["places"] % STEPS == 0, SIZE).reshape(-1, SIZE))

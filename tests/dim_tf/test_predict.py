@@ -20,7 +20,7 @@ TURN = {"context": ["hello you"], "persona": ["i like dogs."], "candidates": ["t
 @pytest.fixture
 def ranker(monkeypatch) -> Ranker:
     """Stands in for every run folder."""
-    monkeypatch.setattr(Ranker, "load", lambda path: tiny_ranker())
+    monkeypatch.setattr(Ranker, "load", lambda path, precision: tiny_ranker())
     return tiny_ranker()
 
 

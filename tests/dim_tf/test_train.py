@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import keras
 import numpy as np
 import pytest
 
@@ -184,6 +185,7 @@ def test_finished_run_resumed_changes_nothing(run_train, capsys):
         (["--set=dropout=0.5"], r"dropout 0\.5 was asked for, but .* with 0\.2"),
         (["--persona=their"], "persona their was asked for, but .* with self"),
         (["--no-context"], "use_context False was asked for, but .* with True"),
+        (["--precision=bfloat16"], "precision bfloat16 was asked for, but .* with float32"),
         (["--init-from=other"], "--resume and --init-from exclude each other"),
     ],
 )
@@ -200,6 +202,37 @@ def test_resuming_what_is_not_there_or_damaged_is_refused(run_copy, run_train):
     (run_copy / "latest.npz").write_bytes((run_copy / "latest.npz").read_bytes()[:500])
     with pytest.raises(CheckpointError, match=r"latest\.npz: no training state"):
         run_train("run", "--resume")
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX always compiles")
+def test_compiled_updates_are_the_same_and_can_be_gone_on_with(run_train, monkeypatch):
+    from dim_tf import training
+
+    asked = []
+
+    def step(*arguments):
+        asked.append(arguments[-1])
+        return TrainingStep(*arguments)
+
+    TrainingStep = training.TrainingStep
+    monkeypatch.setattr(training, "TrainingStep", step)
+    # XLA draws other dropout masks.
+    options = ["--dropout=0", "--max-updates=20"]
+    compiled = run_train("compiled", *options, "--jit-compile")
+    plain = run_train("plain", *options)
+    run_train("compiled", *options, "--jit-compile", "--resume")
+    assert asked == [True, False, True]
+    pairs = zip(Run.open(compiled).metrics(), Run.open(plain).metrics(), strict=True)
+    for found, expected in pairs:
+        assert found["loss"] == pytest.approx(expected["loss"], abs=1e-4)
+
+
+@pytest.mark.backend
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="TensorFlow compiles when asked to")
+def test_jax_is_not_asked_to_compile(run_train, tmp_path):
+    with pytest.raises(UsageError, match="--jit-compile is for TensorFlow: JAX always compiles"):
+        run_train("run", "--jit-compile")
+    assert not (tmp_path / "run").exists()
 
 
 # === What a run is ===
@@ -238,6 +271,7 @@ def test_rows_of_metrics(trained):
         (["--persona=both", "--version=revised"], {"use_persona": True, "max_profiles": 10}),
         (["--persona=their", "--no-context"], {"use_persona": True, "use_context": False}),
         (["--set=max_utterances=3", "--dropout=0.5"], {"max_utterances": 3, "dropout": 0.5}),
+        (["--precision=bfloat16"], {"precision": "bfloat16"}),
     ],
 )
 def test_settings_become_the_models_sizes(run_train, options, expected):
@@ -287,6 +321,8 @@ def test_epochs_and_patience_end_the_training(run_train, monkeypatch):
         (["--set=rnn_unit=3"], ConfigError, "unknown setting 'rnn_unit'; did you mean rnn_units"),
         (["--set=dropout"], UsageError, "found 'dropout', expected NAME=VALUE"),
         (["--set=dropout=much"], ConfigError, "dropout: found 'much', expected float"),
+        (["--precision=bfloat"], UsageError, "found 'bfloat', .* did you mean bfloat16"),
+        (["--set=precision=float16"], ConfigError, "found 'float16', .* did you mean bfloat16"),
         (["--set=word_dim=7"], ConfigError, "word_dim follows from the prepared folder"),
         (["--set=max_utterances=16"], ConfigError, "max_utterances: found 16, expected at most 15"),
         (["--learning-rate=-1"], ConfigError, r"learning_rate: found -1\.0, expected more than 0"),

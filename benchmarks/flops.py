@@ -29,24 +29,30 @@ def forward_flops(config: ModelConfig) -> dict[str, int]:
     halves = config.use_context + config.use_persona
 
     words = utterances + responses + profiles
-    embedded = config.word_dim + CHARACTER_FILTERS * len(CHARACTER_WIDTHS)
-    windows = sum(width * (config.max_word_len - width + 1) for width in CHARACTER_WIDTHS)
+    characters, embedded = word_flops(config)
     return {
-        "characters": 2 * words * windows * config.char_vocab_size * CHARACTER_FILTERS,
-        "encoder": words * _bilstm(embedded, units),
+        "characters": words * characters,
+        "encoder": words * lstm_flops(embedded, units),
         # Similarity, and what each side saw of the other.
         "attention": 3 * 2 * responses * (utterances + profiles) * width,
         "matcher": (candidates * (utterances + profiles) + halves * responses)
-        * _bilstm(4 * width, units),
+        * lstm_flops(4 * width, units),
         "aggregator": config.use_context
         * candidates
         * config.max_utterances
-        * _bilstm(2 * width, units),
+        * lstm_flops(2 * width, units),
         "prediction": 2 * candidates * PROJECTION_UNITS * (4 * width * halves + 1)
         + 2 * candidates * config.use_persona * config.max_profiles * 2 * width,
     }
 
 
-def _bilstm(inputs: int, units: int) -> int:
-    """Operations of one time step of one row, both directions."""
+def word_flops(config: ModelConfig) -> tuple[int, int]:
+    """Operations for the characters of a word, and the size of its representation."""
+    windows = sum(width * (config.max_word_len - width + 1) for width in CHARACTER_WIDTHS)
+    embedded = config.word_dim + CHARACTER_FILTERS * len(CHARACTER_WIDTHS)
+    return 2 * windows * config.char_vocab_size * CHARACTER_FILTERS, embedded
+
+
+def lstm_flops(inputs: int, units: int) -> int:
+    """Operations of one time step of one row of a BiLSTM, both directions."""
     return 2 * 2 * (inputs + units) * 4 * units

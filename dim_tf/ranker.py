@@ -139,18 +139,14 @@ class Ranker:
         persona = self._readable(_texts(persona, "persona"))
         if top_k is not None and (type(top_k) is not int or top_k < 1):
             raise ConfigError(f"top_k: found {top_k!r}, expected a whole number of at least 1")
-        pool = candidates if isinstance(candidates, Pool) else self.encode(candidates)
-        if pool.owner is not self:
-            raise UsageError("these candidates were encoded by another Ranker; use its own encode")
-
-        scores = self._scores(self._turn(context, persona), pool)  # [C]
+        texts, scores = self._scored(self._turn(context, persona), candidates)  # [C]
         chances = probabilities(scores[None], np.ones((1, len(scores)), bool))[0]  # [C]
         order = np.argsort(-scores, kind="stable")[:top_k]
         return [
             {
                 "rank": rank,
                 "index": int(index),
-                "candidate": pool.candidates[index],
+                "candidate": texts[index],
                 "score": float(scores[index]),
                 "probability": float(chances[index]),
             }
@@ -166,17 +162,8 @@ class Ranker:
         Raises:
             DataError: As in `rank`.
         """
-        candidates = _texts(candidates, "candidates")
-        if not candidates:
-            raise DataError("found no candidate, expected at least one", field="candidates")
-        length = self._config.max_response_len
-        sentences = [tuple(self._rules.candidate(text)[:length]) for text in candidates]
-        # Equal candidates are scored once: another place among others may round another way, and
-        # equal scores are to be equal.
-        distinct = {sentence: place for place, sentence in enumerate(dict.fromkeys(sentences))}
-        replies = self._scorer.encode(self._responses(list(distinct)))
-        places = np.array([distinct[sentence] for sentence in sentences])
-        return Pool(tuple(candidates), places, replies, self)
+        texts, places, responses = self._distinct(candidates)
+        return Pool(tuple(texts), places, self._scorer.encode(responses), self)
 
     def inputs(
         self, context: Sequence[str], persona: Sequence[str], candidates: Sequence[str]
@@ -202,6 +189,21 @@ class Ranker:
         """How many profiles the model reads."""
         return self._config.max_profiles if self._config.use_persona else 0
 
+    def _distinct(
+        self, candidates: Sequence[str]
+    ) -> tuple[list[str], np.ndarray, dict[str, np.ndarray]]:
+        """The texts, each one's place among the distinct ones, and the inputs of these, B = 1."""
+        candidates = _texts(candidates, "candidates")
+        if not candidates:
+            raise DataError("found no candidate, expected at least one", field="candidates")
+        length = self._config.max_response_len
+        sentences = [tuple(self._rules.candidate(text)[:length]) for text in candidates]
+        # Equal candidates are scored once: another place among others may round another way, and
+        # equal scores are to be equal.
+        distinct = {sentence: place for place, sentence in enumerate(dict.fromkeys(sentences))}
+        places = np.array([distinct[sentence] for sentence in sentences])
+        return candidates, places, self._responses(list(distinct))
+
     def _responses(self, sentences: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
         """The inputs of candidates, B = 1."""
         length = self._config.max_response_len
@@ -221,16 +223,27 @@ class Ranker:
             inputs[f"{name}_num"] = np.array([len(sentences)], np.int32)
         return inputs
 
-    def _scores(self, turn: dict[str, np.ndarray], pool: Pool) -> np.ndarray:
-        """The logit of each candidate: float32 [C]."""
-        scores = self._scorer.score(turn, pool.replies)[pool.places]
+    def _scored(
+        self, turn: dict[str, np.ndarray], candidates: Sequence[str] | Pool
+    ) -> tuple[Sequence[str], np.ndarray]:
+        """The texts of the candidates and their logits, float32 [C]."""
+        if isinstance(candidates, Pool):
+            if candidates.owner is not self:
+                raise UsageError(
+                    "these candidates were encoded by another Ranker; use its own encode"
+                )
+            texts, places = candidates.candidates, candidates.places
+            scores = self._scorer.score(turn, candidates.replies)[places]
+        else:
+            texts, places, responses = self._distinct(candidates)
+            scores = self._scorer.score_once(turn, responses)[places]
         if not np.isfinite(scores).all():
             index = int(np.flatnonzero(~np.isfinite(scores))[0])
             raise CheckpointError(
                 f"{self.run.path}: the weights give candidates[{index}] the score "
                 f"{scores[index]}, expected a finite number; the run has diverged or is damaged"
             )
-        return scores
+        return texts, scores
 
     def _encoded(
         self, name: str, sentences: Sequence[Sequence[str]], count: int, length: int

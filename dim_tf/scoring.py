@@ -89,6 +89,8 @@ class PublicScorer:
             scores.append(self._scorer({**turn, **_filled(chunk, FEW)})[0])
         return np.concatenate(scores)[:count]
 
+    score_once = score
+
 
 class EncodingScorer:
     """One turn, by a model that encodes every sentence by itself and matches then.
@@ -99,7 +101,8 @@ class EncodingScorer:
 
     def __init__(self, model: MatchingModel):
         self._halves = model.halves
-        self._fixed = Form(model).fixed
+        self._whole = Scorer(model)
+        self._fixed = self._whole.form.fixed
         self._length = model.config.max_response_len
         empty, halves = empty_inputs(model), model.halves
         # One program encodes all kinds of sentences.
@@ -141,6 +144,13 @@ class EncodingScorer:
             scores.append(np.asarray(logits, "float32")[0, : len(chunk.lengths)])
         return np.concatenate(scores)
 
+    def score_once(self, turn: Arrays, responses: Arrays) -> np.ndarray:
+        """The same of candidates that are not needed again: a few go through the model in one."""
+        count = responses["responses_len"].shape[1]
+        if count > MANY:
+            return self.score(turn, self.encode(responses))
+        return self._whole({**turn, **_filled(responses, self._chunk_size(count))})[0, :count]
+
     def _pack(self, turn: Arrays, encoded, replies: Replies) -> tuple[dict[str, Any], Sizes]:
         """The batch of a turn and some candidates, and its fixed sizes, if any."""
         (words, last), plan, places = encoded
@@ -156,7 +166,7 @@ class EncodingScorer:
         if self._fixed:
             shapes = {name: value.shape for name, value in turn.items()}
             sizes = largest({**shapes, "responses": (1, *there.shape)}, self._halves)
-            sizes = dataclasses.replace(sizes, encoder=self._whole(turn, self._halves).encoder)
+            sizes = dataclasses.replace(sizes, encoder=self._all_of(turn, self._halves).encoder)
             missing = there.size - len(replies.words)
         filling = np.zeros((missing, words.shape[1]), words.dtype)
         batch = {
@@ -169,12 +179,12 @@ class EncodingScorer:
 
     def _encoded(self, inputs: Arrays, kinds: Sequence[str]):
         """The encoder's words and last states, its plan, and where the words are."""
-        sizes = self._whole(inputs, kinds) if self._fixed else EXACT
+        sizes = self._all_of(inputs, kinds) if self._fixed else EXACT
         batch, places = pack_sentences(inputs, kinds, sizes, self._steps)
         encoded = [np.asarray(values) for values in self._encode(batch, sizes)]
         return encoded, batch["encoder"], places
 
-    def _whole(self, inputs: Arrays, kinds: Sequence[str]) -> Sizes:
+    def _all_of(self, inputs: Arrays, kinds: Sequence[str]) -> Sizes:
         """Sizes of the encoder that hold any sentences of these shapes."""
         rows = sum(inputs[f"{kind}_len"].size for kind in kinds)
         return Sizes(words=rows * self._steps, encoder=(rows,) * self._steps)

@@ -65,7 +65,6 @@ def test_another_candidate_split_and_folder(run, prepared, tmp_path):
     assert not (run / "attention").exists()
 
 
-@pytest.mark.backend
 def test_texts(run, tmp_path):
     replies = tmp_path / "replies.txt"
     replies.write_text("i like tea a lot\nrain\ni like cats <3\n")

@@ -20,6 +20,9 @@ from tests.dim_tf.test_dim import CONFIG, random_inputs, word_table
 from tests.tiny_run import SHORT, tiny_run
 
 TURNS = 48
+ON_JAX = keras.backend.backend() == "jax"
+# It compiles for a minute there.
+SLOW_ON_JAX = [pytest.mark.slow] if ON_JAX else []
 SMALL = CONFIG.replace(
     max_utterances=2,
     max_utterance_len=3,
@@ -50,7 +53,10 @@ def cosine(a, b):
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("name", ["dim", pytest.param("imn_utr", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("dim", marks=SLOW_ON_JAX), pytest.param("imn_utr", marks=pytest.mark.slow)],
+)
 def test_scores_and_gradients_are_near_those_of_float32(name):
     inputs, target = random_batch()
     logits, losses, gradients = [], [], []
@@ -92,7 +98,7 @@ def test_updates_lower_the_loss(precision):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a compiler of TensorFlow's")
+@pytest.mark.skipif(ON_JAX, reason="a compiler of TensorFlow's")
 def test_an_update_compiled_by_xla():
     batch, losses = random_batch(), []
     for jit_compile in (False, True):

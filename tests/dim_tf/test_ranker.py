@@ -139,15 +139,16 @@ def test_scores_do_not_depend_on_the_number_of_candidates(ranker):
 
 def test_a_pool_is_encoded_once_and_ranked_often(ranker, monkeypatch):
     candidates = ["i like tea", "hello", "I like  tea", "dogs"]
-    expected = [
-        ranker.rank(CONTEXT, PERSONA, candidates),
-        ranker.rank([], ["tea"], candidates, top_k=2),
-    ]
+    turns = [(CONTEXT, PERSONA), ([], ["tea"])]
+    expected = [ranker.rank(*turn, candidates) for turn in turns]
     pool = ranker.encode(candidates)
     assert len(pool) == 4
     monkeypatch.setattr(ranker._scorer, "encode", lambda responses: pytest.fail("encoded anew"))
-    assert ranker.rank(CONTEXT, PERSONA, pool) == expected[0]
-    assert ranker.rank([], ["tea"], pool, top_k=2) == expected[1]
+    for turn, ranking in zip(turns, expected, strict=True):
+        found = ranker.rank(*turn, pool)
+        assert [reply["index"] for reply in found] == [reply["index"] for reply in ranking]
+        np.testing.assert_allclose(scores(found), scores(ranking), rtol=0, atol=1e-5)
+        assert ranker.rank(*turn, pool, top_k=2) == found[:2]
 
 
 def test_a_pool_of_another_ranker_is_refused(ranker):
@@ -268,7 +269,7 @@ def test_load_refuses_what_is_no_run(tmp_path):
 
 def test_scores_that_are_no_numbers_are_refused(ranker, monkeypatch):
     logits = np.array([0, np.inf], "float32")
-    monkeypatch.setattr(ranker._scorer, "score", lambda turn, replies: logits)
+    monkeypatch.setattr(ranker._scorer, "score_once", lambda turn, responses: logits)
     message = r"tiny: the weights give candidates\[1\] the score inf, expected a finite number"
     with pytest.raises(CheckpointError, match=message):
         ranker.rank(CONTEXT, PERSONA, ["hello", "tea"])

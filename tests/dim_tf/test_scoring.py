@@ -47,8 +47,11 @@ def test_scores_are_those_of_the_whole_model(name, changes, chunks):
         inputs[f"{kind}_len"][3], inputs[f"{kind}_num"][3] = 0, 0
     whole, one = Scorer(model), turn_scorer(model)
     for turn, replies, both in turns_of(inputs):
-        found = one.score(turn, one.encode(replies))
-        np.testing.assert_allclose(found, whole(both)[0], rtol=0, atol=1e-5)
+        expected = whole(both)[0]
+        for found in (one.score(turn, one.encode(replies)), one.score_once(turn, replies)):
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+        few = {name: value[:, :2] for name, value in replies.items()}
+        np.testing.assert_allclose(one.score_once(turn, few), expected[:2], rtol=0, atol=1e-5)
 
 
 @pytest.mark.backend

@@ -44,7 +44,8 @@ class Task:
         batch_size: Turns of a step.
         steps: Steps that are timed; so many batches are made.
         warm_up: Steps before these.
-        candidates: How many candidates are ranked at once, one number after the other.
+        candidates: How many candidates are ranked at once, one number after the other; each time
+            one call goes before those that are timed.
         calls: How often the first number of candidates is ranked; the others once.
     """
 
@@ -157,9 +158,9 @@ def _rank(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
         ranker.rank(turn["context"], turn["persona"], replies[first : first + count])
         return time.perf_counter() - began
 
-    first = rank(0, task.candidates[0])
-    counts = []
+    first, counts = [], []
     for place, count in enumerate(task.candidates):
+        first.append(rank(0, count))
         calls = range(1, 1 + (task.calls if place == 0 else 1))
         seconds = [rank(call, count) for call in calls]
         counts.append({"candidates": min(count, len(replies)), "seconds": seconds, **_peaks()})

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dim_tf import files
-from dim_tf.comparison import setting_of
+from dim_tf.outcomes import setting_of
 from dim_tf.paper import MEASURES
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from dim_tf import files
-from dim_tf.comparison import compare, setting_of
+from dim_tf.comparison import compare
 from dim_tf.errors import CheckpointError, DataError, UsageError
+from dim_tf.outcomes import setting_of
 from dim_tf.paper import Setting
 from dim_tf.run_folder import Run
 from tests.tiny_results import made_up_run, ranks_with

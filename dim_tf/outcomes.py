@@ -1,0 +1,160 @@
+"""What runs were tested on, and whether their tests can stand side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from dim_tf import turn_ranks
+from dim_tf.config import ModelConfig, TrainingConfig
+from dim_tf.errors import DataError, UsageError
+from dim_tf.paper import MEASURES, Place, Setting
+from dim_tf.run_folder import Run
+from dim_tf.turn_ranks import TurnRanks
+
+_TEST = re.compile(r"test_(?P<persona>[a-z]+)_(?P<version>[a-z]+)(, (?P<turns>\d+) turns)?")
+# Settings that say nothing about how well a model can become, or that stand elsewhere.
+_LEFT_ASIDE = ("char_vocab_size", "use_persona", "use_context", "seed", "save_every")
+_LENGTH = ("epochs", "max_updates")
+DEFAULTS = {
+    field.name: field.default
+    for config in (ModelConfig, TrainingConfig)
+    for field in dataclasses.fields(config)
+    if field.name not in (*_LEFT_ASIDE, *_LENGTH)
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """A run, tested on a table of the persona that it was trained with.
+
+    Attributes:
+        run: The run.
+        place: What it was trained as, and the version it was tested on.
+        ranks: Of the table's turns.
+        of: How many turns the table has.
+    """
+
+    run: Run
+    place: Place
+    ranks: TurnRanks
+    of: int
+
+    @property
+    def seed(self) -> int | None:
+        """None if it was not trained here."""
+        return self.run.training_config and self.run.training_config.seed
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Those of `DEFAULTS`."""
+        training = self.run.training_config
+        values = {**self.run.model_config.to_dict(), **(training.to_dict() if training else {})}
+        return {name: values[name] for name in DEFAULTS if name in values}
+
+    @property
+    def updates(self) -> int | None:
+        """How many were made; None if it was not trained here."""
+        return max((row["update"] for row in self.run.metrics()), default=None)
+
+
+def setting_of(run: Run) -> Setting:
+    """What a run was trained as; DIM without persona is IMN."""
+    config = run.model_config
+    if run.model == "dim" and not config.use_persona and config.use_context:
+        return Setting("imn", run.persona, run.version)
+    return Setting(run.model, run.persona, run.version, config.use_context)
+
+
+def common_turns(runs: Sequence[Run]) -> int | None:
+    """How many turns of the test split all runs were tested on; None if all of them.
+
+    The most, if there are several such numbers.
+    """
+    there = []
+    for run in runs:
+        again = f"python -m dim_tf.evaluate --run {run.path} --prepared DIR"
+        keys = _own_tests(run)
+        if not keys:
+            raise UsageError(
+                f"{run.path} was not tested yet with persona {run.persona}, that it was trained "
+                f"with: {again}"
+            )
+        for key in keys:
+            if not turn_ranks.is_current(run, key):
+                turn_ranks.load(run, key)  # says so if they are missing
+                raise UsageError(
+                    f"{run.path} was tested on {key} with other weights than its best ones of now; "
+                    f"test it again: {again}"
+                )
+        there.append({turns for _, turns in keys.values()})
+    for run, numbers in zip(runs, there, strict=True):
+        if not numbers & there[0]:
+            raise UsageError(
+                f"{runs[0].path} was tested on {_numbers(there[0])}, {run.path} on "
+                f"{_numbers(numbers)}: test both on the same with python -m dim_tf.evaluate"
+            )
+    common = set.intersection(*there)
+    if not common:
+        raise UsageError(
+            "there is no number of test turns that all runs were tested on; test them again with "
+            "python -m dim_tf.evaluate, each with the same --turns or each without"
+        )
+    return None if None in common else max(common)
+
+
+def outcomes_of(run: Run, turns: int | None) -> list[Outcome]:
+    """The tests of a run on so many turns, with the persona that it was trained with."""
+    found = []
+    for key, (version, number) in _own_tests(run).items():
+        if number != turns:
+            continue
+        entry, ranks = run.results()[key], turn_ranks.load(run, key)
+        for name in MEASURES:
+            mean = ranks.measure(name).mean()
+            if abs(mean - entry[name]) > 1e-9:
+                raise DataError(
+                    f"found {name} {mean:.6f}, expected {entry[name]:.6f}, that of results.json; "
+                    "test the run again",
+                    path=turn_ranks.path_of(run, key),
+                )
+        found.append(Outcome(run, Place(setting_of(run), version), ranks, entry["of"]))
+    return found
+
+
+def check_same_data(outcomes: Sequence[Outcome]) -> None:
+    """Raises `UsageError` if they are of different prepared folders."""
+    first = outcomes[0]
+    for outcome in outcomes:
+        if outcome.ranks.fingerprint != first.ranks.fingerprint:
+            raise UsageError(
+                f"{first.run.path} and {outcome.run.path} were tested on different data (prepared "
+                f"folders with fingerprints {first.ranks.fingerprint[:12]} and "
+                f"{outcome.ranks.fingerprint[:12]}); report on each in turn"
+            )
+
+
+def check_same_turns(first: Outcome, second: Outcome) -> None:
+    """Raises `UsageError` if they ranked different turns of a table."""
+    if not first.ranks.same_turns(second.ranks):
+        raise UsageError(
+            f"{first.run.path} and {second.run.path} were tested on different turns "
+            f"({len(first.ranks):,} and {len(second.ranks):,}) of the same table; test both again"
+        )
+
+
+def _own_tests(run: Run) -> dict[str, tuple[str, int | None]]:
+    """Tests with the persona that the run was trained with: key -> (version, turns or None)."""
+    matches = [_TEST.fullmatch(key) for key in sorted(run.results())]
+    return {
+        match[0]: (match["version"], match["turns"] and int(match["turns"]))
+        for match in matches
+        if match and match["persona"] == run.persona
+    }
+
+
+def _numbers(turns: Iterable[int | None]) -> str:
+    each = sorted(turns, key=lambda count: count or 0)
+    return " and ".join("the whole split" if n is None else f"{n:,} turns" for n in each)

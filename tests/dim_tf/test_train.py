@@ -1,12 +1,8 @@
-"""The command: what it refuses, what it writes, and that a stopped run goes on to the bit."""
+"""The command: what it refuses and what it writes."""
 
-import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
@@ -16,6 +12,7 @@ from dim_tf import files, train
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import CheckpointError, ConfigError, DataError, DivergedError, UsageError
 from dim_tf.run_folder import Run
+from tests.run_content import content
 
 
 @pytest.fixture
@@ -29,131 +26,6 @@ def run_train(prepared, tmp_path, tiny_model, tiny_options, monkeypatch):
         return path
 
     return call
-
-
-def content(run):
-    """All that must not depend on when and how often the run was stopped."""
-    with np.load(run / "latest.npz") as arrays:
-        latest = {name: arrays[name].tobytes() for name in arrays.files if name != "state"}
-        state = json.loads(str(arrays["state"]))
-    kept = {"update", "validated", "without_gain", "window"}
-    rows = [
-        {name: value for name, value in row.items() if name not in ("time_s", "turns_per_s")}
-        for row in Run.open(run).metrics()
-    ]
-    best = {name: state["best"][name] for name in ("update", "MRR", "loss")}
-    return {
-        "latest": latest,
-        "state": {**{name: state[name] for name in kept}, "best": best},
-        "rows": rows,
-        "best": (run / "best.weights.h5").read_bytes(),
-        "files": sorted(path.name for path in run.iterdir()),
-    }
-
-
-# === Resuming ===
-
-
-@pytest.fixture(scope="module")
-def train_process(prepared, tiny_command, tiny_options):
-    def call(run, *options, **environment):
-        if os.environ.get("KERAS_BACKEND") == "jax":
-            environment["BLOCK"] = "tensorflow"  # only TensorBoard would use it, after seconds
-        return tiny_command(
-            "train", "--prepared", prepared, "--run", run, *tiny_options, *options, **environment
-        )
-
-    return call
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(train_process, tmp_path_factory):
-    path = tmp_path_factory.mktemp("uninterrupted") / "run"
-    done = train_process(path)
-    assert done.returncode == 0, done.stderr
-    return path
-
-
-@pytest.mark.backend
-@pytest.mark.parametrize(
-    "moments",
-    [
-        # The best weights are written, the checkpoint that counts them is not; half a checkpoint;
-        # half a line of metrics.jsonl.
-        ["best:1", "checkpoint:3", "row:3"],
-        # Within the creation of the run folder; half the best weights; in mid-epoch.
-        pytest.param(["checkpoint:1", "weights:1", "update:17"], marks=pytest.mark.slow),
-    ],
-)
-def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(
-    train_process, uninterrupted, tmp_path, moments
-):
-    run = tmp_path / "run"
-    for moment in moments:
-        options = ["--resume"] if run.exists() else []
-        killed = train_process(run, *options, DIE=f"{moment}:SIGKILL")
-        assert killed.returncode == -signal.SIGKILL, (moment, killed.stderr)
-    done = train_process(run, "--resume")
-    assert done.returncode == 0, done.stderr
-    assert content(run) == content(uninterrupted)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("repeat", range(3))
-def test_killed_from_outside_at_random_times(
-    uninterrupted, prepared, tiny_options, tmp_path, repeat
-):
-    run, rng = tmp_path / "run", np.random.default_rng(repeat)
-    command = [sys.executable, "-m", "tests.tiny", "train", "--prepared", prepared, "--run", run]
-    for _ in range(4):
-        options = ["--resume"] if run.exists() else []
-        process = subprocess.Popen([*command, *tiny_options, *options])
-        time.sleep(rng.uniform(5, 12))
-        process.kill()
-        process.wait()
-    assert subprocess.run([*command, *tiny_options, *options], check=False).returncode == 0
-    assert content(run) == content(uninterrupted)
-
-
-@pytest.mark.backend
-@pytest.mark.parametrize(
-    ("moment", "name", "update"),
-    [
-        # No checkpoint is due after update 17; the validation after update 20 is cut short.
-        ("update:17", "SIGINT", 17),
-        pytest.param("validation:2", "SIGTERM", 20, marks=pytest.mark.slow),
-    ],
-)
-def test_asked_to_stop_it_saves_says_how_to_go_on_and_goes_on_to_the_bit(
-    train_process, uninterrupted, tmp_path, moment, name, update
-):
-    run = tmp_path / "run"
-    stopped = train_process(run, DIE=f"{moment}:{name}")
-    assert stopped.returncode == 130
-    last = stopped.stderr.splitlines()[-1]
-    assert last.startswith(f"stopped after update {update}; to go on: python -m dim_tf.train")
-    assert last.endswith("--resume")
-    with np.load(run / "latest.npz") as arrays:
-        assert json.loads(str(arrays["state"]))["update"] == update
-    done = train_process(run, "--resume")
-    assert done.returncode == 0, done.stderr
-    assert content(run) == content(uninterrupted)
-
-
-@pytest.mark.slow
-def test_dim_itself_killed_and_resumed(prepared, tiny_command, tmp_path):
-    small = [
-        *("--rnn-units", 4, "--max-updates", 6, "--eval-every", 3, "--save-every", 2),
-        *("--set", "max_utterances=2", "--set", "max_utterance_len=6"),
-        *("--set", "max_response_len=5", "--set", "max_word_len=6", "--batch-size", 5),
-    ]
-    command = ["train", "--prepared", prepared, *small]
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert tiny_command(*command, "--run", whole).returncode == 0
-    first = tiny_command(*command, "--run", killed, DIE="update:6:SIGKILL")
-    assert first.returncode == -signal.SIGKILL
-    assert tiny_command(*command, "--run", killed, "--resume").returncode == 0
-    assert content(killed) == content(whole)
 
 
 def test_without_tensorflow_gensim_and_nltk_it_trains_and_evaluates_on_jax(

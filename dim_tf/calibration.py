@@ -35,11 +35,8 @@ from dim_tf.run_folder import BEST
 
 CALIBRATION = "calibration.json"
 FORMAT = 1
-BINS = 15
-# Beyond these, probabilities are all but 0 and 1, or all alike: the data do not fix T.
-LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.05, 20.0
-# Which turns lose their gold reply; another one for the test split.
-VALID_SEED, TEST_SEED = 2019, 2020
+# The range of T. Beyond it all probabilities are near 0 and 1, or all alike.
+LOWEST, HIGHEST = 0.05, 20.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,7 +54,7 @@ class Figures:
         without_gold: From how many.
         precision: Of the turns said to have no fitting candidate, the part that has none.
         recall: Of the turns that have none, the part that is said to.
-        f1: Their harmonic mean. Saying so of every turn gives 2/3 where half of them have none.
+        f1: Their harmonic mean.
     """
 
     turns: int
@@ -71,6 +68,11 @@ class Figures:
     precision: float
     recall: float
     f1: float
+
+    @property
+    def f1_of_rejecting_all(self) -> float:
+        """The F1 of saying of every turn that no candidate fits."""
+        return 2 * self.without_gold / (self.turns + self.without_gold)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,6 +126,23 @@ class Calibration:
             logits: Raw scores, [C].
         """
         return bool(self.signals(logits) >= self.threshold)
+
+    def notes(self) -> list[str]:
+        """What a reader of the figures should know besides."""
+        notes = []
+        if not LOWEST < self.temperature < HIGHEST:
+            notes.append(
+                f"The temperature is at the end of its range, {LOWEST:g} to {HIGHEST:g}: the "
+                "validation turns do not say where it should be."
+            )
+        if self.valid.f1 <= self.valid.f1_of_rejecting_all:
+            notes.append(
+                "On the validation split nothing is better than rejecting every turn: the scores "
+                "do not tell whether a candidate fits."
+            )
+        if self.test is None:
+            notes.append("There are no figures of a test split: too few turns to measure on.")
+        return notes
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self | None:
@@ -210,7 +229,7 @@ def _checked(content: Any, file: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise DataError(f"found no calibration of format {FORMAT}", path=file)
     content = _fields(content, Calibration, file, "")
-    _number(content, "temperature", file, "", low=np.nextafter(0, 1))
+    _number(content, "temperature", file, "", LOWEST, HIGHEST)
     _number(content, "threshold", file, "")
     if content["signal"] not in SIGNALS:
         expected = f"expected {' or '.join(SIGNALS)}"
@@ -221,7 +240,7 @@ def _checked(content: Any, file: Path) -> dict[str, Any]:
     if not isinstance(content["f1_by_signal"], dict):
         raise DataError("expected an F1 a signal", path=file, field="f1_by_signal")
     for name in content["f1_by_signal"]:
-        _number(content["f1_by_signal"], name, file, "f1_by_signal.", high=1.0, low=0.0)
+        _number(content["f1_by_signal"], name, file, "f1_by_signal.", 0.0, 1.0)
     for split in ("valid", "test"):
         if split == "valid" or content[split] is not None:
             content[split] = Figures(**_figures(content[split], file, f"{split}."))
@@ -232,7 +251,7 @@ def _figures(content: Any, file: Path, place: str) -> dict[str, Any]:
     content = _fields(content, Figures, file, place)
     for field in dataclasses.fields(Figures):
         highest = math.inf if field.type == "int" or field.name.startswith("loss") else 1.0
-        _number(content, field.name, file, place, low=0, high=highest, whole=field.type == "int")
+        _number(content, field.name, file, place, 0.0, highest, whole=field.type == "int")
     return content
 
 

@@ -1,7 +1,8 @@
 """Ranks the turns of a split with a trained run: `python -m dim_tf.evaluate --run RUN ...`.
 
 Prints hits@1, 2, 5, 10, MRR and MAP, and writes the scores of all candidates in the
-authors' format.
+authors' format. With `--errors N` also the N most confident mistakes, and hits@1 by the number of
+context utterances, by the length of the gold reply and by whether it shares words with the persona.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dim_tf import backend, cli, files, metrics, model_card, turn_ranks
+from dim_tf import backend, cli, files, metrics, mistakes, mistakes_page, model_card, turn_ranks
+from dim_tf.calibration import Calibration
 from dim_tf.config import PRECISIONS, ModelConfig
 from dim_tf.dataset import PERSONAS, SPLITS, VERSIONS, Inputs, PreparedData
 from dim_tf.errors import UsageError
@@ -178,16 +180,15 @@ def write_scores(path: Path, result: Result) -> None:
     files.write_lines(path, lines())
 
 
-def rank_table(
+def ranked(
     run: Run,
     data: PreparedData,
     scorer: Scorer,
     table: TurnTable,
     turns: int | None = None,
     batch_size: int = 32,
-    out: Path | None = None,
-) -> tuple[dict[str, float], Path]:
-    """Ranks a table with a trained run and keeps what was found in its folder.
+) -> Result:
+    """Scores turns of a table with a trained run, and shows the progress.
 
     Args:
         run: The run.
@@ -196,19 +197,64 @@ def rank_table(
         table: Of that folder.
         turns: How many turns, as for `sample_rows`.
         batch_size: Turns at once.
-        out: The scores file, if elsewhere than in the run folder.
-
-    Returns:
-        hits@k, MRR and MAP; and where the scores are.
     """
     rows = sample_rows(len(table), turns)
     with Progress(f"ranking {table.name}", len(rows), "turns") as progress:
-        result = evaluate(scorer, data, table, run.model_config, rows, batch_size, progress.advance)
-    out = out or run.path / _file_name(run, table, rows)
+        return evaluate(scorer, data, table, run.model_config, rows, batch_size, progress.advance)
+
+
+def keep(
+    run: Run, data: PreparedData, table: TurnTable, result: Result, out: Path | None = None
+) -> Path:
+    """Keeps in the run folder what was found on a table: scores, ranks, results, model card.
+
+    Args:
+        run: The run.
+        data: Its prepared folder.
+        table: Of that folder.
+        result: Of the table.
+        out: The scores file, if elsewhere than in the run folder.
+
+    Returns:
+        Where the scores are.
+    """
+    turns = len(result.rows)
+    out = out or run.path / f"{name_of(run, table, turns, f'persona_{table.split}_out')}.txt"
     write_scores(out, result)
-    gold = table.candidates[rows, result.target]
-    _keep(run, table, result, TurnRanks(rows, result.ranks, gold, data.fingerprint))
-    return result.summary(), out
+    gold = table.candidates[result.rows, result.target]
+    key, best = key_of(table, turns), run.best()
+    turn_ranks.save(run, key, TurnRanks(result.rows, result.ranks, gold, data.fingerprint))
+    entry = {"turns": turns, "of": len(table), "update": best and best["update"]}
+    files.write_json(run.path / RESULTS, {**run.results(), key: {**entry, **result.summary()}})
+    model_card.write(run)
+    return out
+
+
+def keep_mistakes(
+    run: Run, data: PreparedData, table: TurnTable, result: Result, count: int
+) -> list[str]:
+    """Writes the most confident mistakes into the run folder, as text and as HTML.
+
+    Returns:
+        Lines for the command to print: hits@1 by kinds of turns, and where the files are.
+    """
+    utterances = run.model_config.max_utterances
+    calibration = Calibration.load(run.path)
+    found = mistakes.analyse(result, data, table, count, utterances, calibration)
+    name = name_of(run, table, len(result.rows), f"mistakes_{table.split}")
+    text, page = run.path / f"{name}.txt", run.path / f"{name}.html"
+    files.write_text(text, mistakes.text(found))
+    files.write_text(page, mistakes_page.page(found, f"Mistakes of {run.path.name}"))
+    return [*mistakes.table_lines(found), f"mistakes: {text}", f"mistakes: {page}"]
+
+
+def rank_table(
+    run: Run, data: PreparedData, scorer: Scorer, table: TurnTable, turns: int | None = None
+) -> dict[str, float]:
+    """Ranks a table as `ranked` does and keeps what was found; gives hits@k, MRR and MAP."""
+    result = ranked(run, data, scorer, table, turns)
+    keep(run, data, table, result)
+    return result.summary()
 
 
 def main(argv: Sequence[str]) -> int | None:
@@ -227,19 +273,17 @@ def main(argv: Sequence[str]) -> int | None:
 
     rows = sample_rows(len(table), arguments.turns)
     samples = sample_batches(data, table, run.model_config, rows, arguments.batch_size)
-    summary, out = rank_table(
-        run,
-        data,
-        Scorer(run.load_model(arguments.precision), samples),
-        table,
-        arguments.turns,
-        arguments.batch_size,
-        Path(arguments.out) if arguments.out else None,
-    )
+    scorer = Scorer(run.load_model(arguments.precision), samples)
+    result = ranked(run, data, scorer, table, arguments.turns, arguments.batch_size)
+    summary = result.summary()
+    out = keep(run, data, table, result, Path(arguments.out) if arguments.out else None)
     print(f"{table.name}: {describe_sample(len(table), arguments.turns)}")
     for name, value in summary.items():
         print(f"{name:8}{value:.4f}")
     print(f"scores: {out}")
+    if arguments.errors:
+        for line in keep_mistakes(run, data, table, result, arguments.errors):
+            print(line)
     print(f"{arguments.split} hits@1 {summary['hits@1']:.3f} MRR {summary['MRR']:.3f}")
 
 
@@ -253,6 +297,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--precision", choices=PRECISIONS, help="if another than the run's own")
     parser.add_argument("--turns", type=cli.positive, help="rank a fixed sample of so many turns")
     parser.add_argument("--batch-size", type=cli.positive, default=32, help="turns at once")
+    parser.add_argument(
+        "--errors", type=cli.positive, metavar="N", help="show the N most confident mistakes"
+    )
     parser.add_argument("--out", help="scores file, if elsewhere than in the run folder")
     return parser
 
@@ -277,28 +324,19 @@ def _check_profiles(run: Run, data: PreparedData, persona: str) -> None:
         )
 
 
-def _file_name(run: Run, table: TurnTable, rows: np.ndarray) -> str:
-    """`persona_test_out.txt` for a whole split in the run's own setting; else it says which."""
-    name = f"persona_{table.split}_out"
+def name_of(run: Run, table: TurnTable, turns: int, stem: str) -> str:
+    """The name of a file about a table: `stem`, and what sets it apart from the usual case.
+
+    That is the whole split in the run's own setting; for others, it says which and how many turns.
+    """
     if (table.persona, table.version) != (run.persona, run.version):
-        name += f"_{table.persona}_{table.version}"
-    if len(rows) < len(table):
-        name += f"_{len(rows)}_turns"
-    return f"{name}.txt"
+        stem += f"_{table.persona}_{table.version}"
+    return stem if turns == len(table) else f"{stem}_{turns}_turns"
 
 
 def key_of(table: TurnTable, turns: int) -> str:
     """The name in `results.json` of a test of some turns of a table."""
     return table.name if turns == len(table) else f"{table.name}, {turns} turns"
-
-
-def _keep(run: Run, table: TurnTable, result: Result, ranks: TurnRanks) -> None:
-    """Adds the result to the run's `ranks`, `results.json` and model card."""
-    key, best = key_of(table, len(ranks)), run.best()
-    entry = {"turns": len(ranks), "of": len(table), "update": best and best["update"]}
-    turn_ranks.save(run, key, ranks)
-    files.write_json(run.path / RESULTS, {**run.results(), key: {**entry, **result.summary()}})
-    model_card.write(run)
 
 
 if __name__ == "__main__":

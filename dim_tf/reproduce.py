@@ -93,7 +93,7 @@ def _test(cell: Cell, data: PreparedData, turns: int | None) -> None:
     samples = evaluate.sample_batches(data, tables[0], cell.run.model_config, rows)
     scorer = Scorer(cell.run.load_model(), samples)
     for table in tables:
-        summary, _ = evaluate.rank_table(cell.run, data, scorer, table, turns)
+        summary = evaluate.rank_table(cell.run, data, scorer, table, turns)
         print(
             f"{cell.name}, {table.name}: hits@1 {summary['hits@1']:.3f} MRR {summary['MRR']:.3f}",
             flush=True,

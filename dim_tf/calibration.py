@@ -140,6 +140,11 @@ class Calibration:
                 "On the validation split nothing is better than rejecting every turn: the scores "
                 "do not tell whether a candidate fits."
             )
+        if self.signal == "probability":
+            notes.append(
+                "The threshold is for about as many candidates as the validation turns have: the "
+                "best probability falls as candidates are added, and a single one always fits."
+            )
         if self.test is None:
             notes.append("There are no figures of a test split: too few turns to measure on.")
         return notes

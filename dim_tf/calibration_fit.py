@@ -58,22 +58,24 @@ def fit_temperature(logits: np.ndarray, target: np.ndarray, present: np.ndarray)
 
     >>> logits, right = np.tile([3.0, 0.0], (4, 1)), np.array([0, 0, 0, 1])
     >>> t = fit_temperature(logits, right, np.ones((4, 2), bool))
-    >>> round(t, 3), round(3 / np.log(3), 3)
-    (2.731, 2.731)
+    >>> f"{t:.3f}", f"{3 / np.log(3):.3f}"
+    ('2.731', '2.731')
     """
     from scipy import optimize
 
     logits = np.asarray(logits).astype("float64")
 
-    def loss(log_t: float) -> float:
-        return metrics.cross_entropy(logits / np.exp(log_t), target, present)
+    def loss(temperature: float) -> float:
+        return metrics.cross_entropy(logits / temperature, target, present)
 
     found = optimize.minimize_scalar(
-        loss, bounds=np.log([LOWEST, HIGHEST]), method="bounded", options={"xatol": 1e-6}
+        lambda log_t: loss(np.exp(log_t)),
+        bounds=np.log([LOWEST, HIGHEST]),
+        method="bounded",
+        options={"xatol": 1e-6},
     )
-    # The search never tries the bounds themselves.
-    best = min([0.0, *np.log([LOWEST, HIGHEST]), found.x], key=loss)
-    return float(np.exp(best))
+    # The search never tries the bounds themselves; and the first among equals is 1.
+    return min([1.0, LOWEST, HIGHEST, float(np.exp(found.x))], key=loss)
 
 
 def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:

@@ -159,15 +159,20 @@ class Calibration:
         Raises:
             CheckpointError: The file is damaged.
         """
-        found = cls.read(path)
-        if found is not None and not found.is_current(path):
+        found = cls.current(path)
+        if found is None and cls.read(path) is not None:
             warnings.warn(
                 f"{Path(path) / CALIBRATION} is left aside: it belongs to other weights than "
                 f"{BEST}; run python -m dim_tf.calibrate again",
                 stacklevel=2,
             )
-            return None
         return found
+
+    @classmethod
+    def current(cls, path: str | os.PathLike) -> Self | None:
+        """The same without a warning."""
+        found = cls.read(path)
+        return found if found is not None and found.is_current(path) else None
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> Self | None:

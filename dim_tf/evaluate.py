@@ -231,7 +231,12 @@ def keep(
 
 
 def keep_mistakes(
-    run: Run, data: PreparedData, table: TurnTable, result: Result, count: int
+    run: Run,
+    data: PreparedData,
+    table: TurnTable,
+    result: Result,
+    count: int,
+    calibration: Calibration | None,
 ) -> list[str]:
     """Writes the most confident mistakes into the run folder, as text and as HTML.
 
@@ -239,7 +244,6 @@ def keep_mistakes(
         Lines for the command to print: hits@1 by kinds of turns, and where the files are.
     """
     utterances = run.model_config.max_utterances
-    calibration = Calibration.load(run.path)
     found = mistakes.analyse(result, data, table, count, utterances, calibration)
     name = name_of(run, table, len(result.rows), f"mistakes_{table.split}")
     text, page = run.path / f"{name}.txt", run.path / f"{name}.html"
@@ -267,6 +271,8 @@ def main(argv: Sequence[str]) -> int | None:
     persona, version = arguments.persona or run.persona, arguments.version or run.version
     table = data.table(arguments.split, persona, version)
     _check_profiles(run, data, persona)
+    # Read first: a damaged one is to be known before minutes of work.
+    calibration = Calibration.current(run.path) if arguments.errors else None
 
     backend.load()
     from dim_tf.scoring import Scorer
@@ -282,8 +288,8 @@ def main(argv: Sequence[str]) -> int | None:
         print(f"{name:8}{value:.4f}")
     print(f"scores: {out}")
     if arguments.errors:
-        for line in keep_mistakes(run, data, table, result, arguments.errors):
-            print(line)
+        lines = keep_mistakes(run, data, table, result, arguments.errors, calibration)
+        print("\n".join(lines))
     print(f"{arguments.split} hits@1 {summary['hits@1']:.3f} MRR {summary['MRR']:.3f}")
 
 

@@ -8,7 +8,7 @@ import pytest
 from dim_tf import evaluate, files
 from dim_tf.config import ModelConfig
 from dim_tf.dataset import PreparedData
-from dim_tf.errors import UsageError
+from dim_tf.errors import CheckpointError, UsageError
 from dim_tf.evaluate import Result
 from dim_tf.run_folder import Run
 
@@ -107,7 +107,7 @@ def test_command_prints_the_measures_and_writes_scores_results_and_card(run_copy
         scores = [float(row["score"]) for row in rows if row["query_id"] == str(number)]
         assert sum(scores) == pytest.approx(1.0, abs=1e-6)
         assert scores == sorted(scores, reverse=True)
-    assert f"| test_self_original | 14 | {hits:.3f} |" in (run_copy / "MODEL_CARD.md").read_text()
+    assert f"| test_self_original | 14 | {hits:.3f} [" in (run_copy / "MODEL_CARD.md").read_text()
 
 
 def test_command_says_that_it_took_a_sample_and_names_the_file_after_another_setting(
@@ -165,3 +165,28 @@ def test_prepared_folder_that_does_not_belong_to_the_run(run_copy, prepared):
     (run_copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(UsageError, match="do not belong together"):
         evaluate.main(["--run", str(run_copy), "--prepared", str(prepared)])
+
+
+def test_errors_are_written_as_text_and_as_a_page_beside_the_scores(run_copy, prepared, capsys):
+    command = ["--run", str(run_copy), "--prepared", str(prepared), "--split", "valid"]
+    evaluate.main([*command, "--errors", "3", "--turns", "9"])
+    lines = capsys.readouterr().out.splitlines()
+    text = run_copy / "mistakes_valid_9_turns.txt"
+    assert lines[-3:-1] == [f"mistakes: {text}", f"mistakes: {text.with_suffix('.html')}"]
+    assert lines[-1].startswith("valid hits@1 ")
+    assert "utterances of context             turns  hits@1" in lines
+    rows = read_scores(run_copy / "persona_valid_out_9_turns.txt")
+    best = {row["query_id"]: row for row in rows if row["rank"] == "1"}
+    wrong = [row for row in best.values() if row["relevance"] == "0.0"]
+    surest = sorted(wrong, key=lambda row: -float(row["score"]))[:3]
+    shown = re.findall(r"^\d+\. turn (\d+):", text.read_text(), re.MULTILINE)
+    assert shown == [row["query_id"] for row in surest]
+    assert text.with_suffix(".html").read_text().count("<article>") == len(surest)
+
+
+def test_errors_with_a_damaged_calibration_stop_before_the_work(run_copy, prepared):
+    (run_copy / "calibration.json").write_text("{}")
+    command = ["--run", str(run_copy), "--prepared", str(prepared)]
+    with pytest.raises(CheckpointError, match=r"calibration\.json"):
+        evaluate.main([*command, "--errors", "3"])
+    assert not (run_copy / "results.json").exists()

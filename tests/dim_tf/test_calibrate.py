@@ -1,0 +1,142 @@
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from dim_tf import calibrate, evaluate
+from dim_tf.calibration import Calibration
+from dim_tf.dataset import PreparedData
+from dim_tf.errors import DataError, UsageError
+from dim_tf.evaluate import Result
+from dim_tf.run_folder import Run
+
+
+@pytest.fixture
+def without_test(prepared, tmp_path):
+    """The prepared folder without its test split."""
+    folder = shutil.copytree(prepared, tmp_path / "without_test")
+    for path in (folder / "turns").glob("test_*"):
+        path.unlink()
+    return folder
+
+
+@pytest.fixture
+def scored(monkeypatch):
+    """Puts a function of its result in the place of ranking."""
+    ranked = evaluate.ranked
+
+    def replace(function):
+        monkeypatch.setattr(evaluate, "ranked", lambda *given: function(ranked(*given)))
+
+    return replace
+
+
+@pytest.mark.backend
+def test_command_keeps_what_it_prints(run_copy, prepared, capsys):
+    calibrate.main(["--run", str(run_copy), "--prepared", str(prepared)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["valid_self_original: all 14 turns", "test_self_original: all 14 turns"]
+    found = Calibration.load(run_copy)
+    assert lines[2].startswith(f"temperature {found.temperature:.4f}; no candidate fits if the be")
+    assert f"best {found.signal} is below {found.threshold:.4f}" in lines[2]
+    rows = {line[:26].strip(): line[26:].split() for line in lines[3:11]}
+    assert rows[""] == ["valid", "test"]
+    assert rows["calibration error"] == [
+        f"{found.valid.ece_after:.4f}",
+        f"{found.test.ece_after:.4f}",
+    ]
+    assert rows["none fits: F1"] == [f"{found.valid.f1:.4f}", f"{found.test.f1:.4f}"]
+    assert lines[-1] == f"calibration: {run_copy / 'calibration.json'}"
+    assert found.valid.loss_after <= found.valid.loss_before
+    assert found.valid.f1 == max(found.f1_by_signal.values())
+    assert found.valid.f1 >= found.valid.f1_of_rejecting_all
+    assert (found.persona, found.version) == ("self", "original")
+    assert found.prepared == PreparedData.load(prepared).fingerprint
+    assert (found.valid.turns, found.valid.of, found.valid.without_gold) == (14, 14, 7)
+    assert found.valid.seed != found.test.seed
+    assert f"softmax of the scores / {found.temperature:.4f}" in card(run_copy)
+
+
+def card(run):
+    return (run / "MODEL_CARD.md").read_text()
+
+
+def test_figures_are_those_of_the_run_read_again(run_copy, prepared):
+    calibrate.main(["--run", str(run_copy), "--prepared", str(prepared)])
+    found, run, data = Calibration.load(run_copy), Run.open(run_copy), PreparedData.load(prepared)
+    from dim_tf.scoring import Scorer
+
+    table = data.table("test", "self", "original")
+    result = evaluate.evaluate(Scorer(run.load_model()), data, table, run.model_config)
+    gold = found.probabilities(result.logits, result.present)[np.arange(14), result.target]
+    assert -np.log(gold).mean() == pytest.approx(found.test.loss_after, rel=1e-5)
+    # What the ranker would say of the turns that are left as they are, one by one.
+    chosen = np.random.default_rng(found.test.seed).permutation(14)[:7]
+    said = [
+        not found.fits(np.delete(result.logits[n], result.target[n] if n in chosen else []))
+        for n in range(14)
+    ]
+    right = sum(said[n] for n in chosen)
+    assert found.test.recall == pytest.approx(right / 7)
+    assert found.test.precision == pytest.approx(right / max(sum(said), 1))
+
+
+def test_a_sample_of_the_turns(run_copy, prepared, capsys):
+    calibrate.main(["--run", str(run_copy), "--prepared", str(prepared), "--turns", "5"])
+    assert "valid_self_original: a fixed sample of 5 of 14 turns (seed 2019)" in (
+        capsys.readouterr().out.splitlines()
+    )
+    found = Calibration.load(run_copy)
+    assert [(f.turns, f.of, f.without_gold) for f in (found.valid, found.test)] == [(5, 14, 2)] * 2
+
+
+def test_without_a_test_split_it_goes_on_and_says_so(run_copy, without_test, capsys):
+    calibrate.main(["--run", str(run_copy), "--prepared", str(without_test)])
+    out = capsys.readouterr().out
+    assert "note: There are no figures of a test split" in out
+    assert re.search(r"^ +valid$", out, re.MULTILINE)
+    assert Calibration.load(run_copy).test is None
+    assert "There are no figures of a test split" in card(run_copy)
+
+
+def test_equal_scores_keep_the_temperature_and_reject_every_turn(
+    run_copy, prepared, scored, capsys
+):
+    scored(lambda r: Result(r.rows, np.zeros_like(r.logits), r.target, r.present))
+    calibrate.main(["--run", str(run_copy), "--prepared", str(prepared)])
+    found = Calibration.load(run_copy)
+    assert found.temperature == 1.0
+    assert found.valid.recall == found.test.recall == 1.0
+    assert "note: On the validation split nothing is better than" in capsys.readouterr().out
+
+
+def test_turns_with_a_single_candidate_are_left_out_or_refused(run_copy, prepared, scored, capsys):
+    def single(result, turns):
+        present = result.present.copy()
+        present[:turns] = False
+        present[np.arange(turns), result.target[:turns]] = True
+        return Result(result.rows, result.logits, result.target, present)
+
+    command = ["--run", str(run_copy), "--prepared", str(prepared)]
+    scored(lambda result: single(result, 3))
+    calibrate.main(command)
+    assert "test_self_original: all 14 turns, 3 with a single candidate left out" in (
+        capsys.readouterr().out
+    )
+    assert Calibration.load(run_copy).valid.turns == 11
+    former = (run_copy / "calibration.json").read_bytes()
+    scored(lambda result: single(result, 14))
+    with pytest.raises(DataError, match="valid_self_original: found 0 turns with two candidates"):
+        calibrate.main(command)
+    assert (run_copy / "calibration.json").read_bytes() == former
+
+
+def test_prepared_folder_that_does_not_belong_to_the_run(run_copy, prepared):
+    config = json.loads((run_copy / "config.json").read_text())
+    config["prepared"]["fingerprint"] = "0" * 64
+    (run_copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UsageError, match="do not belong together"):
+        calibrate.main(["--run", str(run_copy), "--prepared", str(prepared)])
+    assert not (run_copy / "calibration.json").exists()

@@ -11,6 +11,11 @@ results.json      what `dim_tf.evaluate` found
 ranks/TABLE.npz   of the same turns: rows int [N], their rows in the table; ranks int [N], from 1;
                   gold int [N], the right replies' rows in the sentence store of the prepared
                   folder; fingerprint, of that folder. See `dim_tf.turn_ranks`
+persona_SPLIT_out.txt     the scores of all candidates, in the authors' format
+calibration.json  temperature, signal, threshold, f1_by_signal; weights, the sha256 of
+                  best.weights.h5; prepared, persona and version it was found on; its figures
+                  on valid and on test. See `dim_tf.calibration`
+mistakes_SPLIT.txt .html  the most confident mistakes, if `dim_tf.evaluate` was asked for them
 MODEL_CARD.md     the same for people
 tensorboard/      curves, rankings, attention
 """
@@ -171,9 +176,13 @@ class Run:
         config = self.model_config
         if precision:
             config = config.replace(precision=precision)
-        model = dataclasses.replace(self, model_config=config).build_model()
+        backend.load()
         import h5py
+        import keras
 
+        # Every weight is about to be read: JAX would compile for seconds to draw its first value.
+        with keras.utils.custom_object_scope({"glorot_uniform": keras.initializers.Zeros}):
+            model = dataclasses.replace(self, model_config=config).build_model()
         try:
             with warnings.catch_warnings():
                 # Keras only warns of layers that it finds nothing for, and leaves them untrained.

@@ -199,22 +199,48 @@ def load_tf1_variables(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> 
         arrays: TF1 variable name -> array.
     """
     for name, variables in _variables(model).items():
-        array = np.asarray(arrays[name], "float32")
-        if "lstm_cell" in name:
-            array = _swap_gates(array)
+        _share_out(arrays[name], name, variables)
         if name.endswith("lstm_cell/bias"):
-            units = len(array) // 4
-            array = array + np.repeat(np.float32([0, 1, 0, 0]), units)
-        start = 0
-        for variable in variables:  # a kernel has its input rows first, then those of the state
-            variable.assign(array[start : start + variable.shape[0]])
-            start += variable.shape[0]
+            (bias,) = variables
+            bias.assign_add(np.repeat(np.float32([0, 1, 0, 0]), bias.shape[0] // 4))
 
 
 def copy_weights(source: keras.Model, model: keras.Model) -> None:
     """Gives a plain model the weights of a model of `build_model("dim", ...)`."""
     values = {tf1_name(v): np.asarray(v.value) for v in source.trainable_variables}
     load_tf1_variables(model, values)
+
+
+def copy_slots(
+    source: keras.Model,
+    source_optimizer: keras.optimizers.Optimizer,
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+) -> None:
+    """Gives a plain model's Adam the moments and the count of updates of another model's.
+
+    Args:
+        source: Of `build_model("dim", ...)`.
+        source_optimizer: Its Adam.
+        model: Of `build_plain`.
+        optimizer: Its Adam, built.
+    """
+    for slot in ("momentum", "velocity"):
+        given, taken = (
+            [variable for variable in adam.variables if variable.name.endswith(slot)]
+            for adam in (source_optimizer, optimizer)
+        )
+        values = {
+            tf1_name(variable): np.asarray(moment.value)
+            for variable, moment in zip(source.trainable_variables, given, strict=True)
+        }
+        moments = {
+            variable.path: moment
+            for variable, moment in zip(model.trainable_variables, taken, strict=True)
+        }
+        for name, variables in _variables(model).items():
+            _share_out(values[name], name, [moments[variable.path] for variable in variables])
+    optimizer.iterations.assign(source_optimizer.iterations.value)
 
 
 def tf1_gradients(model: keras.Model, gradients: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
@@ -248,6 +274,17 @@ def _variables(model: keras.Model) -> dict[str, list[keras.Variable]]:
         if dense := getattr(plain, attribute, None):
             found[f"{path}/kernel"], found[f"{path}/bias"] = [dense.kernel], [dense.bias]
     return {TF1_NAMES[path]: variables for path, variables in found.items()}
+
+
+def _share_out(array: np.ndarray, name: str, variables: Sequence[keras.Variable]) -> None:
+    """Sets the variables that together hold what TF1 has in one of this name."""
+    array = np.asarray(array, "float32")
+    if "lstm_cell" in name:
+        array = _swap_gates(array)
+    start = 0
+    for variable in variables:  # a kernel has its input rows first, then those of the state
+        variable.assign(array[start : start + variable.shape[0]])
+        start += variable.shape[0]
 
 
 def _swap_gates(array: np.ndarray) -> np.ndarray:

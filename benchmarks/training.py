@@ -4,13 +4,16 @@ Two comparisons of the fast model with the plain one of stock Keras layers:
 
 losses    the same weights and batches, no dropout: how far the losses of the updates come apart;
           beside it how far those of the fast model do by rounding alone, when the turns of each
-          batch stand in the opposite order
+          batch stand in the opposite order. The first updates of Adam have every weight step
+          equally far, by the sign of its gradient, also where that is nothing but rounding; with
+          --run the updates are those that would come next in a training
 study     whole trainings with dropout, from several seeds: the best validation MRR of each
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 import sys
 import tempfile
@@ -28,6 +31,7 @@ from benchmarks.child import MODELS
 from dim_tf import backend, cli, files
 from dim_tf.dataset import PreparedData
 from dim_tf.progress import Progress
+from dim_tf.run_folder import LATEST, Run
 from dim_tf.train import add_settings, given_settings, new_run, open_training
 
 FIGURES = Path(__file__).absolute().with_suffix(".json")
@@ -45,7 +49,7 @@ def main(argv: Sequence[str]) -> None:
     backend.load()
     figures: dict[str, Any] = {"turns": data.manifest["name"]}
     if "losses" in arguments.only:
-        figures["losses"] = _losses(data, settings, arguments.updates)
+        figures["losses"] = _losses(data, settings, arguments.updates, arguments.run)
         print(_differences(figures["losses"]))
     if "study" in arguments.only:
         figures["study"] = _study(data, settings, arguments.seeds)
@@ -66,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--updates", type=cli.positive, default=MARKS[-1], help="of which losses are compared"
     )
+    parser.add_argument(
+        "--run", help="start the losses from the state of this training, with its settings"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="of the study")
     parser.add_argument(
         "--max-updates",
@@ -77,24 +84,44 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _losses(data: PreparedData, settings: dict, updates: int) -> dict[str, list[float]]:
-    """The losses of the same updates by the fast model, the plain one, and the control."""
+def _losses(
+    data: PreparedData, settings: dict, updates: int, start: str | None
+) -> dict[str, list[float]]:
+    """The losses of the same updates by the fast model, the plain one, and the control.
+
+    Args:
+        data: The prepared folder.
+        settings: Of the training.
+        updates: How many.
+        start: The run folder whose state of training they start from, with its settings; from
+            fresh weights if None.
+    """
     import keras
 
-    from benchmarks.plain import build_plain, copy_weights
+    from benchmarks.plain import build_plain, copy_slots, copy_weights
+    from dim_tf import checkpoint
     from dim_tf.steps import TrainingStep, adam
     from dim_tf.training import epoch_order
 
-    run = new_run("benchmark", data, {**settings, "dropout": 0.0})
+    run = Run.open(start) if start else new_run("benchmark", data, settings)
+    run.check_prepared(data)
+    run = dataclasses.replace(run, model_config=run.model_config.replace(dropout=0.0))
     config = run.training_config
     keras.utils.set_random_seed(config.seed)
     fast, control = run.build_model(), run.build_model()
     plain = build_plain(run.model_config, run.word_vectors)
-    copy_weights(fast, plain)
-    for variable, source in zip(control.trainable_variables, fast.trainable_variables, strict=True):
-        variable.assign(source.value)
+    optimizers = {name: adam(config) for name in ("fast", "plain", CONTROL)}
     models = {"fast": fast, "plain": plain, CONTROL: control}
-    steps = {name: TrainingStep(model, adam(config), config.seed) for name, model in models.items()}
+    steps = {
+        name: TrainingStep(model, optimizers[name], config.seed) for name, model in models.items()
+    }
+    if start:
+        checkpoint.load(run.path / LATEST, fast, optimizers["fast"])
+        copy_slots(fast, optimizers["fast"], plain, optimizers["plain"])
+    copy_weights(fast, plain)
+    for one, other in ((fast, control), (optimizers["fast"], optimizers[CONTROL])):
+        for source, variable in zip(one.variables, other.variables, strict=True):
+            variable.assign(source.value)
     table = data.table("train", run.persona, run.version)
     order = np.resize(epoch_order(config.seed, 0, len(table)), updates * config.batch_size)
     losses: dict[str, list[float]] = {name: [] for name in models}

@@ -9,7 +9,7 @@ import pytest
 
 import data_prep.__main__ as data_prep
 from benchmarks import training
-from dim_tf import cli
+from dim_tf import cli, train
 
 WORDS = ("tea", "cats", "snow", "i", "like")
 TINY = (
@@ -68,6 +68,20 @@ def test_both_comparisons(prepared, eagerly, tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert "| the first 2 |" in printed
     assert "| plain | 1 |" in printed
+
+
+def test_losses_go_on_from_a_training(prepared, eagerly, tmp_path, monkeypatch):
+    monkeypatch.setattr("dim_tf.train._make_deterministic", lambda wanted: None)
+    run, path = str(tmp_path / "run"), tmp_path / "figures.json"
+    common = ["--prepared", str(prepared), "--run", run]
+    train.main([*common, *TINY, "--max-updates", "3"])
+    options = ["--only", "losses", "--updates", "2", "--json", str(path)]
+    training.main([*common, *options])
+    losses = json.loads(path.read_text())["losses"]
+    # Without the moments of Adam the second losses would be some 1e-3 apart.
+    np.testing.assert_allclose(losses["plain"], losses["fast"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(losses[training.CONTROL], losses["fast"], rtol=0, atol=1e-6)
+    assert losses["fast"][0] != losses["fast"][1]
 
 
 def test_what_the_tables_say():

@@ -30,6 +30,14 @@ setup(
     ],
     extras_require={
         "jax": ["jax>=0.4.35"],
-        "test": ["jax>=0.4.35", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.9", "scikit-learn>=1.4"],
+        "test": [
+            "hypothesis>=6.100",
+            "jax>=0.4.35",
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "ruff>=0.9",
+            "scikit-learn>=1.4",
+        ],
     },
+    entry_points={"console_scripts": ["dim-tf = dim_tf.commands:main"]},
 )

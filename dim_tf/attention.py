@@ -40,9 +40,9 @@ def main(argv: Sequence[str]) -> int | None:
     given = [name for name in TEXTS if getattr(arguments, name) is not None]
     if given and (arguments.prepared or arguments.turn is not None):
         raise UsageError(f"--{given[0]} and --prepared or --turn exclude each other")
-    out = Path(arguments.out or Path(arguments.run) / FOLDER)
-    files.check_place(out / "file")
     run = Run.open(arguments.run)
+    out = Path(arguments.out or run.path / FOLDER)
+    files.check_place(out / "file")
     name, facts, maps = (_of_texts if given else _of_turn)(run, arguments)
     if not maps:
         raise UsageError(
@@ -52,9 +52,9 @@ def main(argv: Sequence[str]) -> int | None:
     out.mkdir(parents=True, exist_ok=True)
     picture, page = out / f"{name}.png", out / f"{name}.html"
     with files.replacing(picture) as temporary:
-        heatmap.figure(list(maps.values())).savefig(temporary, format="png")
+        heatmap.figure(maps).savefig(temporary, format="png")
     heading = f"What the reply looked at: {run.path.name}"
-    files.write_text(page, heatmap.page(list(maps.values()), heading, facts))
+    files.write_text(page, heatmap.page(maps, heading, facts))
     print(picture)
     print(page)
 
@@ -93,7 +93,7 @@ def _number(text: str) -> int:
 
 def _of_turn(
     run: Run, arguments: argparse.Namespace
-) -> tuple[str, list[tuple[str, str]], dict[str, Heatmap]]:
+) -> tuple[str, list[tuple[str, str]], list[Heatmap]]:
     """Name of the files, what the page says above, and the weights of a prepared turn."""
     if arguments.prepared is None or arguments.turn is None:
         raise UsageError("give --prepared DIR and --turn I, or --context, --persona and --response")
@@ -117,37 +117,27 @@ def _of_turn(
     reply = data.texts(table, row)["candidates"][column]
     name = f"{table.name}_turn_{row}" + ("" if column == target else f"_candidate_{column}")
     which = "the right reply" if column == target else f"a wrong reply, candidate {column}"
-    return name, [("turn", f"{row} of {table.name}"), ("reply", f"{reply} ({which})")], maps
+    facts = [("turn", f"{row} of {table.name}"), ("reply", f"{reply} ({which})")]
+    return name, facts, list(maps.values())
 
 
 def _of_texts(
     run: Run, arguments: argparse.Namespace
-) -> tuple[str, list[tuple[str, str]], dict[str, Heatmap]]:
+) -> tuple[str, list[tuple[str, str]], list[Heatmap]]:
     """The same of texts."""
     if (arguments.response is None) == (arguments.candidates is None):
         raise UsageError("give one of --response TEXT and --candidates FILE")
     context, persona = arguments.context or [], arguments.persona or []
     candidates = [arguments.response]
     if arguments.candidates is not None:
-        candidates = predict.read_candidates(arguments.candidates)
+        candidates = predict.read_texts(arguments.candidates, "candidate")
     number = arguments.candidate
     if number is not None and number >= len(candidates):
         raise UsageError(f"--candidate: found {number}, expected 0 to {len(candidates) - 1}")
-    model = run.load_model()
-    ranker = Ranker(run, model)
+    ranker = Ranker.load(run.path)
     ranking = ranker.rank(context, persona, candidates)
     chosen = next(row for row in ranking if number in (None, row["index"]))
-
-    from dim_tf.attention_weights import heatmaps
-
-    config, rules = run.model_config, run.rules
-    room = config.max_profiles if config.use_persona else 0
-    sentences = {
-        "context": rules.context(context)[-config.max_utterances :],
-        "persona": [rules.profile(text) for text in persona[:room]],
-    }
-    inputs = ranker.inputs(context, persona, [chosen["candidate"]])
-    maps = heatmaps(model, inputs, rules.candidate(chosen["candidate"]), sentences)
+    maps = ranker.explain(context, persona, chosen["candidate"]).maps
     facts = [("reply", chosen["candidate"])]
     if len(candidates) > 1:
         facts.append(("rank", f"{chosen['rank']} of {len(candidates)}"))

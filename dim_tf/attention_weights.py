@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from dim_tf import batching
+from dim_tf.forms import Arrays, Form, compiled
 from dim_tf.heatmap import Heatmap
-from dim_tf.models.base import MatchingModel
-from dim_tf.sizes import EXACT, Sizes
+from dim_tf.scoring import FirstAlone
+from dim_tf.sizes import Sizes
 from dim_tf.text import EOS
 
 if TYPE_CHECKING:
@@ -23,40 +23,59 @@ if TYPE_CHECKING:
 HALVES = {"context": ("utterances", "utterance"), "persona": ("personas", "profile")}
 
 
-def attention_weights(
-    model: keras.Model, inputs: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """The weights with which replies look at context and persona.
+class Attention:
+    """Computes the weights with which replies look at context and persona.
 
     Args:
         model: Of `build_model`.
-        inputs: Its eleven inputs.
-
-    Returns:
-        `context` and `persona`, [B, C, R, X] each: the words of a turn's utterances (or profiles)
-        stand side by side, without padding between them, and X is at least their number. Each row
-        of a word that is there adds up to 1. A half that the model does not have, or does not
-        match word by word, is left out.
     """
-    if not isinstance(model, MatchingModel):
-        return {}
-    batch = batching.pack(inputs, model.halves)
-    sizes = Sizes.of(batch) if keras.backend.backend() == "jax" else EXACT
-    tensors = model.tensors(batch, sizes)
-    found = {name: tensors.get(f"responses_to_{kind}") for name, (kind, _) in HALVES.items()}
-    return {n: np.asarray(weights) for n, weights in found.items() if weights is not None}
+
+    def __init__(self, model: keras.Model):
+        self._model, self._form = model, Form(model)
+        # TensorFlow takes a second operation by operation, and ten to compile; JAX a minute, and a
+        # few seconds to compile, since it leaves out what comes after the attention.
+        self._program = self._weights
+        if self._form.fixed:
+            self._program = FirstAlone(compiled(model, self._weights, self._form.signature))
+
+    def __call__(self, inputs: Arrays) -> dict[str, np.ndarray]:
+        """The weights.
+
+        Args:
+            inputs: The model's eleven inputs.
+
+        Returns:
+            `context` and `persona`, [B, C, R, X] each: the words of a turn's utterances (or
+            profiles) stand side by side, without padding between them, and X is at least their
+            number. Each row of a word that is there adds up to 1. A half that the model does not
+            have, or does not match word by word, is left out.
+        """
+        if not self._form.packs:
+            return {}
+        weights = self._program(*self._form.pack(inputs))
+        return {name: np.asarray(values) for name, values in weights.items()}
+
+    def _weights(self, batch: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        tensors = self._model.tensors(batch, sizes)
+        found = {name: tensors.get(f"responses_to_{kind}") for name, (kind, _) in HALVES.items()}
+        return {name: weights for name, weights in found.items() if weights is not None}
+
+
+def attention_weights(model: keras.Model, inputs: Arrays) -> dict[str, np.ndarray]:
+    """What `Attention` computes, once."""
+    return Attention(model)(inputs)
 
 
 def heatmaps(
-    model: keras.Model,
-    inputs: Mapping[str, np.ndarray],
+    weights: Mapping[str, np.ndarray],
+    inputs: Arrays,
     reply: Sequence[str],
     sentences: Mapping[str, Sequence[Sequence[str]]],
 ) -> dict[str, Heatmap]:
     """The weights of one reply; of no half that the model or the turn lacks.
 
     Args:
-        model: Of `build_model`.
+        weights: What `Attention` computed of the inputs.
         inputs: Of one turn with one candidate.
         reply: The candidate's words.
         sentences: The words of the `context`'s utterances and of the `persona`'s profiles, as the
@@ -64,7 +83,7 @@ def heatmaps(
     """
     shown = reply[: int(inputs["responses_len"][0, 0])]
     maps = {}
-    for name, weights in attention_weights(model, inputs).items():
+    for name, values in weights.items():
         kind, part = HALVES[name]
         lengths = inputs[f"{kind}_len"][0]
         groups = [
@@ -79,7 +98,7 @@ def heatmaps(
                 rows=tuple(shown),
                 groups=tuple(groups),
                 labels=tuple(f"{part} {number}" for number in range(1, len(groups) + 1)),
-                weights=weights[0, 0, : len(shown), :width],
+                weights=values[0, 0, : len(shown), :width],
             )
     return maps
 
@@ -110,11 +129,11 @@ def turn_heatmaps(
         "context": [[*text.split(), EOS] for text in texts["context"]][-config.max_utterances :],
         "persona": [text.split() for text in texts["persona"]],
     }
-    reply = texts["candidates"][column].split()
-    return heatmaps(model, only(inputs, column), reply, sentences)
+    reply, inputs = texts["candidates"][column].split(), only(inputs, column)
+    return heatmaps(attention_weights(model, inputs), inputs, reply, sentences)
 
 
-def only(inputs: Mapping[str, np.ndarray], candidate: int) -> dict[str, np.ndarray]:
+def only(inputs: Arrays, candidate: int) -> dict[str, np.ndarray]:
     """The inputs with one of the candidates alone.
 
     >>> only({"responses_len": np.array([[3, 4]]), "utterances_num": np.array([2])}, 1)

@@ -117,7 +117,7 @@ class Calibration:
 
     def signals(self, logits: np.ndarray, present: np.ndarray | None = None) -> np.ndarray:
         """What is compared with the threshold: float64 [...], for arguments as above."""
-        return SIGNALS[self.signal](logits, present, self.temperature)
+        return SIGNALS[self.signal](logits, present, self.temperature).max(axis=-1)
 
     def fits(self, logits: np.ndarray) -> bool:
         """Whether the best of a turn's candidates fits.
@@ -125,7 +125,14 @@ class Calibration:
         Args:
             logits: Raw scores, [C].
         """
-        return bool(self.signals(logits) >= self.threshold)
+        return bool(self.fitting(logits).any())
+
+    def fitting(self, logits: np.ndarray) -> np.ndarray:
+        """Which of a turn's candidates reach the threshold: bool [C], for arguments as above.
+
+        The figures are of whether any does.
+        """
+        return SIGNALS[self.signal](logits, None, self.temperature) >= self.threshold
 
     def notes(self) -> list[str]:
         """What a reader of the figures should know besides."""
@@ -218,20 +225,14 @@ def _scaled(
     return logits, np.ones(logits.shape, bool) if present is None else np.asarray(present, bool)
 
 
-def _best_probability(logits, present, temperature) -> np.ndarray:
-    return _softmax(logits, present, temperature).max(axis=-1)
-
-
-def _best_score(logits, present, temperature) -> np.ndarray:
+def _score(logits, present, temperature) -> np.ndarray:
     logits, present = _scaled(logits, present, temperature)
-    return np.where(present, logits, -np.inf).max(axis=-1)
+    return np.where(present, logits, -np.inf)
 
 
-# Where both do alike on the validation split, the first is taken.
-SIGNALS: Mapping[str, Callable[..., np.ndarray]] = {
-    "score": _best_score,
-    "probability": _best_probability,
-}
+# Of each candidate, [..., C]; that of a turn is its best candidate's. Where both do alike on the
+# validation split, the first is taken.
+SIGNALS: Mapping[str, Callable[..., np.ndarray]] = {"score": _score, "probability": _softmax}
 
 
 def _checked(content: Any, file: Path) -> dict[str, Any]:

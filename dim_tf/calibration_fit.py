@@ -178,7 +178,7 @@ def choose_threshold(result: Result, temperature: float) -> tuple[str, float, di
     """
     present, none_fits = take_gold_away(result.target, result.present, VALID_SEED)
     found = {
-        name: best_threshold(signal(result.logits, present, temperature), none_fits)
+        name: best_threshold(signal(result.logits, present, temperature).max(axis=1), none_fits)
         for name, signal in SIGNALS.items()
     }
     # `max` takes the first among equals.
@@ -198,7 +198,7 @@ def measure(
         loss.append(metrics.cross_entropy(logits, result.target, result.present))
         ece.append(expected_calibration_error(confidence, correct))
     present, none_fits = take_gold_away(result.target, result.present, seed)
-    signals = SIGNALS[signal](result.logits, present, temperature)
+    signals = SIGNALS[signal](result.logits, present, temperature).max(axis=1)
     return Figures(
         turns=len(result.rows),
         of=of,

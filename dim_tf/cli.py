@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from dim_tf.errors import DimError, UsageError, did_you_mean
@@ -67,6 +69,31 @@ def whole(text: str, low: int, high: int) -> int:
         expected = f"expected a whole number of at least {low} and at most {high:,}"
         raise argparse.ArgumentTypeError(f"found {text[:40]}, {expected}")
     return int(text)
+
+
+@contextlib.contextmanager
+def warned() -> Iterator[list[str]]:
+    """Gives a list that holds, afterwards, the texts of what was warned of.
+
+    >>> with warned() as texts:
+    ...     warnings.warn("the second one is not read")
+    >>> texts
+    ['the second one is not read']
+    """
+    texts: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield texts
+    texts.extend(str(warning.message) for warning in caught)
+
+
+@contextlib.contextmanager
+def telling_warnings() -> Iterator[None]:
+    """Says what was warned of on standard error, a line each."""
+    with warned() as texts:
+        yield
+    for text in texts:
+        print(f"warning: {text}", file=sys.stderr)
 
 
 def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:

@@ -13,16 +13,18 @@ The last context utterance is the partner's; the speakers alternate backwards fr
 becomes one line `{"ranking": [...]}`, in the same order, with the turn's further fields (such as an
 id). A line that cannot be ranked becomes `{"error": "...", "line": N}`, is reported on standard
 error, and makes the exit status 1.
+
+Turns of a file are ranked many at a time. `--input -` answers each line before it reads the next.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import sys
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,10 +33,12 @@ from dim_tf import cli, files, lines
 from dim_tf.config import PRECISIONS
 from dim_tf.errors import DataError, UsageError
 from dim_tf.progress import Progress
-from dim_tf.ranker import Ranker, kind
+from dim_tf.ranker import Ranker
+from dim_tf.turns import FIELDS, Turn, kind
 
 STANDARD = "-"
-FIELDS = ("context", "persona", "candidates")
+# Lines of a file that are read before they are ranked.
+AT_ONCE = 128
 
 
 def main(argv: Sequence[str]) -> int | None:
@@ -51,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--run", required=True, help="the run folder")
+    parser.add_argument("--run", required=True, help="the run folder, or a shipped model's name")
     parser.add_argument("--precision", choices=PRECISIONS, help="if another than the run's own")
     parser.add_argument("--top-k", type=cli.positive, help="only the best so many")
     one = parser.add_argument_group("one turn")
@@ -70,43 +74,51 @@ def _rank_one(arguments: argparse.Namespace) -> None:
         raise UsageError("give --candidates FILE with one reply a line, or --input FILE.jsonl")
     if arguments.output is not None:
         raise UsageError("--output belongs to --input; redirect standard output with > FILE")
-    candidates = read_candidates(arguments.candidates)
-    ranker = Ranker.load(arguments.run, arguments.precision)
-    with _warned() as texts:
+    candidates = read_texts(arguments.candidates, "candidate")
+    with cli.telling_warnings():
+        ranker = Ranker.load(arguments.run, arguments.precision)
         ranking = ranker.rank(
             arguments.context or [], arguments.persona or [], candidates, arguments.top_k
         )
-    for text in texts:
-        print(f"warning: {text}", file=sys.stderr)
     text = json.dumps(ranking, ensure_ascii=False, indent=2) if arguments.json else table(ranking)
     with _writing(STANDARD) as out:
         out.write((text + "\n").encode("utf-8"))
 
 
-def read_candidates(path: str) -> list[str]:
-    """The candidates of a text file, one a line; blank lines are left out.
+def read_texts(path: str, what: str) -> list[str]:
+    """The texts of a file, one a line; blank lines are left out.
+
+    Args:
+        path: The file; `.gz` and `.xz` are read too.
+        what: What a text is called.
 
     Raises:
-        DataError: The file is missing, not UTF-8, or holds no candidate.
+        DataError: The file is missing, not UTF-8, or holds no text.
     """
-    candidates = [text for _, text in lines.numbered_lines(path) if text.strip()]
-    if not candidates:
-        raise DataError("found no candidate, expected one a line", path=path)
-    return candidates
+    texts = [text for _, text in lines.numbered_lines(path) if text.strip()]
+    if not texts:
+        raise DataError(f"found no {what}, expected one a line", path=path)
+    return texts
 
 
 def table(ranking: Sequence[Mapping[str, Any]]) -> str:
     """A ranking for people.
 
-    >>> print(table([{"rank": 1, "probability": 0.75, "score": 2.5, "candidate": "i hike."}]))
+    >>> row = {"rank": 1, "probability": 0.75, "score": 2.5, "candidate": "i hike."}
+    >>> print(table([row]))
     rank  probability     score  candidate
        1       0.7500    2.5000  i hike.
+    >>> print(table([{**row, "fits": False}]))
+    rank  probability     score  fits  candidate
+       1       0.7500    2.5000    no  i hike.
     """
-    rows = [
-        f"{row['rank']:4}  {row['probability']:11.4f}  {row['score']:8.4f}  {row['candidate']}"
-        for row in ranking
-    ]
-    return "\n".join(["rank  probability     score  candidate", *rows])
+    calibrated = any("fits" in row for row in ranking)
+    lines = ["rank  probability     score  " + "fits  " * calibrated + "candidate"]
+    for row in ranking:
+        fits = f"{'yes' if row['fits'] else 'no':>4}  " if calibrated else ""
+        numbers = f"{row['rank']:4}  {row['probability']:11.4f}  {row['score']:8.4f}"
+        lines.append(f"{numbers}  {fits}{row['candidate']}")
+    return "\n".join(lines)
 
 
 def _rank_file(arguments: argparse.Namespace) -> int:
@@ -120,43 +132,99 @@ def _rank_file(arguments: argparse.Namespace) -> int:
             raise DataError("the file is missing, expected JSON Lines", path=arguments.input)
         if Path(output).exists() and Path(output).samefile(arguments.input):
             raise UsageError(f"--output: {output} is the --input file; give another name")
-    ranker = Ranker.load(arguments.run, arguments.precision)
+    with cli.telling_warnings():
+        ranker = Ranker.load(arguments.run, arguments.precision)
     with _writing(output) as out:
         turns, bad = _rank_lines(ranker, arguments.input, out, arguments.top_k)
     print(f"{turns - bad:,} of {turns:,} turns ranked", file=sys.stderr)
     return 1 if bad else 0
 
 
+@dataclasses.dataclass(frozen=True)
+class _Line:
+    """A line of the input.
+
+    Args:
+        number: From 1.
+        others: The fields that are handed on.
+        turn: What it asks for; None if it is bad.
+        error: What is wrong with it.
+    """
+
+    number: int
+    others: Mapping[str, Any]
+    turn: Turn | None
+    error: str = ""
+
+
 def _rank_lines(ranker: Ranker, source: str, out: BinaryIO, top_k: int | None) -> tuple[int, int]:
     """Ranks all turns; returns how many there were, and how many of them were bad."""
     label = "standard input" if source == STANDARD else source
-    stream = sys.stdin.buffer if source == STANDARD else source
     turns = bad = 0
-    said: set[str] = set()
     with Progress("ranking", None, "turns") as progress:
-        for number, line in lines.numbered_bytes(stream, label):
-            if not line.strip():
-                continue
-            turns += 1
-            record: dict[str, Any] = {}
-            try:
-                record = _record(line)
-                with _warned() as texts:
-                    result = {"ranking": ranker.rank(*_turn(record), top_k=top_k)}
-                for text in texts:
-                    if text not in said:
-                        said.add(text)
-                        progress.say(f"warning: {label}:{number}: {text} (said only once)")
-            except DataError as error:
-                bad += 1
-                progress.say(f"error: {label}:{number}: {error}")
-                result = {"error": str(error), "line": number}
-            others = {name: value for name, value in record.items() if name not in FIELDS}
-            out.write(_json_line({**others, **result}))
-            progress.advance()
+        found = _lines(ranker, source, label, progress.say)
+        # Who writes to standard input may wait for an answer before they go on.
+        for batch in _batches(found, 1 if source == STANDARD else AT_ONCE):
+            for record in _answers(ranker, batch, top_k):
+                out.write(_json_line(record))
+            out.flush()
+            turns += len(batch)
+            bad += sum(line.turn is None for line in batch)
+            progress.advance(len(batch))
     if turns == 0:
         raise DataError("found no turn, expected one JSON object a line", path=label)
     return turns, bad
+
+
+def _lines(ranker: Ranker, source: str, label: str, say: Callable[[str], None]) -> Iterator[_Line]:
+    """Reads the lines that are not blank, and says what is wrong with them."""
+    said: set[str] = set()
+    stream = sys.stdin.buffer if source == STANDARD else source
+    for number, line in lines.numbered_bytes(stream, label):
+        if not line.strip():
+            continue
+        record: dict[str, Any] = {}
+        turn, problem = None, ""
+        try:
+            record = _record(line)
+            with cli.warned() as texts:
+                turn = ranker.turn(*_fields(record))
+            for text in texts:
+                if text not in said:
+                    said.add(text)
+                    say(f"warning: {label}:{number}: {text} (said only once)")
+        except DataError as error:
+            problem = str(error)
+            say(f"error: {label}:{number}: {problem}")
+        others = {name: value for name, value in record.items() if name not in FIELDS}
+        yield _Line(number, others, turn, problem)
+
+
+def _batches(found: Iterable[_Line], size: int) -> Iterator[list[_Line]]:
+    """So many at a time; what comes before damage in the file too."""
+    batch: list[_Line] = []
+    try:
+        for line in found:
+            batch.append(line)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except DataError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+def _answers(ranker: Ranker, batch: Sequence[_Line], top_k: int | None) -> Iterator[dict[str, Any]]:
+    """What each line becomes."""
+    rankings = iter(ranker.rank_many([line.turn for line in batch if line.turn is not None], top_k))
+    for line in batch:
+        if line.turn is None:
+            yield {**line.others, "error": line.error, "line": line.number}
+        else:
+            yield {**line.others, "ranking": next(rankings)}
 
 
 def _record(line: bytes) -> dict[str, Any]:
@@ -182,7 +250,7 @@ def _finite_number(text: str) -> float:
     return number
 
 
-def _turn(record: Mapping[str, Any]) -> Iterator[list[str]]:
+def _fields(record: Mapping[str, Any]) -> Iterator[list[str]]:
     """Context, persona and candidates of a record; the ranker looks at what they hold."""
     for name in FIELDS:
         if name not in record:
@@ -216,16 +284,6 @@ def _writing(output: str) -> Iterator[BinaryIO]:
         return
     with files.replacing(output) as temporary, temporary.open("wb") as handle:
         yield handle
-
-
-@contextmanager
-def _warned() -> Iterator[list[str]]:
-    """Gives a list that holds, afterwards, the texts of what the ranker warned of."""
-    texts: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        yield texts
-    texts.extend(str(warning.message) for warning in caught)
 
 
 if __name__ == "__main__":

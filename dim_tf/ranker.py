@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 import os
-import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from dim_tf.errors import CheckpointError, ConfigError, DataError, UsageError
+from dim_tf.calibration import Calibration
+from dim_tf.errors import CheckpointError, ConfigError, DataError, UsageError, did_you_mean
+from dim_tf.explanation import Explanation
 from dim_tf.metrics import probabilities
 from dim_tf.run_folder import Run
-from dim_tf.text import Vocabulary
+from dim_tf.turn_encoder import TurnEncoder
+from dim_tf.turns import FIELDS, Pool, Turn, batches, check_candidates, check_texts, kind
 
 if TYPE_CHECKING:
     import keras
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Pool:
-    """Candidates that a `Ranker` has encoded, to be ranked many times.
-
-    Args:
-        candidates: The texts.
-        places: For each the place of its sentence among the distinct ones, int [C].
-        replies: The distinct sentences, as the ranker's model keeps them.
-        owner: The ranker.
-    """
-
-    candidates: tuple[str, ...]
-    places: np.ndarray
-    replies: Any
-    owner: Ranker
-
-    def __len__(self) -> int:
-        return len(self.candidates)
 
 
 class Ranker:
@@ -50,6 +30,9 @@ class Ranker:
     Args:
         run: The run: its words, characters, sizes and rules.
         model: Its model.
+        calibration: Of these weights, if there is one.
+
+    Several threads may use one ranker; they get the answers that one thread gets.
 
     An untrained model of three words shows the call:
 
@@ -75,30 +58,33 @@ class Ranker:
     ([1, 2], [0, 1])
     """
 
-    def __init__(self, run: Run, model: keras.Model):
+    def __init__(self, run: Run, model: keras.Model, calibration: Calibration | None = None):
+        from dim_tf.attention_weights import Attention
         from dim_tf.scoring import turn_scorer
 
-        self.run = run
-        self._config = run.model_config
-        self._rules = run.rules
-        self._vocabulary = Vocabulary(run.words, run.characters)
-        self._scorer = turn_scorer(model)
+        self.run, self.calibration = run, calibration
+        self._encoder = TurnEncoder(run)
+        self._scorer, self._attention = turn_scorer(model), Attention(model)
 
     @classmethod
     def load(cls, run: str | os.PathLike, precision: str | None = None) -> Self:
-        """Opens a run folder with its best weights.
+        """Opens a run folder with its best weights, and its calibration if it has one.
 
         Args:
-            run: The folder.
+            run: The folder, or the name of a model that comes with the repository, such as
+                "personachat-subset"; see `dim_tf.shipped`.
             precision: What to compute in, "float32" or "bfloat16", if another than the run's own.
 
         Raises:
             CheckpointError: It is no run folder, is damaged, or its weights are missing, not
                 finite, or of another model.
             ConfigError: Another precision.
+
+        Warns:
+            UserWarning: The calibration is of other weights, and left aside.
         """
         opened = Run.open(run)
-        return cls(opened, opened.load_model(precision))
+        return cls(opened, opened.load_model(precision), Calibration.load(opened.path))
 
     def rank(
         self,
@@ -122,7 +108,9 @@ class Ranker:
         Returns:
             A dict for each: `rank` (from 1), `index` (its place in `candidates`, from 0),
             `candidate` (the text), `score` (the raw logit) and `probability` (softmax of the
-            scores over all of `candidates`, whatever `top_k`).
+            scores over all of `candidates`, whatever `top_k`). If the run is calibrated, the
+            probability is the calibrated one, and there is `fits`: whether the candidate reaches
+            the run's threshold. If the first one does not, no candidate fits.
 
         Warns:
             UserWarning: Profiles are left out: more than the model reads, or a model without
@@ -135,23 +123,56 @@ class Ranker:
             UsageError: The candidates were encoded by another ranker.
             CheckpointError: The weights give a score that is not a finite number.
         """
-        context = _texts(context, "context")
-        persona = self._readable(_texts(persona, "persona"))
-        if top_k is not None and (type(top_k) is not int or top_k < 1):
-            raise ConfigError(f"top_k: found {top_k!r}, expected a whole number of at least 1")
-        texts, scores = self._scored(self._turn(context, persona), candidates)  # [C]
-        chances = probabilities(scores[None], np.ones((1, len(scores)), bool))[0]  # [C]
-        order = np.argsort(-scores, kind="stable")[:top_k]
-        return [
-            {
-                "rank": rank,
-                "index": int(index),
-                "candidate": texts[index],
-                "score": float(scores[index]),
-                "probability": float(chances[index]),
-            }
-            for rank, index in enumerate(order, start=1)
-        ]
+        _check_top_k(top_k)
+        turn = self._turn(context, persona, candidates, stacklevel=3)
+        return self._ranking(turn, self._scored(turn), top_k)
+
+    def rank_many(
+        self, turns: Iterable[Mapping[str, Any] | Turn], top_k: int | None = None
+    ) -> list[list[dict[str, Any]]]:
+        """Ranks the candidates of many turns: sooner than `rank` of each, where that can be.
+
+        Turns of similar sizes go through the model together, on TensorFlow; so scores may differ
+        from those of `rank` in their last digits. On JAX, which computes in fixed sizes, and for
+        pools and more than 100 candidates, one turn follows the other.
+
+        Args:
+            turns: Each with any of `context`, `persona` and `candidates`, as for `rank`; or what
+                `turn` made of them.
+            top_k: As for `rank`.
+
+        Returns:
+            What `rank` gives, of each turn in order.
+
+        Warns:
+            UserWarning: As in `rank`.
+
+        Raises:
+            DataError: As in `rank`, and for a turn with an unknown field; the message begins with
+                the turn's place, such as `turns[3]`. All are checked before any is ranked.
+            ConfigError, UsageError, CheckpointError: As in `rank`.
+        """
+        _check_top_k(top_k)
+        if isinstance(turns, str | Mapping) or not isinstance(turns, Iterable):
+            raise DataError(f"found {kind(turns)}, expected a list of turns", field="turns")
+        checked = list(map(self._turn_at, itertools.count(), turns))
+        rankings: dict[int, list[dict[str, Any]]] = {}
+        together = self._scorer.batch.any_size
+        for places in batches(checked) if together else ([place] for place in range(len(checked))):
+            batch = [checked[place] for place in places]
+            scores = [self._scored(batch[0])] if len(batch) == 1 else self._scored_together(batch)
+            for place, turn, found in zip(places, batch, scores, strict=True):
+                rankings[place] = self._ranking(turn, found, top_k)
+        return [rankings[place] for place in range(len(checked))]
+
+    def turn(
+        self,
+        context: Sequence[str] = (),
+        persona: Sequence[str] = (),
+        candidates: Sequence[str] | Pool = (),
+    ) -> Turn:
+        """Checks the texts of a turn, for `rank_many`; arguments, warnings and errors as `rank`."""
+        return self._turn(context, persona, candidates, stacklevel=3)
 
     def encode(self, candidates: Sequence[str]) -> Pool:
         """Encodes candidates once, for many calls of `rank`.
@@ -162,128 +183,130 @@ class Ranker:
         Raises:
             DataError: As in `rank`.
         """
-        texts, places, responses = self._distinct(candidates)
-        return Pool(tuple(texts), places, self._scorer.encode(responses), self)
+        texts = check_candidates(candidates)
+        sentences, places = self._encoder.distinct(texts)
+        replies = self._scorer.encode(self._encoder.responses([sentences]))
+        return Pool(tuple(texts), places, replies, self)
 
-    def inputs(
-        self, context: Sequence[str], persona: Sequence[str], candidates: Sequence[str]
-    ) -> dict[str, np.ndarray]:
-        """The model's inputs for one turn, B = 1; see `dim_tf.models.build_model`."""
-        length = self._config.max_response_len
-        sentences = [self._rules.candidate(text)[:length] for text in candidates]
-        turn = self._turn(list(context), list(persona)[: self._room])
-        return {**turn, **self._responses(sentences)}
+    def explain(
+        self, context: Sequence[str], persona: Sequence[str], candidate: str
+    ) -> Explanation:
+        """What each word of a candidate looks at in the context and in the persona (equation 9).
 
-    def _readable(self, persona: list[str]) -> list[str]:
-        """The profiles that the model reads; warns of the others."""
-        room = self._room
+        Args:
+            context: As for `rank`.
+            persona: As for `rank`.
+            candidate: One text.
+
+        Warns:
+            UserWarning: As in `rank`.
+
+        Raises:
+            DataError: As in `rank`.
+        """
+        from dim_tf.attention_weights import heatmaps
+
+        if not isinstance(candidate, str):
+            raise DataError(f"found {kind(candidate)}, expected a text", field="candidate")
+        turn = self._turn(context, persona, [candidate], stacklevel=3)
+        inputs, encoder = self._inputs([turn]), self._encoder
+        [words] = encoder.candidates([candidate])
+        inputs |= encoder.responses([[words]])
+        sentences = {
+            "context": encoder.context(turn.context),
+            "persona": encoder.persona(turn.persona),
+        }
+        maps = heatmaps(self._attention(inputs), inputs, words, sentences)
+        return Explanation(candidate, maps.get("context"), maps.get("persona"))
+
+    def _turn(
+        self,
+        context: Sequence[str],
+        persona: Sequence[str],
+        candidates: Sequence[str] | Pool,
+        stacklevel: int,
+    ) -> Turn:
+        """See `turn`."""
+        context, persona = check_texts(context, "context"), check_texts(persona, "persona")
+        if not isinstance(candidates, Pool):
+            candidates = check_candidates(candidates)
+        elif candidates.owner is not self:
+            raise UsageError("these candidates were encoded by another Ranker; use its own encode")
+        room = self._encoder.profiles_read
         if len(persona) > room:
             reads = f"the first {room}" if room else "none"
             warnings.warn(
-                f"persona: found {len(persona)} profiles, this model reads {reads}", stacklevel=3
+                f"persona: found {len(persona)} profiles, this model reads {reads}",
+                stacklevel=stacklevel,
             )
-        return persona[:room]
+        return Turn(context, persona[:room], candidates)
 
-    @property
-    def _room(self) -> int:
-        """How many profiles the model reads."""
-        return self._config.max_profiles if self._config.use_persona else 0
+    def _turn_at(self, place: int, turn: Mapping[str, Any] | Turn) -> Turn:
+        """A turn of many, checked."""
+        try:
+            if isinstance(turn, Turn):
+                return self._turn(turn.context, turn.persona, turn.candidates, stacklevel=4)
+            if not isinstance(turn, Mapping):
+                raise DataError(f"found {kind(turn)}, expected an object with {', '.join(FIELDS)}")
+            for name in turn.keys() - set(FIELDS):
+                hint = did_you_mean(str(name), FIELDS)
+                raise DataError(f"no such field is known{hint}", field=str(name))
+            return self._turn(*(turn.get(name, ()) for name in FIELDS), stacklevel=4)
+        except (DataError, UsageError) as error:
+            raise type(error)(f"turns[{place}]: {error}") from None
 
-    def _distinct(
-        self, candidates: Sequence[str]
-    ) -> tuple[list[str], np.ndarray, dict[str, np.ndarray]]:
-        """The texts, each one's place among the distinct ones, and the inputs of these, B = 1."""
-        candidates = _texts(candidates, "candidates")
-        if not candidates:
-            raise DataError("found no candidate, expected at least one", field="candidates")
-        length = self._config.max_response_len
-        sentences = [tuple(self._rules.candidate(text)[:length]) for text in candidates]
-        # Equal candidates are scored once: another place among others may round another way, and
-        # equal scores are to be equal.
-        distinct = {sentence: place for place, sentence in enumerate(dict.fromkeys(sentences))}
-        places = np.array([distinct[sentence] for sentence in sentences])
-        return candidates, places, self._responses(list(distinct))
+    def _inputs(self, turns: Sequence[Turn]) -> dict[str, np.ndarray]:
+        """What the model takes of turns besides their candidates."""
+        return self._encoder.turns(
+            [self._encoder.context(turn.context) for turn in turns],
+            [self._encoder.persona(turn.persona) for turn in turns],
+        )
 
-    def _responses(self, sentences: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
-        """The inputs of candidates, B = 1."""
-        length = self._config.max_response_len
-        return self._encoded("responses", sentences, len(sentences), length)
+    def _scored(self, turn: Turn) -> np.ndarray:
+        """The logits of one turn's candidates, float32 [C]."""
+        inputs = self._inputs([turn])
+        if isinstance(turn.candidates, Pool):
+            pool = turn.candidates
+            return self._scorer.score(inputs, pool.replies)[pool.places]
+        sentences, places = self._encoder.distinct(turn.candidates)
+        return self._scorer.score_once(inputs, self._encoder.responses([sentences]))[places]
 
-    def _turn(self, context: list[str], persona: list[str]) -> dict[str, np.ndarray]:
-        """The inputs of a turn that are the same for all its candidates, B = 1."""
-        config = self._config
-        utterances = self._rules.context(context)[-config.max_utterances :]
-        profiles = [self._rules.profile(text) for text in persona]
-        inputs = {}
-        for name, sentences, count, length in (
-            ("utterances", utterances, config.max_utterances, config.max_utterance_len),
-            ("personas", profiles, config.max_profiles, config.max_profile_len),
-        ):
-            inputs.update(self._encoded(name, sentences, count, length))
-            inputs[f"{name}_num"] = np.array([len(sentences)], np.int32)
-        return inputs
+    def _scored_together(self, turns: Sequence[Turn]) -> Iterator[np.ndarray]:
+        """The same of several turns in one pass."""
+        distinct = [self._encoder.distinct(turn.candidates) for turn in turns]
+        responses = self._encoder.responses([sentences for sentences, _ in distinct])
+        logits = self._scorer.batch({**self._inputs(turns), **responses})  # [B, C]
+        for row, (_, places) in zip(logits, distinct, strict=True):
+            yield row[places]
 
-    def _scored(
-        self, turn: dict[str, np.ndarray], candidates: Sequence[str] | Pool
-    ) -> tuple[Sequence[str], np.ndarray]:
-        """The texts of the candidates and their logits, float32 [C]."""
-        if isinstance(candidates, Pool):
-            if candidates.owner is not self:
-                raise UsageError(
-                    "these candidates were encoded by another Ranker; use its own encode"
-                )
-            texts, places = candidates.candidates, candidates.places
-            scores = self._scorer.score(turn, candidates.replies)[places]
-        else:
-            texts, places, responses = self._distinct(candidates)
-            scores = self._scorer.score_once(turn, responses)[places]
+    def _ranking(self, turn: Turn, scores: np.ndarray, top_k: int | None) -> list[dict[str, Any]]:
+        """The rows of a turn whose candidates have these logits, [C]."""
         if not np.isfinite(scores).all():
             index = int(np.flatnonzero(~np.isfinite(scores))[0])
             raise CheckpointError(
                 f"{self.run.path}: the weights give candidates[{index}] the score "
                 f"{scores[index]}, expected a finite number; the run has diverged or is damaged"
             )
-        return texts, scores
-
-    def _encoded(
-        self, name: str, sentences: Sequence[Sequence[str]], count: int, length: int
-    ) -> dict[str, np.ndarray]:
-        """Words [1, count, length], lengths [1, count] and characters of some sentences."""
-        words = np.zeros((1, count, length), np.int32)
-        lengths = np.zeros((1, count), np.int32)
-        characters = np.zeros((1, count, length, self._config.max_word_len), np.int32)
-        for place, sentence in enumerate(sentences):
-            words[0, place] = self._vocabulary.word_ids(sentence, length)
-            lengths[0, place] = min(len(sentence), length)
-            for position, word in enumerate(sentence[:length]):
-                characters[0, place, position] = self._vocabulary.character_ids(
-                    word, self._config.max_word_len
-                )
-        return {name: words, f"{name}_len": lengths, f"{name}_char": characters}
-
-
-def _texts(values: Sequence[str], field: str) -> list[str]:
-    """The texts of an argument, checked."""
-    if isinstance(values, str) or not isinstance(values, Sequence):
-        hint = "; write [text] for a single text" if isinstance(values, str) else ""
-        raise DataError(f"found {kind(values)}, expected a list of texts{hint}", field=field)
-    for place, text in enumerate(values):
-        problem = ""
-        if not isinstance(text, str):
-            problem = f"found {kind(text)}, expected a text"
-        elif not text.strip():
-            problem = "found an empty text, expected words"
-        elif _SURROGATE.search(text):
-            problem = "found half of a surrogate pair, expected whole characters"
-        if problem:
-            raise DataError(problem, field=f"{field}[{place}]")
-    return list(values)
+        if self.calibration is None:
+            chances = probabilities(scores[None], np.ones((1, len(scores)), bool))[0]  # [C]
+        else:
+            chances = self.calibration.probabilities(scores)
+            fitting = self.calibration.fitting(scores)
+        rows = []
+        for rank, index in enumerate(np.argsort(-scores, kind="stable")[:top_k], start=1):
+            row = {
+                "rank": rank,
+                "index": int(index),
+                "candidate": turn.texts[index],
+                "score": float(scores[index]),
+                "probability": float(chances[index]),
+            }
+            if self.calibration is not None:
+                row["fits"] = bool(fitting[index])
+            rows.append(row)
+        return rows
 
 
-def kind(value: Any) -> str:
-    """What a value is, for messages."""
-    if value is None:
-        return "nothing"
-    return {"str": "a text", "list": "a list", "dict": "an object"}.get(
-        type(value).__name__, f"a value of type {type(value).__name__}"
-    )
+def _check_top_k(top_k: int | None) -> None:
+    if top_k is not None and (type(top_k) is not int or top_k < 1):
+        raise ConfigError(f"top_k: found {top_k!r}, expected a whole number of at least 1")

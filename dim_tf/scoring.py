@@ -7,14 +7,15 @@ turn is encoded once, and so are the candidates, whose encodings can be kept for
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from dim_tf.batching import pack_sentences, plan_matching
-from dim_tf.forms import Arrays, Form, compiled, described, empty_inputs
+from dim_tf.forms import Arrays, Form, backend_name, compiled, described, empty_inputs
 from dim_tf.models.base import MatchingModel
 from dim_tf.sizes import EXACT, Sizes, largest
 
@@ -29,15 +30,46 @@ class Scorer:
     Args:
         model: Takes a dict of arrays and gives logits.
         samples: As for `Form`.
+
+    Attributes:
+        form: How the model computes.
+        any_size: Whether one program scores batches of all sizes.
     """
 
     def __init__(self, model: keras.Model, samples: Iterable[Arrays] = ()):
+        self.any_size = backend_name() == "tensorflow"
         self.form = Form(model, samples)
-        self._forward = compiled(model, self.form.call, self.form.signature)
+        self._forward = FirstAlone(compiled(model, self.form.call, self.form.signature))
 
     def __call__(self, inputs: Arrays) -> np.ndarray:
         """float32 [B, C]: the raw logit of every slot, absent ones too."""
         return np.asarray(self._forward(*self.form.pack(inputs)), "float32")
+
+
+class FirstAlone:
+    """A program that one thread compiles while the others that need it wait.
+
+    JAX would compile it once a thread.
+
+    Args:
+        program: Takes a batch and its fixed sizes, and is compiled for their shapes.
+    """
+
+    def __init__(self, program: Callable[[Mapping[str, Any], Sizes], Any]):
+        self._program = program
+        self._lock, self._compiled = threading.Lock(), set()
+
+    def __call__(self, batch: Mapping[str, Any], sizes: Sizes) -> Any:
+        """What the program gives."""
+        if backend_name() == "tensorflow":  # one program for all shapes, and its own lock
+            return self._program(batch, sizes)
+        shapes = sizes, tuple(np.shape(value) for value in keras.tree.flatten(batch))
+        if shapes in self._compiled:
+            return self._program(batch, sizes)
+        with self._lock:
+            result = self._program(batch, sizes)
+            self._compiled.add(shapes)
+        return result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,10 +103,13 @@ class PublicScorer:
 
     Args:
         model: Takes a dict of arrays and gives logits.
+
+    Attributes:
+        batch: Scores several turns at once.
     """
 
     def __init__(self, model: keras.Model):
-        self._scorer = Scorer(model)
+        self.batch = Scorer(model)
 
     def encode(self, responses: Arrays) -> Arrays:
         """What `score` takes of candidates: their inputs with B = 1."""
@@ -86,7 +121,7 @@ class PublicScorer:
         scores = []
         for first in range(0, count, FEW):
             chunk = {name: value[:, first : first + FEW] for name, value in replies.items()}
-            scores.append(self._scorer({**turn, **_filled(chunk, FEW)})[0])
+            scores.append(self.batch({**turn, **_filled(chunk, FEW)})[0])
         return np.concatenate(scores)[:count]
 
     score_once = score
@@ -97,18 +132,21 @@ class EncodingScorer:
 
     Args:
         model: The model.
+
+    Attributes:
+        batch: Scores several turns at once.
     """
 
     def __init__(self, model: MatchingModel):
         self._halves = model.halves
-        self._whole = Scorer(model)
-        self._fixed = self._whole.form.fixed
+        self.batch = Scorer(model)
+        self._fixed = self.batch.form.fixed
         self._length = model.config.max_response_len
         empty, halves = empty_inputs(model), model.halves
         # One program encodes all kinds of sentences.
         self._steps = max(empty[kind].shape[-1] for kind in ("responses", *halves))
         sentences, places = pack_sentences(empty, halves, EXACT, self._steps)
-        self._encode = compiled(model, model.encode, lambda: described(sentences))
+        self._encode = FirstAlone(compiled(model, model.encode, lambda: described(sentences)))
         places["responses"] = np.zeros(empty["responses"].shape, np.int32)
         states = np.zeros((1, 2 * model.config.rnn_units), model.compute_dtype)
         batch = {"encoded": states, "last": states, "encoder": sentences["encoder"]}
@@ -117,7 +155,7 @@ class EncodingScorer:
         def match(batch: Mapping[str, Any], sizes: Sizes):
             return model.match((batch["encoded"], batch["last"]), batch, sizes)["logits"]
 
-        self._match = compiled(model, match, lambda: described(batch))
+        self._match = FirstAlone(compiled(model, match, lambda: described(batch)))
 
     def encode(self, responses: Arrays) -> Replies:
         """Encodes candidates, given as the inputs of one turn, [1, N, ...]."""
@@ -145,11 +183,18 @@ class EncodingScorer:
         return np.concatenate(scores)
 
     def score_once(self, turn: Arrays, responses: Arrays) -> np.ndarray:
-        """The same of candidates that are not needed again: a few go through the model in one."""
-        count = responses["responses_len"].shape[1]
-        if count > MANY:
-            return self.score(turn, self.encode(responses))
-        return self._whole({**turn, **_filled(responses, self._chunk_size(count))})[0, :count]
+        """The same of candidates that are not needed again.
+
+        They go through the whole model: to encode the turn again for each chunk costs little, and
+        there are no further programs to compile.
+        """
+        scores = []
+        for first in range(0, responses["responses_len"].shape[1], MANY):
+            chunk = {name: value[:, first : first + MANY] for name, value in responses.items()}
+            count = chunk["responses_len"].shape[1]
+            filled = _filled(chunk, self._chunk_size(count))
+            scores.append(self.batch({**turn, **filled})[0, :count])
+        return np.concatenate(scores)
 
     def _pack(self, turn: Arrays, encoded, replies: Replies) -> tuple[dict[str, Any], Sizes]:
         """The batch of a turn and some candidates, and its fixed sizes, if any."""

@@ -79,7 +79,7 @@ def test_halves_that_model_or_turn_lack_have_no_heat_map(data, config):
     inputs = only(data.inputs(table, [0], config)[0], 0)
     inputs["utterances_len"] = np.zeros_like(inputs["utterances_len"])
     inputs["utterances_num"] = np.zeros_like(inputs["utterances_num"])
-    assert heatmaps(model, inputs, ["a"], {"context": []}) == {}
+    assert heatmaps(attention_weights(model, inputs), inputs, ["a"], {"context": []}) == {}
 
 
 def test_a_model_that_does_not_match_words_has_none(run_copy, data):

@@ -127,16 +127,14 @@ def test_options_that_are_refused(options, message, capsys):
 
 
 def test_json_lines(ranker, tmp_path, capsys):
-    turns = write_turns(
-        tmp_path / "turns.jsonl",
-        {**TURN, "id": 7},
-        {"context": [], "persona": [], "candidates": ["i", "i"], "é": {"a": [None]}},
-    )
+    other = {"context": [], "persona": [], "candidates": ["i", "i"]}
+    turns = write_turns(tmp_path / "turns.jsonl", {**TURN, "id": 7}, {**other, "é": {"a": [None]}})
     assert run("--input", turns, "--output", tmp_path / "out.jsonl") == 0
     out = (tmp_path / "out.jsonl").read_text(encoding="utf-8")
+    first, second = ranker.rank_many([TURN, other])
     assert json_lines(out) == [
-        {"id": 7, "ranking": ranker.rank(**TURN)},
-        {"é": {"a": [None]}, "ranking": ranker.rank(candidates=["i", "i"])},
+        {"id": 7, "ranking": first},
+        {"é": {"a": [None]}, "ranking": second},
     ]
     assert "é" in out
     found = capsys.readouterr()
@@ -167,8 +165,8 @@ def test_bad_lines_are_reported_and_the_rest_is_ranked(ranker, tmp_path, capsys)
     assert run("--input", turns) == 1
     out, err = capsys.readouterr()
     results = json_lines(out)
-    ranking = ranker.rank(**TURN)
-    assert (results[0], results[-1]) == ({"ranking": ranking}, {"ranking": ranking})
+    rankings = ranker.rank_many([TURN, TURN])
+    assert [results[0]["ranking"], results[-1]["ranking"]] == rankings
     expected = [
         (2, "not JSON: Expecting value at position 14"),
         (4, "found a list, expected a JSON object"),
@@ -209,6 +207,58 @@ def test_standard_input_and_output(ranker, monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert json_lines(out)[1] == {"ranking": ranker.rank(**TURN, top_k=1)}
     assert err.startswith('error: standard input:1: field "context": no such field')
+
+
+def test_a_file_is_ranked_many_lines_at_a_time_in_order(ranker, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(predict, "AT_ONCE", 3)
+    sizes, ranked = [], ranker.rank_many
+    monkeypatch.setattr(
+        ranker, "rank_many", lambda turns, top_k: sizes.append(len(turns)) or ranked(turns, top_k)
+    )
+    written = [{**TURN, "candidates": ["tea", "i"] * (n % 4 + 1), "id": n} for n in range(7)]
+    written.insert(4, "bad")
+    turns = write_turns(tmp_path / "turns.jsonl", *written)
+    assert run("--input", turns) == 1
+    results = json_lines(capsys.readouterr().out)
+    assert sizes == [3, 2, 2]
+    assert [result.get("id") for result in results] == [0, 1, 2, 3, None, 4, 5, 6]
+    assert [len(result.get("ranking", [])) for result in results] == [2, 4, 6, 8, 0, 2, 4, 6]
+
+
+def test_standard_input_is_answered_line_by_line(ranker, monkeypatch, capsysbinary):
+    """Who writes a line gets its answer before they write the next."""
+    asked = json.dumps(TURN).encode() + b"\n"
+    answered = []
+
+    def conversation():
+        for line in (asked, b"bad\n", asked):
+            yield line
+            answered.append(capsysbinary.readouterr().out)
+
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=conversation()))
+    assert run("--input", "-") == 1
+    results = [json.loads(out) for out in answered]
+    assert [list(result) for result in results] == [["ranking"], ["error", "line"], ["ranking"]]
+    assert all(out.endswith(b"\n") for out in answered)
+
+
+def test_what_comes_before_damage_is_answered(ranker, tmp_path, capsys):
+    packed = gzip.compress(b"".join(json.dumps(TURN).encode() + b"\n" for n in range(3)))
+    turns = tmp_path / "turns.jsonl.gz"
+    turns.write_bytes(packed[:-4])
+    assert run("--input", turns) == 2
+    found = capsys.readouterr()
+    assert json_lines(found.out) == [{"ranking": each} for each in ranker.rank_many([TURN] * 3)]
+    assert "the .gz data is damaged or truncated" in found.err
+
+
+def test_a_calibrated_run_says_what_fits(ranker, replies, monkeypatch, capsys):
+    ranking = ranker.rank(candidates=["tea", "dogs 😀", "hello you"])
+    calibrated = [{**row, "fits": row["rank"] == 1} for row in ranking]
+    monkeypatch.setattr(ranker, "rank", lambda *arguments: calibrated)
+    assert run("--candidates", replies) == 0
+    lines = [line.split()[:4] for line in capsys.readouterr().out.splitlines()]
+    assert [line[3] for line in lines] == ["fits", "yes", "no", "no"]
 
 
 @pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".xz", lzma.compress)])

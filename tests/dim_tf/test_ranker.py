@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dim_tf.calibration import weights_fingerprint
 from dim_tf.errors import CheckpointError, ConfigError, DataError, UsageError
 from dim_tf.ranker import Ranker
+from tests.dim_tf.test_calibration import calibration
 from tests.numpy_dim import NumpyDIM
 from tests.tiny_run import CHARACTERS, CONFIG, SHORT, WORDS, tf1_variables, tiny_ranker, tiny_run
 
@@ -25,6 +28,14 @@ PERSONA = ["i like dogs.", "i'm fine"]
 @pytest.fixture(scope="module")
 def ranker():
     return tiny_ranker()
+
+
+@pytest.fixture
+def saved_run(tmp_path):
+    run = tiny_run(tmp_path / "run", **SHORT)
+    with run.creating() as unfinished:
+        unfinished.save_best(run.build_model())
+    return run.path
 
 
 def scores(ranking):
@@ -244,6 +255,49 @@ def test_arguments_that_are_refused(ranker, arguments, message):
     assert str(error.value).startswith(message)
 
 
+@pytest.mark.parametrize("signal", ["score", "probability"])
+def test_a_calibrated_run(ranker, signal):
+    """Probabilities are softmax(scores / T); what reaches the threshold fits."""
+    candidates = ["i like tea", "hello", "dogs", "you"]
+    plain = ranker.rank(CONTEXT, PERSONA, candidates)
+    assert all("fits" not in row for row in plain)
+    scaled = np.array([row["score"] for row in plain]) / 2.5
+    chances = np.exp(scaled) / np.exp(scaled).sum()
+    signals = {"score": scaled, "probability": chances}[signal]
+    calibrated = copy.copy(ranker)
+    for fitting, threshold in enumerate([signals[0] + 0.01, *signals - 1e-9]):
+        calibrated.calibration = calibration(temperature=2.5, signal=signal, threshold=threshold)
+        found = calibrated.rank(CONTEXT, PERSONA, candidates)
+        assert [row["fits"] for row in found] == [place < fitting for place in range(4)]
+        assert found[0]["fits"] is calibrated.calibration.fits(scores(found))
+        np.testing.assert_allclose([row["probability"] for row in found], chances, rtol=1e-6)
+        kept = ("rank", "index", "candidate", "score")
+        assert [[row[name] for name in kept] for row in found] == [
+            [row[name] for name in kept] for row in plain
+        ]
+        assert calibrated.rank(CONTEXT, PERSONA, candidates, top_k=1) == found[:1]
+        assert calibrated.rank_many([{"candidates": ["tea"]}])[0][0].keys() == found[0].keys()
+
+
+def test_load_takes_the_calibration_of_the_run(saved_run):
+    assert Ranker.load(saved_run).calibration is None
+    calibration(weights=weights_fingerprint(saved_run)).save(saved_run)
+    assert Ranker.load(saved_run).calibration.temperature == 2.0
+    calibration(weights="0" * 64).save(saved_run)
+    with pytest.warns(UserWarning, match="it belongs to other weights"):
+        assert Ranker.load(saved_run).calibration is None
+
+
+def test_load_does_not_draw_the_weights_that_it_reads(saved_run, monkeypatch):
+    """On JAX that is seconds of compiling."""
+    import keras
+
+    monkeypatch.setattr(
+        keras.initializers.GlorotUniform, "__call__", lambda *_, **__: pytest.fail("drawn")
+    )
+    assert Ranker.load(saved_run).rank(candidates=["tea", "dogs"])
+
+
 @pytest.mark.parametrize("top_k", [0, -1, 1.5, "3", True])
 def test_top_k_is_checked(ranker, top_k):
     with pytest.raises(ConfigError, match=r"top_k: found .*, expected a whole number of at least"):
@@ -275,16 +329,13 @@ def test_scores_that_are_no_numbers_are_refused(ranker, monkeypatch):
         ranker.rank(CONTEXT, PERSONA, ["hello", "tea"])
 
 
-def test_needs_neither_tensorflow_nor_gensim_nor_nltk(tmp_path):
+def test_needs_neither_tensorflow_nor_gensim_nor_nltk(saved_run):
     """On JAX, in an interpreter where their import fails."""
-    run = tiny_run(tmp_path / "run", **SHORT)
-    with run.creating() as unfinished:
-        unfinished.save_best(run.build_model())
     code = (
         "import sys\n"
         "for name in ('tensorflow', 'gensim', 'nltk', 'matplotlib'): sys.modules[name] = None\n"
         "from dim_tf import Ranker\n"
-        f"ranking = Ranker.load({str(run.path)!r}).rank(['hi'], ['i hike.'], ['yes', 'no'])\n"
+        f"ranking = Ranker.load({str(saved_run)!r}).rank(['hi'], ['i hike.'], ['yes', 'no'])\n"
         "print(sorted(reply['index'] for reply in ranking))\n"
     )
     done = subprocess.run(

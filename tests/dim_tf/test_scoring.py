@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from dim_tf import scoring
-from dim_tf.scoring import PublicScorer, Scorer, turn_scorer
+from dim_tf.scoring import FirstAlone, PublicScorer, Scorer, turn_scorer
+from dim_tf.sizes import EXACT
 from tests.dim_tf.test_dim import CONFIG, random_inputs, word_table
 from tests.dim_tf.test_imn import built
 from tests.tiny import build_tiny
@@ -88,3 +93,41 @@ def test_a_model_that_cannot_encode_apart_is_asked_for_everything(chunks):
     turn, replies, both = next(turns_of(inputs))
     found = scorer.score(turn, scorer.encode(replies))
     np.testing.assert_allclose(found, Scorer(model)(both)[0], rtol=0, atol=1e-5)
+
+
+@pytest.mark.backend
+def test_many_candidates_need_no_further_programs(chunks, monkeypatch):
+    model, _ = built("dim")
+    inputs = random_inputs(np.random.default_rng(9), CONFIG.replace(max_candidates=8), batch=1)
+    turn, replies, both = next(turns_of(inputs))
+    scorer = turn_scorer(model)
+    monkeypatch.setattr(scorer, "_encode", lambda *_: pytest.fail("compiled to encode"))
+    expected = Scorer(model)(both)[0]
+    np.testing.assert_allclose(scorer.score_once(turn, replies), expected, rtol=0, atol=1e-5)
+
+
+def test_one_thread_compiles_and_then_all_run(monkeypatch):
+    monkeypatch.setattr(scoring, "backend_name", lambda: "jax")
+    inside, overlaps, start = [], [], threading.Barrier(4)
+
+    def program(batch, sizes):
+        inside.append(1)
+        time.sleep(0.05)
+        overlaps.append(len(inside))
+        inside.pop()
+        return batch["x"].sum()
+
+    once = FirstAlone(program)
+
+    def call(number):
+        start.wait()
+        return once({"x": np.ones((2, 3))}, EXACT)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(call, range(4))) == [6.0] * 4
+        assert max(overlaps) == 1
+        list(threads.map(call, range(4)))
+    assert max(overlaps) > 1
+    # Another shape is another program.
+    assert once({"x": np.ones((2, 4))}, EXACT) == 8.0
+    assert len(once._compiled) == 2

@@ -1,0 +1,8 @@
+"""`python -m dim_tf` is `dim-tf`."""
+
+import sys
+
+from dim_tf.commands import main
+
+if __name__ == "__main__":
+    sys.exit(main())

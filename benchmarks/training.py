@@ -32,7 +32,7 @@ from dim_tf import backend, cli, files
 from dim_tf.dataset import PreparedData
 from dim_tf.progress import Progress
 from dim_tf.run_folder import LATEST, Run
-from dim_tf.train import add_settings, given_settings, new_run, open_training
+from dim_tf.train import TRAINING_FIELDS, add_settings, given_settings, new_run, open_training
 
 FIGURES = Path(__file__).absolute().with_suffix(".json")
 PARTS = ("losses", "study")
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         "--updates", type=cli.positive, default=MARKS[-1], help="of which losses are compared"
     )
     parser.add_argument(
-        "--run", help="start the losses from the state of this training, with its settings"
+        "--run", help="start the losses from the state of this training, at its sizes"
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="of the study")
     parser.add_argument(
@@ -91,10 +91,9 @@ def _losses(
 
     Args:
         data: The prepared folder.
-        settings: Of the training.
+        settings: Of the training, if they differ from its own or the default.
         updates: How many.
-        start: The run folder whose state of training they start from, with its settings; from
-            fresh weights if None.
+        start: The run folder whose state of training they start from; from fresh weights if None.
     """
     import keras
 
@@ -106,7 +105,8 @@ def _losses(
     run = Run.open(start) if start else new_run("benchmark", data, settings)
     run.check_prepared(data)
     run = dataclasses.replace(run, model_config=run.model_config.replace(dropout=0.0))
-    config = run.training_config
+    changes = {name: value for name, value in settings.items() if name in TRAINING_FIELDS}
+    config = run.training_config.replace(**changes)
     keras.utils.set_random_seed(config.seed)
     fast, control = run.build_model(), run.build_model()
     plain = build_plain(run.model_config, run.word_vectors)

@@ -72,7 +72,7 @@ def measure(task: Task) -> dict[str, Any]:
     import dim_tf.steps  # noqa: F401
 
     figures = PARTS[task.part](task, run, data)
-    return {**figures, **_peaks(), **_platform()}
+    return {**figures, **_peaks(), **platform_figures()}
 
 
 def _idle(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
@@ -223,7 +223,8 @@ def _peaks() -> dict[str, int | None]:
     return {"peak": peak, "device_peak": _device()[1]}
 
 
-def _platform() -> dict[str, Any]:
+def platform_figures() -> dict[str, Any]:
+    """What is computed on, and with what."""
     import keras
 
     return {

@@ -98,7 +98,7 @@ def test_a_model_that_cannot_encode_apart_is_asked_for_everything(chunks):
 @pytest.mark.backend
 def test_many_candidates_need_no_further_programs(chunks, monkeypatch):
     model, _ = built("dim")
-    inputs = random_inputs(np.random.default_rng(9), CONFIG.replace(max_candidates=8), batch=1)
+    inputs = random_inputs(np.random.default_rng(9), CONFIG.replace(max_candidates=8), batch=2)
     turn, replies, both = next(turns_of(inputs))
     scorer = turn_scorer(model)
     monkeypatch.setattr(scorer, "_encode", lambda *_: pytest.fail("compiled to encode"))

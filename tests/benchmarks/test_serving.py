@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks import serving
+from benchmarks.turns import write_turns
+from dim_tf import cli
+from dim_tf.dataset import PreparedData
+from dim_tf.errors import DimError
+from dim_tf.train import new_run
+
+# Half a model, of two words everywhere.
+TINY = {"rnn_units": 3, "use_context": False, "max_response_len": 2, "max_profile_len": 2}
+TINY |= {"max_utterances": 1, "max_utterance_len": 2, "max_word_len": 5}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A prepared folder of random turns, and a run with its initial weights."""
+    prepared = tmp_path_factory.mktemp("prepared")
+    write_turns(prepared, 8, 5)
+    run = new_run(tmp_path_factory.mktemp("runs") / "tiny", PreparedData.load(prepared), TINY)
+    with run.creating() as unfinished:
+        unfinished.save_best(run.build_model())
+    return ["--run", str(run.path), "--prepared", str(prepared)]
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Measures in this process, whose backend has started, and compiles nothing."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    monkeypatch.setattr(serving, "_in_a_child", lambda task, path, debug: serving._measure(**task))
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def test_figures(here, folders, tmp_path, capsys):
+    path = tmp_path / "figures.json"
+    options = ["--split", "train", "--turns", "5", "--cold", "2", "--json", str(path)]
+    assert cli.run(serving.main, [*folders, *options]) == 0
+    figures = json.loads(path.read_text())
+    assert [list(cold) for cold in figures["cold"]] == [["backend", "first rank", "load"]] * 2
+    assert all(cold["load"] > 0 and cold["first rank"] > 0 for cold in figures["cold"])
+    assert 0 < figures["rank"]["p50"] <= figures["rank"]["p95"]
+    assert figures["rank_many"]["turns_per_second"] > 0
+    assert (figures["turns"], figures["run"]) == (5, "tiny")
+    printed = capsys.readouterr().out
+    assert "run: tiny, 5 turns of up to 20 candidates, 2 cold starts" in printed
+    assert printed.endswith(f"figures: {path}\n")
+
+
+def test_turns_are_the_same_each_time_and_have_at_most_20_candidates(folders):
+    data = PreparedData.load(folders[3])
+    table = data.table("train", "self", "original")
+    found = serving._turns(data, table, 4)
+    assert found == serving._turns(data, table, 9)[:4]
+    assert len(serving._turns(data, table, 9)) == 8
+    assert all(1 <= len(turn["candidates"]) <= 20 for turn in found)
+    assert all(set(turn) == {"context", "persona", "candidates"} for turn in found)
+
+
+def test_the_table_shows_medians():
+    figures = {
+        "cold": [{"backend": 5.0, "load": load, "first rank": 9.0} for load in (1.0, 3.0, 2.0)],
+        "rank": {"p50": 0.1, "p95": 0.25, "turns_per_second": 8.0},
+        "rank_many": {"turns_per_second": 16.04},
+        "device": "a processor",
+        "cores": 2,
+        "versions": {"keras": "3"},
+        "run": "tiny",
+        "turns": 7,
+    }
+    shown = serving.markdown(figures)
+    for line in (
+        "a processor, 2 cores, keras 3; run: tiny, 7 turns of up to 20 candidates, 3 cold starts",
+        "| `Ranker.load`, cold (s) | 2.0 |",
+        "| `rank`, p95 (ms) | 250 |",
+        "| `rank_many` (turns/s) | 16.0 |",
+    ):
+        assert line in shown.splitlines()
+
+
+def test_a_measurement_that_fails_says_why(tmp_path):
+    task = {"run": str(tmp_path), "turns": "none", "warm": True}
+    with pytest.raises(DimError, match=r"measuring failed: .*found no run folder"):
+        serving._in_a_child(task, tmp_path / "figures.json", debug=False)
+    assert not (tmp_path / "figures.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "the following arguments are required: --run, --prepared"),
+        (("--run", "none", "--prepared", "none"), "none: found no run folder"),
+    ],
+)
+def test_what_is_refused(options, message, capsys):
+    assert cli.run(serving.main, list(options)) == 2
+    assert capsys.readouterr().err.startswith(f"error: {message}")

@@ -29,14 +29,18 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
+        "export": ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"],
         "jax": ["jax>=0.4.35"],
         "test": [
             "hypothesis>=6.100",
             "jax>=0.4.35",
+            "onnx>=1.17",
+            "onnxruntime>=1.20",
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.9",
             "scikit-learn>=1.4",
+            "tf2onnx>=1.17",
         ],
     },
     entry_points={"console_scripts": ["dim-tf = dim_tf.commands:main"]},

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -43,6 +44,31 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def creating_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Gives a temporary folder beside `path`, which takes that name when all is in it.
+
+    On any error nothing is left of it. What a killed process left is removed first.
+
+    >>> import tempfile; folder = Path(tempfile.mkdtemp())
+    >>> with creating_folder(folder / "run") as temporary:
+    ...     _ = (temporary / "a.txt").write_text("whole")
+    >>> [str(p.relative_to(folder)) for p in folder.rglob("*.*")]
+    ['run/a.txt']
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f"{path.name}-????????.tmp"):
+        shutil.rmtree(leftover)
+    temporary = path.with_name(f"{path.name}-{uuid.uuid4().hex[:8]}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_place(path: str | os.PathLike) -> None:
@@ -104,10 +130,13 @@ def read_json(path: str | os.PathLike) -> Any:
         raise DataError(f"not JSON that can be read: {error}", path=path) from None
 
 
-def write_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes named arrays, uncompressed, so that loading costs no more than reading."""
+def write_npz(
+    path: str | os.PathLike, arrays: Mapping[str, np.ndarray], *, compressed: bool = False
+) -> None:
+    """Writes named arrays; uncompressed, loading costs no more than reading."""
+    save = np.savez_compressed if compressed else np.savez
     with replacing(path) as temporary, temporary.open("wb") as handle:
-        np.savez(handle, **arrays)
+        save(handle, **arrays)
 
 
 def read_npz(path: str | os.PathLike, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:

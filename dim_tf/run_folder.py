@@ -3,8 +3,8 @@
 config.json       what the model is, how it is trained, how text becomes ids, on what data
 words.txt         line k, from 0, is the word with id k
 chars.txt         line k, from 0, is the character with id k
-vectors.npz       word_vectors, float32 [V, word_dim]
-best.weights.h5   the weights with the best validation MRR
+vectors.npz       word_vectors, float32 [V, word_dim]; float16 in a shipped model
+best.weights.h5   the weights with the best validation MRR; likewise
 latest.npz        the state of training: weights, Adam's slots, position, best, patience
 metrics.jsonl     one JSON object a line, training and validation
 results.json      what `dim_tf.evaluate` found
@@ -29,8 +29,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import shutil
-import uuid
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +36,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from dim_tf import backend, files
+from dim_tf import backend, files, shipped
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.dataset import PERSONAS, VERSIONS
 from dim_tf.errors import (
@@ -55,7 +53,8 @@ if TYPE_CHECKING:
     import keras
 
 FORMAT = 1
-CONFIG, BEST, LATEST = "config.json", "best.weights.h5", "latest.npz"
+CONFIG, VECTORS = "config.json", "vectors.npz"
+BEST, LATEST = "best.weights.h5", "latest.npz"
 METRICS, RESULTS, RANKS = "metrics.jsonl", "results.json", "ranks"
 # The attribute of the weights file that tells whether it holds what was saved.
 DIGEST = "sha256_of_weights"
@@ -104,29 +103,23 @@ class Run:
             UsageError: `path` exists.
         """
         check_free(self.path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in self.path.parent.glob(f"{self.path.name}-????????.tmp"):
-            shutil.rmtree(leftover)
-        temporary = self.path.with_name(f"{self.path.name}-{uuid.uuid4().hex[:8]}.tmp")
-        temporary.mkdir()
-        try:
+        with files.creating_folder(self.path) as temporary:
             files.write_lines(temporary / "words.txt", self.words)
             files.write_lines(temporary / "chars.txt", self.characters)
-            files.write_npz(temporary / "vectors.npz", {"word_vectors": self.word_vectors})
+            files.write_npz(temporary / VECTORS, {"word_vectors": self.word_vectors})
             files.write_json(temporary / CONFIG, self._config())
             yield dataclasses.replace(self, path=temporary)
-            temporary.rename(self.path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> Self:
-        """Opens a run folder.
+        """Opens a run folder, or a shipped model by its name (see `dim_tf.shipped`).
+
+        Vectors and weights that are stored as float16 become float32.
 
         Raises:
             CheckpointError: It is missing, damaged, or not a run folder.
         """
-        path = Path(path)
+        path = shipped.find(path)
         if not (path / CONFIG).is_file():
             raise CheckpointError(
                 f"{path}: found no run folder ({CONFIG} is missing); "
@@ -143,7 +136,7 @@ class Run:
                 training_config=training and TrainingConfig.from_dict(training),
                 words=files.read_lines(path / "words.txt"),
                 characters=files.read_lines(path / "chars.txt"),
-                word_vectors=files.read_npz(path / "vectors.npz")["word_vectors"],
+                word_vectors=_as_float32(files.read_npz(path / VECTORS)["word_vectors"]),
                 **config,
             )._checked()
         except (DataError, ConfigError, OSError) as error:
@@ -301,7 +294,7 @@ class Run:
         shape, expected = self.word_vectors.shape, (len(self.words), self.model_config.word_dim)
         if shape != expected or self.word_vectors.dtype != np.float32:
             raise CheckpointError(
-                f"{self.path / 'vectors.npz'}: found {shape} {self.word_vectors.dtype}, expected "
+                f"{self.path / VECTORS}: found {shape} {self.word_vectors.dtype}, expected "
                 f"{expected} float32, by words.txt and {CONFIG}"
             )
         if len(self.characters) != self.model_config.char_vocab_size:
@@ -332,6 +325,10 @@ def _digest(model: keras.Model) -> str:
     """The sha256 of the trainable weights, whatever their names and order; HDF5 has none."""
     each = [hashlib.sha256(np.asarray(w.value).tobytes()) for w in model.trainable_weights]
     return hashlib.sha256(b"".join(sorted(part.digest() for part in each))).hexdigest()
+
+
+def _as_float32(vectors: np.ndarray) -> np.ndarray:
+    return vectors.astype(np.float32) if vectors.dtype == np.float16 else vectors
 
 
 def _versions() -> dict[str, str]:

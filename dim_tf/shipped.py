@@ -1,0 +1,50 @@
+"""Models that come with the repository, by name: run folders under `artefacts/`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dim_tf.errors import CheckpointError, did_you_mean
+
+ARTEFACTS = Path(__file__).resolve().parents[1] / "artefacts"
+
+
+def names() -> list[str]:
+    """The shipped models; none where the package was installed without the repository."""
+    return sorted(config.parent.name for config in ARTEFACTS.glob("*/config.json"))
+
+
+def find(name_or_path: str | os.PathLike) -> Path:
+    """The folder of a run, given as a path or as the name of a shipped model.
+
+    A path that exists is what it says, also if a model has that name. So is one of several parts.
+
+    Raises:
+        CheckpointError: There is neither such a path nor such a model.
+
+    >>> find(".")
+    PosixPath('.')
+    >>> find("personachat-supset")
+    Traceback (most recent call last):
+        ...
+    dim_tf.errors.CheckpointError: personachat-supset: found no run folder (config.json is missing)
+    and no shipped model of that name...
+    """
+    path = Path(name_or_path)
+    if path.exists() or len(path.parts) != 1:
+        return path
+    known = names()
+    if path.name in known:
+        return ARTEFACTS / path.name
+    if known:
+        which = f"known are {', '.join(known)}{did_you_mean(path.name, known)}"
+    else:
+        which = (
+            "found none here: they come with a clone of the repository, as folders of artefacts/, "
+            "and an installation from it with pip install --editable"
+        )
+    raise CheckpointError(
+        f"{path}: found no run folder (config.json is missing) and no shipped model of that name; "
+        f"{which}"
+    )

@@ -1,0 +1,72 @@
+"""Models that come with the repository, found by name."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from dim_tf import shipped
+from dim_tf.errors import CheckpointError
+from dim_tf.ranker import Ranker
+from dim_tf.run_folder import BEST, Run
+from dim_tf.ship import CARD, LICENCES
+
+LARGEST = 20_000_000
+
+
+@pytest.fixture
+def artefacts(tmp_path, monkeypatch):
+    """Two shipped models, and a text beside them."""
+    folder = tmp_path / "artefacts"
+    for name in ("small", "large"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "config.json").touch()
+    (folder / LICENCES).touch()
+    monkeypatch.setattr(shipped, "ARTEFACTS", folder)
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_a_name_is_a_shipped_model(artefacts):
+    assert shipped.names() == ["large", "small"]
+    assert shipped.find("small") == artefacts / "small"
+
+
+def test_a_path_that_exists_wins(artefacts, tmp_path):
+    (tmp_path / "small").mkdir()
+    assert shipped.find("small").resolve() == tmp_path / "small"
+    assert shipped.find(artefacts / "large") == artefacts / "large"
+
+
+def test_a_path_of_several_parts_is_no_name(artefacts, tmp_path):
+    assert shipped.find(tmp_path / "small") == tmp_path / "small"
+
+
+@pytest.mark.parametrize("name", ["smal", LICENCES, "config.json"])
+def test_an_unknown_name(artefacts, name):
+    with pytest.raises(CheckpointError, match="known are large, small") as raised:
+        shipped.find(name)
+    assert ("did you mean small?" in str(raised.value)) == (name == "smal")
+
+
+def test_an_installation_without_models_says_where_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "ARTEFACTS", tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match="come with a clone of the repository"):
+        shipped.find("small")
+
+
+def test_a_run_is_opened_by_its_name(trained, artefacts):
+    shutil.rmtree(artefacts / "small")
+    shutil.copytree(trained, artefacts / "small")
+    assert Run.open("small").path == artefacts / "small"
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_the_models_of_the_repository(name):
+    folder = shipped.find(name)
+    sizes = {path.name: path.stat().st_size for path in folder.rglob("*")}
+    assert sum(sizes.values()) <= LARGEST
+    assert {CARD, LICENCES, BEST} <= sizes.keys()
+    ranking = Ranker.load(name).rank(["hi , how are you ?"], ["i ski ."], ["fine .", "i like tea"])
+    assert len(ranking) == 2

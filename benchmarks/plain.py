@@ -77,7 +77,7 @@ class PlainDIM(keras.layers.Layer):
         super().__init__(**kwargs)
         self.config = config
         self.words = _frozen(word_vectors, "words")
-        one_hot = np.eye(config.char_vocab_size, dtype="float32")
+        one_hot = np.eye(config.char_vocab_size)
         one_hot[0] = 0.0  # padding
         self.characters = _frozen(one_hot, "characters")
         self.convolutions = [
@@ -278,7 +278,7 @@ def _variables(model: keras.Model) -> dict[str, list[keras.Variable]]:
 
 def _share_out(array: np.ndarray, name: str, variables: Sequence[keras.Variable]) -> None:
     """Sets the variables that together hold what TF1 has in one of this name."""
-    array = np.asarray(array, "float32")
+    array = np.asarray(array)
     if "lstm_cell" in name:
         array = _swap_gates(array)
     start = 0
@@ -359,7 +359,7 @@ def _enhance(own, seen):
 def _there(lengths, size: int):
     """1.0 before each length, 0.0 from there on: [...] to [..., size]."""
     places = ops.arange(size, dtype="int32")
-    return ops.cast(ops.expand_dims(lengths, -1) > places, "float32")
+    return ops.cast(ops.expand_dims(lengths, -1) > places, keras.config.floatx())
 
 
 def _masked_softmax(scores, mask, axis: int):

@@ -6,18 +6,20 @@ losses    the same weights and batches, no dropout: how far the losses of the up
           beside it how far those of the fast model do by rounding alone, when the turns of each
           batch stand in the opposite order. The first updates of Adam have every weight step
           equally far, by the sign of its gradient, also where that is nothing but rounding; with
-          --run the updates are those that would come next in a training
+          --run the updates are those that would come next in a training, with --float64 all is
+          computed in numbers whose rounding counts for nothing
 study     whole trainings with dropout, from several seeds: the best validation MRR of each
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import math
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -49,7 +51,8 @@ def main(argv: Sequence[str]) -> None:
     backend.load()
     figures: dict[str, Any] = {"turns": data.manifest["name"]}
     if "losses" in arguments.only:
-        figures["losses"] = _losses(data, settings, arguments.updates, arguments.run)
+        with _floats("float64" if arguments.float64 else "float32"):
+            figures["losses"] = _losses(data, settings, arguments.updates, arguments.run)
         print(_differences(figures["losses"]))
     if "study" in arguments.only:
         figures["study"] = _study(data, settings, arguments.seeds)
@@ -73,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--run", help="start the losses from the state of this training, at its sizes"
     )
+    parser.add_argument(
+        "--float64", action="store_true", help="compute the losses in float64 (TensorFlow)"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="of the study")
     parser.add_argument(
         "--max-updates",
@@ -82,6 +88,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_settings(parser)
     return parser
+
+
+@contextlib.contextmanager
+def _floats(dtype: str) -> Iterator[None]:
+    """Has models that are built meanwhile compute in this dtype."""
+    import keras
+
+    before = keras.config.floatx()
+    keras.config.set_floatx(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before)
 
 
 def _losses(

@@ -108,9 +108,13 @@ class ModelConfig(_Config):
     precision: str = "float32"
 
     @property
-    def dtype(self) -> str:
-        """The Keras dtype policy of the layers."""
-        return "float32" if self.precision == "float32" else f"mixed_{self.precision}"
+    def dtype(self) -> str | None:
+        """The Keras dtype policy of the layers; None is that of `keras.config.floatx`.
+
+        It is float32, but for a comparison whose rounding is to count for nothing: that sets
+        float64, on TensorFlow.
+        """
+        return None if self.precision == "float32" else f"mixed_{self.precision}"
 
     def validate(self) -> None:
         """Raises `ConfigError` for a value that cannot work."""

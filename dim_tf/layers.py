@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from dim_tf.config import CHARACTER_FILTERS, CHARACTER_WIDTHS, PROJECTION_UNITS
+from dim_tf.dtypes import at_least_float32
 
 MASKED_SCORE = -1e9
 
@@ -37,15 +38,16 @@ def length_mask(lengths, size: int):
 def masked_softmax(scores, mask, axis: int = -1):
     """Softmax along `axis` over what the mask lets through; uniform where it lets nothing through.
 
-    It is computed in float32, and has the dtype of the scores.
+    It is computed in float32 at least, and has the dtype of the scores.
 
     >>> scores = np.array([[1.0, 2.0], [3.0, 4.0]], "float32")
     >>> mask = np.array([[1.0, 0.0], [0.0, 0.0]], "float32")
     >>> ops.convert_to_numpy(masked_softmax(scores, mask)).tolist()
     [[1.0, 0.0], [0.5, 0.5]]
     """
-    dtype, mask = scores.dtype, ops.cast(mask, "float32")
-    scores = ops.cast(scores, "float32") * mask + MASKED_SCORE * (1.0 - mask)
+    dtype, wide = scores.dtype, at_least_float32(scores.dtype)
+    scores, mask = ops.cast(scores, wide), ops.cast(mask, wide)
+    scores = scores * mask + MASKED_SCORE * (1.0 - mask)
     # Not keras.ops.softmax: it warns where an axis happens to have one place.
     powers = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=axis, keepdims=True)))
     return ops.cast(powers / ops.sum(powers, axis=axis, keepdims=True), dtype)
@@ -109,8 +111,8 @@ class CharacterCNN(keras.layers.Layer):
         shape = ops.shape(characters)
         flat = ops.reshape(characters, (-1, shape[-1]))  # [N, W]
         # Column 0 of the one-hot rows stands for id 0, which is to be all zero.
-        one_hot = ops.one_hot(flat, self.vocabulary_size) * ops.cast(
-            ops.expand_dims(flat > 0, -1), "float32"
+        one_hot = ops.one_hot(flat, self.vocabulary_size, dtype=self.compute_dtype) * ops.cast(
+            ops.expand_dims(flat > 0, -1), self.compute_dtype
         )  # [N, W, vocabulary]
         features = [ops.max(layer(one_hot), axis=1) for layer in self.convolutions]
         features = ops.concatenate(features, axis=-1)  # [N, 150]

@@ -6,6 +6,8 @@ from typing import Any
 
 from keras import ops
 
+from dim_tf.dtypes import at_least_float32
+
 # Absent candidates take this logit: exp() of it, less any real logit, is exactly 0 in float32.
 ABSENT = -1e30
 
@@ -19,7 +21,7 @@ def masked_cross_entropy(target: Any, logits: Any, present: Any) -> Any:
         present: bool [B, C], False where a turn has no such candidate.
 
     Returns:
-        A float32 scalar. An absent candidate changes neither it nor any gradient.
+        A scalar, float32 at least. An absent candidate changes neither it nor any gradient.
 
     >>> import numpy as np
     >>> logits = np.array([[0.0, 0.0, 0.0, 9.0]], "float32")
@@ -27,7 +29,8 @@ def masked_cross_entropy(target: Any, logits: Any, present: Any) -> Any:
     >>> round(float(loss), 6) # log 3
     1.098612
     """
-    logits = ops.where(present, ops.cast(logits, "float32"), ABSENT)
+    logits = ops.cast(logits, at_least_float32(logits.dtype))
+    logits = ops.where(present, logits, ABSENT)
     gold = ops.take_along_axis(logits, ops.expand_dims(target, -1), axis=-1)[:, 0]  # [B]
     return ops.mean(ops.logsumexp(logits, axis=-1) - gold)
 
@@ -42,7 +45,6 @@ def masked_accuracy(target: Any, logits: Any, present: Any) -> Any:
     >>> float(masked_accuracy(np.array([1, 1]), logits, np.ones((2, 2), bool)))
     0.5
     """
-    logits = ops.cast(logits, "float32")
     gold = ops.take_along_axis(logits, ops.expand_dims(target, -1), axis=-1)  # [B, 1]
     columns = ops.arange(ops.shape(logits)[1], dtype="int32")  # [C]
     is_gold = ops.equal(columns, ops.cast(ops.expand_dims(target, -1), "int32"))  # [B, C]

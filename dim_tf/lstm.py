@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from keras import ops
 
+from dim_tf.dtypes import at_least_float32
 from dim_tf.packing import Packing
 
 # Gates of a word that is not there: nothing enters the cell, nothing leaves it.
 STANDSTILL = (-1e4, 0.0, 1e4, 0.0)
-# Of the cells and the activations, whatever the dtype of gates and states: a cell sums up what
-# enters over all steps.
-CELL_DTYPE = "float32"
 
 
 def run_lstm(packing: Packing, gates, kernel, backward: bool):
@@ -35,7 +33,7 @@ def run_lstm(packing: Packing, gates, kernel, backward: bool):
 
 def _run_segments(packing, gates, kernel, backward):
     """Segment by segment, each of them a loop."""
-    units, dtypes = kernel.shape[0], (CELL_DTYPE, gates.dtype)
+    units, dtypes = kernel.shape[0], _state_dtypes(gates)
 
     def step(state, entering):
         state = _cell(entering, *state, kernel)[:2]
@@ -64,7 +62,7 @@ def _run_steps(packing, gates, kernel, backward):
     Derived from the steps it would be twice as many operations, most of them about shapes, and
     would hold more of what was computed.
     """
-    units, live, dtypes = kernel.shape[0], packing.live, (CELL_DTYPE, gates.dtype)
+    units, live, dtypes = kernel.shape[0], packing.live, _state_dtypes(gates)
     order = range(packing.steps)
     order = list(reversed(order)) if backward else list(order)
 
@@ -90,7 +88,7 @@ def _run_steps(packing, gates, kernel, backward):
                     _moved(state, live[step], units, dtype, not backward)
                     for state, dtype in zip((d_cell, d_hidden), dtypes, strict=True)
                 )
-                d_hidden = ops.cast(d_hidden + upstream[step], CELL_DTYPE)
+                d_hidden = ops.cast(d_hidden + upstream[step], dtypes[0])
                 d_cell = d_cell + d_hidden * leave * (1.0 - seen * seen)
                 parts = [
                     d_cell * candidate * enter * (1.0 - enter),
@@ -112,7 +110,7 @@ def _run_steps(packing, gates, kernel, backward):
 
 def _cell(entering, cell, hidden, kernel):
     """New cell, new hidden state, and the activations that the gradient needs."""
-    total = ops.cast(entering + ops.matmul(hidden, kernel), CELL_DTYPE)
+    total = ops.cast(entering + ops.matmul(hidden, kernel), _state_dtypes(entering)[0])
     enter, candidate, forget, leave = ops.split(total, 4, axis=-1)
     enter, candidate = ops.sigmoid(enter), ops.tanh(candidate)
     forget, leave = ops.sigmoid(forget + 1.0), ops.sigmoid(leave)
@@ -120,6 +118,14 @@ def _cell(entering, cell, hidden, kernel):
     seen = ops.tanh(cell)
     hidden = ops.cast(leave * seen, entering.dtype)
     return cell, hidden, enter, candidate, forget, leave, seen
+
+
+def _state_dtypes(gates):
+    """Of the cells and of the hidden states, by that of the gates.
+
+    Cells and activations are float32 at least: a cell sums up what enters over all steps.
+    """
+    return at_least_float32(gates.dtype), gates.dtype
 
 
 def _moved(state, live, units, dtype, grows):

@@ -281,8 +281,9 @@ def _check_initial(initial: Run, run: Run) -> None:
     if initial.characters != run.characters:
         reasons.append("the characters")
     there, here = initial.model_config.to_dict(), run.model_config.to_dict()
-    for name in sorted(there.keys() - {"dropout", "max_candidates", "precision"}):
-        if there[name] != here[name]:
+    for name in sorted(there.keys() - {"dropout", "precision"}):
+        # How much of a turn is read is nothing to the weights.
+        if not name.startswith("max_") and there[name] != here[name]:
             reasons.append(f"{name} ({there[name]} there, {here[name]} here)")
     if initial.prepared["word2vec"] != run.prepared["word2vec"]:
         reasons.append("the Word2Vec vectors")

@@ -1,0 +1,155 @@
+"""The README's commands and Python, and how they are run on a small scale."""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import json
+import re
+import shlex
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+from data_prep.sample import write_sample
+from dim_tf import cli, files
+from scripts import pipeline
+from tests.dim_tf.test_convert import SIZES, write_characters, write_checkpoint
+from tests.tiny_run import CHARACTERS, WORDS, tf1_variables
+
+# Beginnings of commands that install, run the tests or serve pages.
+ELSEWHERE = (
+    "sudo apt-get install",
+    ".venv/bin/python -m pip install",
+    ".venv/bin/tensorboard",
+    "./tests/run.sh",
+    ".ci/run",
+)
+_SIZES = [
+    *("--rnn-units", "3", "--batch-size", "4", "--dropout", "0", "--set", "max_utterances=2"),
+    *("--set", "max_utterance_len=3", "--set", "max_response_len=3", "--set", "max_profile_len=3"),
+]
+_TRAINING = [*_SIZES, "--epochs", "1", "--max-updates", "1", "--eval-every", "1"]
+_VALIDATION = ["--valid-turns", "4"]
+# Module -> options that make a command small; they come last, and count.
+SMALL = {
+    "dim_tf.train": [*_TRAINING, *_VALIDATION],
+    "dim_tf.evaluate": ["--turns", "4"],
+    "dim_tf.calibrate": ["--turns", "8"],
+    "dim_tf.reproduce": [
+        *(*_SIZES, "--eval-every", "1", *_VALIDATION, "--updates", "1", "--test-turns", "4"),
+        *("--table", "2", "--systems", "imn", "--seeds", "1"),
+    ],
+    "dim_tf.convert": [str(part) for item in SIZES.items() for part in item],
+    "benchmarks.throughput": [
+        *("--rnn-units", "3", "--rounds", "1", "--steps", "1", "--calls", "1", "--word-dim", "4"),
+        *("--batch-size", "2", "--eval-batch-size", "2", "--candidates", "3"),
+        *("--set", "max_utterances=2", "--json", "throughput.json"),
+    ],
+    "benchmarks.serving": ["--turns", "4", "--cold", "1", "--json", "serving.json"],
+    "benchmarks.arithmetic": ["--batches", "1"],
+    "benchmarks.training": [
+        *(*_TRAINING, "--updates", "1", "--seeds", "1", "--json", "training.json"),
+    ],
+}
+
+
+def commands(text: str) -> list[str]:
+    """The commands of the README's indented blocks, each on one line, without comments."""
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    text = re.sub(r"\\\n\s*", "", text)
+    found = re.findall(
+        r"^    ((?:[A-Z_]+=\S+ )?(?:\./|\.venv/|\.ci/|sudo ).*)$", text, re.MULTILINE
+    )
+    return [shlex.join(shlex.split(command, comments=True)) for command in found]
+
+
+def python_blocks(text: str) -> list[str]:
+    """The README's Python, block by block."""
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def is_elsewhere(command: str) -> bool:
+    """Whether a command is of a kind that is not run here."""
+    return command.startswith(ELSEWHERE)
+
+
+def steps(command: str) -> list[tuple[str, list[str]]]:
+    """The modules that a command runs, with its options and those that make them small."""
+    words = [word for word in shlex.split(command) if not word.startswith("KERAS_BACKEND=")]
+    program, *options = words
+    if program == "./run_train.sh":
+        found = [(step.module, step.options) for step in pipeline.train(options)]
+    elif program == "./run_test.sh":
+        found = [(step.module, step.options) for step in pipeline.test(options)]
+    elif options[0] == "-m":
+        found = [(options[1], options[2:])]
+    else:
+        found = [(options[0].removesuffix(".py").replace("/", "."), options[1:])]
+    return [(module, [*options, *SMALL.get(module, [])]) for module, options in found]
+
+
+def in_order(found: list[str]) -> list[str]:
+    """Each command once; first those that others need which stand before them."""
+
+    def place(command: str) -> int:
+        first = ("./run_train.sh", "./run_train.sh --source download")
+        return 0 if command == first[0] else 1 if command.startswith(first[1]) else 2
+
+    return sorted(dict.fromkeys(found), key=place)
+
+
+def run(command: str) -> int:
+    """Runs a command in this process, in the folder of now; returns its exit status."""
+    words = shlex.split(command)
+    if words[0] == "./run_train.sh" and "--resume" not in words:
+        # Another command of the README, and another day, made it.
+        name = words[words.index("--source") + 1] if "--source" in words else pipeline.SAMPLE
+        default = Path("runs") / pipeline.name_of(name)
+        folder = words[words.index("--run") + 1] if "--run" in words else default
+        shutil.rmtree(folder, ignore_errors=True)
+    entries = {"dim_tf": "dim_tf.commands", "data_prep": "data_prep.__main__"}
+    for module, options in steps(command):
+        main = importlib.import_module(entries.get(module, module)).main
+        status = cli.run(main, options)
+        if status:
+            return status
+    return 0
+
+
+def write_material(folder: Path) -> None:
+    """Writes the files that the README's commands read."""
+    write_sample(folder / "SUBSET")
+    archive = folder / "downloads" / "personachat.tgz"
+    archive.parent.mkdir()
+    with tarfile.open(archive, "w:gz") as handle:
+        handle.add(folder / "SUBSET", "personachat")
+    SMALL["data_prep"] = ["--overwrite", "--sha256", files.sha256(archive)]
+    vectors = "i 0.5 -0.5 1\na 0.25 1 2\nnurse 1 1 -2\n"
+    with gzip.open(folder / "glove_6b_100d.txt.gz", "wt", encoding="utf-8") as handle:
+        handle.write(vectors)
+    with zipfile.ZipFile(folder / "glove.42B.300d.zip", "w") as handle:
+        handle.writestr("glove.42B.300d.txt", vectors)
+    _write_lines(folder / "persona.txt", "they hired me as a nurse.", "i could eat waffles daily.")
+    _write_lines(folder / "replies.txt", "i earn as a nurse", "i like trains", "hi there", "i ski")
+    turn = {"context": ["hi !"], "persona": ["i ski."], "candidates": ["hello", "i ski"]}
+    _write_lines(folder / "turns.jsonl", json.dumps(turn))
+    dialogues = [
+        {"utterances": ["hi!", f"hello {n}", "how are you?", f"fine {n}"], "persona_b": ["i cook."]}
+        for n in range(40)
+    ]
+    _write_lines(folder / "my_talk.jsonl", *map(json.dumps, dialogues))
+    _write_checkpoint(folder)
+
+
+def _write_checkpoint(folder: Path) -> None:
+    """PREFIX and what belongs to it."""
+    write_checkpoint(folder / "PREFIX", tf1_variables())
+    _write_lines(folder / "vocab.txt", "<pad>", *WORDS[2:])
+    write_characters(folder, dict(enumerate(CHARACTERS[1:], start=1)))
+    _write_lines(folder / "FILE", *(f"{word} 1 2 3 4 5" for word in WORDS[2:]))
+
+
+def _write_lines(path: Path, *lines: str) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -43,7 +43,7 @@ SMALL = {
     ],
     "dim_tf.convert": [str(part) for item in SIZES.items() for part in item],
     "benchmarks.throughput": [
-        *("--rnn-units", "3", "--rounds", "1", "--steps", "1", "--calls", "1", "--word-dim", "4"),
+        *("--rnn-units", "3", "--rounds", "1", "--steps", "1", "--calls", "1"),
         *("--batch-size", "2", "--eval-batch-size", "2", "--candidates", "3"),
         *("--set", "max_utterances=2", "--json", "throughput.json"),
     ],
@@ -136,8 +136,12 @@ def write_material(folder: Path) -> None:
     turn = {"context": ["hi !"], "persona": ["i ski."], "candidates": ["hello", "i ski"]}
     _write_lines(folder / "turns.jsonl", json.dumps(turn))
     dialogues = [
-        {"utterances": ["hi!", f"hello {n}", "how are you?", f"fine {n}"], "persona_b": ["i cook."]}
-        for n in range(40)
+        {
+            "utterances": [f"hi {n}!", f"hello {n}", f"how is {n}?", f"fine {n}"],
+            "persona_a": [],
+            "persona_b": ["i cook."],
+        }
+        for n in range(100)
     ]
     _write_lines(folder / "my_talk.jsonl", *map(json.dumps, dialogues))
     _write_checkpoint(folder)

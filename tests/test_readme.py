@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 RESULTS = ROOT / "docs" / report.RESULTS_JSON
 COMMANDS = readme_commands.in_order(readme_commands.commands(README.read_text(encoding="utf-8")))
-TYPED = b'{"context": ["hi !"], "candidates": ["hello", "i ski"]}\n'
+TYPED = b'{"context": ["hi !"], "persona": [], "candidates": ["hello", "i ski"]}\n'
 
 
 def test_results_in_the_readme_are_those_of_the_results_file():

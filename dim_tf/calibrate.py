@@ -76,10 +76,15 @@ def main(argv: Sequence[str]) -> int | None:
 
     rows = evaluate.sample_rows(len(tables[0]), arguments.turns)
     samples = evaluate.sample_batches(data, tables[0], run.model_config, rows, arguments.batch_size)
-    scorer = Scorer(run.load_model(), samples)
+    results = []
+    with run.same_weights():
+        scorer = Scorer(run.load_model(), samples)
+        for table in tables:
+            results.append(
+                evaluate.ranked(run, data, scorer, table, arguments.turns, arguments.batch_size)
+            )
     scored = []
-    for table in tables:
-        result = evaluate.ranked(run, data, scorer, table, arguments.turns, arguments.batch_size)
+    for table, result in zip(tables, results, strict=True):
         usable = calibration_fit.choices_only(result)
         scored.append((usable, len(table)))
         line = f"{table.name}: {evaluate.describe_sample(len(table), arguments.turns)}"
@@ -100,7 +105,7 @@ def describe(found: Calibration) -> list[str]:
     splits += [("test", found.test)] if found.test else []
     lines = [
         f"temperature {found.temperature:.4f}; no candidate fits if the best "
-        f"{found.signal} is below {found.threshold:.4f}",
+        f"{found.compared} is below {found.threshold:.4f}",
         f"{'':26}" + "".join(f"{name:>9}" for name, _ in splits),
     ]
     lines += [

@@ -31,12 +31,14 @@ import numpy as np
 
 from dim_tf import files, metrics
 from dim_tf.errors import CheckpointError, DataError
-from dim_tf.run_folder import BEST
+from dim_tf.run_folder import BEST, weights_fingerprint
 
 CALIBRATION = "calibration.json"
 FORMAT = 1
 # The range of T. Beyond it all probabilities are near 0 and 1, or all alike.
 LOWEST, HIGHEST = 0.05, 20.0
+# Of any figure in a file.
+LARGEST = 1e300
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,6 +105,11 @@ class Calibration:
     valid: Figures
     test: Figures | None
 
+    @property
+    def compared(self) -> str:
+        """What is compared with the threshold, for people."""
+        return "score / temperature" if self.signal == "score" else self.signal
+
     def probabilities(self, logits: np.ndarray, present: np.ndarray | None = None) -> np.ndarray:
         """softmax(logits / T) over the candidates that are there; 0 for the others.
 
@@ -153,7 +160,7 @@ class Calibration:
                 "best probability falls as candidates are added, and a single one always fits."
             )
         if self.test is None:
-            notes.append("There are no figures of a test split: too few turns to measure on.")
+            notes.append("There are no figures of a test split: it is missing or too small.")
         return notes
 
     @classmethod
@@ -205,12 +212,6 @@ class Calibration:
         return self.weights == weights_fingerprint(path)
 
 
-def weights_fingerprint(path: str | os.PathLike) -> str | None:
-    """The sha256 of a run folder's weights file; None before there is one."""
-    file = Path(path) / BEST
-    return files.sha256(file) if file.is_file() else None
-
-
 def _softmax(logits: np.ndarray, present: np.ndarray | None, temperature: float) -> np.ndarray:
     logits, present = _scaled(logits, present, temperature)
     width = logits.shape[-1]
@@ -242,7 +243,7 @@ def _checked(content: Any, file: Path) -> dict[str, Any]:
     content = _fields(content, Calibration, file, "")
     _number(content, "temperature", file, "", LOWEST, HIGHEST)
     _number(content, "threshold", file, "")
-    if content["signal"] not in SIGNALS:
+    if not isinstance(content["signal"], str) or content["signal"] not in SIGNALS:
         expected = f"expected {' or '.join(SIGNALS)}"
         raise DataError(f"found {content['signal']!r}, {expected}", path=file, field="signal")
     for name in ("weights", "prepared", "persona", "version"):
@@ -287,7 +288,8 @@ def _number(
 ) -> None:
     value = content[name]
     kinds = (int,) if whole else (int, float)
-    if type(value) not in kinds or not math.isfinite(value) or not low <= value <= high:
+    # Of no use, and too much for a float, are numbers beyond LARGEST.
+    if type(value) not in kinds or not (low <= value <= high and abs(value) <= LARGEST):
         limits = "" if low == -math.inf else f" of at least {low:g}"
         limits += "" if high == math.inf else f" and at most {high:g}"
         expected = f"expected a {'whole' if whole else 'finite'} number{limits}"

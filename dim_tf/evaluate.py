@@ -204,7 +204,12 @@ def ranked(
 
 
 def keep(
-    run: Run, data: PreparedData, table: TurnTable, result: Result, out: Path | None = None
+    run: Run,
+    data: PreparedData,
+    table: TurnTable,
+    result: Result,
+    out: Path | None = None,
+    precision: str | None = None,
 ) -> Path:
     """Keeps in the run folder what was found on a table: scores, ranks, results, model card.
 
@@ -214,15 +219,17 @@ def keep(
         table: Of that folder.
         result: Of the table.
         out: The scores file, if elsewhere than in the run folder.
+        precision: What was computed in, if another than the run's own.
 
     Returns:
         Where the scores are.
     """
     turns = len(result.rows)
-    out = out or run.path / f"{name_of(run, table, turns, f'persona_{table.split}_out')}.txt"
+    stem = f"persona_{table.split}_out"
+    out = out or run.path / f"{name_of(run, table, turns, stem, precision)}.txt"
     write_scores(out, result)
     gold = table.candidates[result.rows, result.target]
-    key, best = key_of(table, turns), run.best()
+    key, best = key_of(table, turns, precision), run.best()
     turn_ranks.save(run, key, TurnRanks(result.rows, result.ranks, gold, data.fingerprint))
     entry = {"turns": turns, "of": len(table), "update": best and best["update"]}
     files.write_json(run.path / RESULTS, {**run.results(), key: {**entry, **result.summary()}})
@@ -237,15 +244,15 @@ def keep_mistakes(
     result: Result,
     count: int,
     calibration: Calibration | None,
+    precision: str | None = None,
 ) -> list[str]:
     """Writes the most confident mistakes into the run folder, as text and as HTML.
 
     Returns:
         Lines for the command to print: hits@1 by kinds of turns, and where the files are.
     """
-    utterances = run.model_config.max_utterances
-    found = mistakes.analyse(result, data, table, count, utterances, calibration)
-    name = name_of(run, table, len(result.rows), f"mistakes_{table.split}")
+    found = mistakes.analyse(result, data, table, count, run.model_config, calibration)
+    name = name_of(run, table, len(result.rows), f"mistakes_{table.split}", precision)
     text, page = run.path / f"{name}.txt", run.path / f"{name}.html"
     files.write_text(text, mistakes.text(found))
     files.write_text(page, mistakes_page.page(found, f"Mistakes of {run.path.name}"))
@@ -279,16 +286,19 @@ def main(argv: Sequence[str]) -> int | None:
 
     rows = sample_rows(len(table), arguments.turns)
     samples = sample_batches(data, table, run.model_config, rows, arguments.batch_size)
-    scorer = Scorer(run.load_model(arguments.precision), samples)
-    result = ranked(run, data, scorer, table, arguments.turns, arguments.batch_size)
+    with run.same_weights():
+        scorer = Scorer(run.load_model(arguments.precision), samples)
+        result = ranked(run, data, scorer, table, arguments.turns, arguments.batch_size)
     summary = result.summary()
-    out = keep(run, data, table, result, Path(arguments.out) if arguments.out else None)
+    own = arguments.precision in (None, run.model_config.precision)
+    precision = None if own else arguments.precision
+    out = keep(run, data, table, result, Path(arguments.out) if arguments.out else None, precision)
     print(f"{table.name}: {describe_sample(len(table), arguments.turns)}")
     for name, value in summary.items():
         print(f"{name:8}{value:.4f}")
     print(f"scores: {out}")
     if arguments.errors:
-        lines = keep_mistakes(run, data, table, result, arguments.errors, calibration)
+        lines = keep_mistakes(run, data, table, result, arguments.errors, calibration, precision)
         print("\n".join(lines))
     print(f"{arguments.split} hits@1 {summary['hits@1']:.3f} MRR {summary['MRR']:.3f}")
 
@@ -330,19 +340,25 @@ def _check_profiles(run: Run, data: PreparedData, persona: str) -> None:
         )
 
 
-def name_of(run: Run, table: TurnTable, turns: int, stem: str) -> str:
+def name_of(run: Run, table: TurnTable, turns: int, stem: str, precision: str | None = None) -> str:
     """The name of a file about a table: `stem`, and what sets it apart from the usual case.
 
-    That is the whole split in the run's own setting; for others, it says which and how many turns.
+    That is the whole split in the run's own setting and precision; for others, it says which and
+    how many turns.
     """
     if (table.persona, table.version) != (run.persona, run.version):
         stem += f"_{table.persona}_{table.version}"
-    return stem if turns == len(table) else f"{stem}_{turns}_turns"
+    stem = stem if turns == len(table) else f"{stem}_{turns}_turns"
+    return f"{stem}_{precision}" if precision else stem
 
 
-def key_of(table: TurnTable, turns: int) -> str:
-    """The name in `results.json` of a test of some turns of a table."""
-    return table.name if turns == len(table) else f"{table.name}, {turns} turns"
+def key_of(table: TurnTable, turns: int, precision: str | None = None) -> str:
+    """The name in `results.json` of a test of some turns of a table.
+
+    `precision` is what was computed in, if another than the run's own.
+    """
+    name = table.name if turns == len(table) else f"{table.name}, {turns} turns"
+    return f"{name}, {precision}" if precision else name
 
 
 if __name__ == "__main__":

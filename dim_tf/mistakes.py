@@ -14,6 +14,7 @@ from dim_tf.calibration import Calibration
 from dim_tf.prepared_folder import ABSENT, TurnTable
 
 if TYPE_CHECKING:
+    from dim_tf.config import ModelConfig
     from dim_tf.dataset import PreparedData
     from dim_tf.evaluate import Result
 
@@ -128,7 +129,7 @@ def analyse(
     data: PreparedData,
     table: TurnTable,
     count: int,
-    max_utterances: int,
+    config: ModelConfig,
     calibration: Calibration | None = None,
 ) -> Analysis:
     """The `count` most confident mistakes among ranked turns, and hits@1 by kinds of turns.
@@ -140,7 +141,7 @@ def analyse(
         data: Where they come from.
         table: Their table.
         count: How many mistakes.
-        max_utterances: How much of a context the model reads.
+        config: Of the model: how much of a turn it reads.
         calibration: Of the run, if there is one.
     """
     chances = result.probabilities
@@ -153,11 +154,17 @@ def analyse(
         turns=len(result.rows),
         wrong=len(wrong),
         temperature=calibration and calibration.temperature,
-        groupings=_groupings(result, data, table, max_utterances),
+        groupings=_groupings(result, data, table, config),
         mistakes=[
-            _mistake(result, data.texts(table, result.rows[n]), chances[n], n) for n in surest
+            _mistake(result, _shown(data.texts(table, result.rows[n]), config), chances[n], n)
+            for n in surest
         ],
     )
+
+
+def _shown(texts: Mapping[str, Any], config: ModelConfig) -> dict[str, Any]:
+    """The texts of a turn with those profiles that the model reads."""
+    return {**texts, "persona": texts["persona"][: config.max_profiles * config.use_persona]}
 
 
 def _mistake(result: Result, texts: Mapping[str, Any], chances: np.ndarray, number: int) -> Mistake:
@@ -176,14 +183,14 @@ def _mistake(result: Result, texts: Mapping[str, Any], chances: np.ndarray, numb
 
 
 def _groupings(
-    result: Result, data: PreparedData, table: TurnTable, max_utterances: int
+    result: Result, data: PreparedData, table: TurnTable, config: ModelConfig
 ) -> dict[str, list[Group]]:
     utterances = (table.context[result.rows] != ABSENT).sum(axis=1)
     contexts, lengths, sharing = [], [], []
     for row, said in zip(result.rows, utterances, strict=True):
-        texts = data.texts(table, row)
+        texts = _shown(data.texts(table, row), config)
         gold = texts["candidates"][texts["target"]]
-        contexts.append(context_group(int(said), max_utterances))
+        contexts.append(context_group(int(said), config.max_utterances))
         lengths.append(length_group(len(gold.split())))
         sharing.append(sharing_group(gold, texts["persona"]))
     hits = (result.ranks == 1).astype("float64")
@@ -235,14 +242,15 @@ def content_words(text: str) -> set[str]:
 
     That is a rough rule for English: "dogs" is "dog" and "glass" stays, but "ran" is not "run".
 
-    >>> sorted(content_words("i've 2 Dogs and a glass of tea!"))
+    >>> sorted(content_words("i've 2 Dogs and a glass of tea, what names!"))
     ['2', 'dog', 'glass', 'tea']
     """
     words = {word.lower() for word in _WORD.findall(text)} - COMMON_WORDS
-    return {
+    single = {
         word[:-1] if len(word) > 3 and word[-1] == "s" and word[-2] != "s" else word
         for word in words
     }
+    return single - COMMON_WORDS
 
 
 def _groups(labels: Sequence[tuple[int, str]], hits: np.ndarray) -> list[Group]:

@@ -38,6 +38,7 @@ def text(run: Run) -> str:
     sections = {
         "Data": [
             f"* Trained on: {run.prepared['name']}, persona {run.persona}, {run.version}",
+            *_beginnings(run.initial),
             f"* Training turns: {'not known' if turns is None else f'{turns:,}'}",
             f"* Licence of the data: {run.prepared.get('licence') or 'not known'}",
             f"* Prepared folder: fingerprint {run.prepared['fingerprint'] or 'not known'}",
@@ -49,6 +50,7 @@ def text(run: Run) -> str:
             *_list(run.training_config.to_dict() if run.training_config else {}),
             f"* software: {_pairs(run.versions)}",
         ],
+        **_precision(run),
         "Results": _results(run),
         "Calibration": _calibration(run),
         "Intended use": [
@@ -66,6 +68,29 @@ def text(run: Run) -> str:
     ]
     body = [line for name, lines in sections.items() for line in ["", f"## {name}", "", *lines]]
     return "\n".join([*head, *body, ""])
+
+
+def _beginnings(initial: dict[str, Any] | None) -> list[str]:
+    """Of whose weights a training started, and that one in turn."""
+    lines = []
+    while initial:
+        data = initial["prepared"]
+        lines.append(
+            f"* Started from the weights of {initial['run']}, trained on {data['name']} "
+            f"(licence: {data.get('licence') or 'not known'})"
+        )
+        initial = initial["initial"]
+    return lines
+
+
+def _precision(run: Run) -> dict[str, list[str]]:
+    if run.stored == "float32":
+        return {}
+    lines = [
+        f"Weights and word vectors are stored as {run.stored}. Results and calibration that came",
+        "along are those of the run that this folder was made from, before they were rounded.",
+    ]
+    return {"Precision": lines}
 
 
 def _persona(run: Run) -> str:
@@ -139,7 +164,7 @@ def _calibration(run: Run) -> list[str]:
     ]
     return [
         f"* Probabilities: softmax of the scores / {found.temperature:.4f}",
-        f"* No candidate fits if the best {found.signal} is below {found.threshold:.4f}",
+        f"* No candidate fits if the best {found.compared} is below {found.threshold:.4f}",
         f"* Found on: persona {found.persona}, {found.version}",
         f"* Gold replies taken away by: {_seeds(splits)}",
         "",

@@ -11,7 +11,7 @@ or many as JSON Lines, one turn a line, `{"context": [...], "persona": [...], "c
 
 The last context utterance is the partner's; the speakers alternate backwards from it. Each turn
 becomes one line `{"ranking": [...]}`, in the same order, with the turn's further fields (such as an
-id). A line that cannot be ranked becomes `{"error": "...", "line": N}`, is reported on standard
+id; not `ranking`, `error` and `line`, which are the answer's own). A line that cannot be ranked becomes `{"error": "...", "line": N}`, is reported on standard
 error, and makes the exit status 1.
 
 Turns of a file are ranked many at a time. `--input -` answers each line before it reads the next.
@@ -37,6 +37,8 @@ from dim_tf.ranker import Ranker
 from dim_tf.turns import FIELDS, Turn, kind
 
 STANDARD = "-"
+# The fields of an answer; what a turn calls so is not handed on.
+ANSWERS = ("ranking", "error", "line")
 # Lines of a file that are read before they are ranked.
 AT_ONCE = 128
 
@@ -196,7 +198,7 @@ def _lines(ranker: Ranker, source: str, label: str, say: Callable[[str], None]) 
         except DataError as error:
             problem = str(error)
             say(f"error: {label}:{number}: {problem}")
-        others = {name: value for name, value in record.items() if name not in FIELDS}
+        others = {name: value for name, value in record.items() if name not in (*FIELDS, *ANSWERS)}
         yield _Line(number, others, turn, problem)
 
 

@@ -16,7 +16,7 @@ calibration.json  temperature, signal, threshold, f1_by_signal; weights, the sha
                   best.weights.h5; prepared, persona and version it was found on; its figures
                   on valid and on test. See `dim_tf.calibration`
 mistakes_SPLIT.txt .html  the most confident mistakes, if `dim_tf.evaluate` was asked for them
-MODEL_CARD.md     the same for people
+MODEL_CARD.md     all this for people
 tensorboard/      curves, rankings, attention
 """
 
@@ -58,6 +58,8 @@ BEST, LATEST = "best.weights.h5", "latest.npz"
 METRICS, RESULTS, RANKS = "metrics.jsonl", "results.json", "ranks"
 # The attribute of the weights file that tells whether it holds what was saved.
 DIGEST = "sha256_of_weights"
+# What every validation and every test has.
+_MEASURES = {"turns", "hits@1", "hits@2", "hits@5", "hits@10", "MRR", "MAP"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,9 @@ class Run:
         version: original or revised.
         prepared: `fingerprint`, `name`, `licence` and `word2vec` of the prepared folder, and
             `training_turns`, how many it has for this run.
+        initial: Whose weights it started from: `run`, and that run's `prepared` and `initial`;
+            None if from fresh ones.
+        stored: What weights and vectors are stored as, "float32" or "float16".
         versions: Of Python and of the packages that wrote the folder.
         words: Line k is id k.
         characters: Line k is id k.
@@ -88,6 +93,8 @@ class Run:
     persona: str
     version: str
     prepared: dict[str, Any]
+    initial: dict[str, Any] | None = None
+    stored: str = "float32"
     versions: dict[str, str] = dataclasses.field(default_factory=lambda: _versions())
     words: list[str] = dataclasses.field(repr=False)
     characters: list[str] = dataclasses.field(repr=False)
@@ -227,6 +234,9 @@ class Run:
             if not isinstance(row, dict) or not {"kind", "update"} <= row.keys():
                 expected = 'expected an object with "kind" and "update"'
                 raise DataError(f"found {line[:40]}, {expected}", path=path, line=number)
+            if row["kind"] == "valid" and not row.keys() >= _MEASURES:
+                expected = f"expected a validation with {', '.join(sorted(_MEASURES))}"
+                raise DataError(f"found {line[:40]}, {expected}", path=path, line=number)
             rows.append(row)
         return rows
 
@@ -242,9 +252,26 @@ class Run:
         """
         path = self.path / RESULTS
         results = files.read_json(path) if path.exists() else {}
-        if not isinstance(results, dict) or not all(isinstance(r, dict) for r in results.values()):
+        if not isinstance(results, dict) or not all(
+            isinstance(result, dict) and result.keys() >= _MEASURES for result in results.values()
+        ):
             raise DataError("found no results by table; remove the file", path=path)
         return results
+
+    @contextlib.contextmanager
+    def same_weights(self) -> Iterator[None]:
+        """For what reads the best weights and then says something of them.
+
+        Raises:
+            UsageError: They were replaced meanwhile.
+        """
+        before = weights_fingerprint(self.path)
+        yield
+        if weights_fingerprint(self.path) != before:
+            raise UsageError(
+                f"{self.path / BEST} was replaced meanwhile, by a training that goes on: what was "
+                "found is of other weights; do it again when the training has ended"
+            )
 
     def check_prepared(self, data: Any) -> None:
         """Raises `UsageError` unless the run and the prepared folder `data` belong together.
@@ -277,6 +304,8 @@ class Run:
             "persona": self.persona,
             "version": self.version,
             "prepared": self.prepared,
+            "initial": self.initial,
+            "stored": self.stored,
             "versions": self.versions,
         }
 
@@ -325,6 +354,12 @@ def _digest(model: keras.Model) -> str:
     """The sha256 of the trainable weights, whatever their names and order; HDF5 has none."""
     each = [hashlib.sha256(np.asarray(w.value).tobytes()) for w in model.trainable_weights]
     return hashlib.sha256(b"".join(sorted(part.digest() for part in each))).hexdigest()
+
+
+def weights_fingerprint(path: str | os.PathLike) -> str | None:
+    """The sha256 of a run folder's weights file; None before there is one."""
+    file = Path(path) / BEST
+    return files.sha256(file) if file.is_file() else None
 
 
 def _as_float32(vectors: np.ndarray) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Makes a small copy of a run, to be passed on: `python -m dim_tf.ship --run RUN --out DIR ...`.
 
 The copy is a run folder with all that ranking needs. Weights and word vectors are stored as float16
-and compressed without loss; they are float32 again when it is opened. Model card, results and
-calibration go along, and a text about the licences of data and vectors. The state of training, the
-curves and the scores do not.
+and compressed without loss; they are float32 again when it is opened. The course of training, the
+results and the calibration go along, a model card, and a text about the licences of data and
+vectors. The state of training, TensorBoard's files and the scores do not.
 
 Under `artefacts/` of the repository it is a shipped model: `Ranker.load(NAME)` opens it.
 """
@@ -21,22 +21,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dim_tf import cli, files, run_folder
+from dim_tf import cli, files, model_card
 from dim_tf.calibration import Calibration, weights_fingerprint
 from dim_tf.errors import CheckpointError, UsageError
-from dim_tf.run_folder import BEST, METRICS, RESULTS, VECTORS, Run
+from dim_tf.run_folder import BEST, METRICS, RANKS, RESULTS, VECTORS, Run
 
 if TYPE_CHECKING:
     import h5py
     import keras
 
-CARD, LICENCES = "MODEL_CARD.md", "LICENCES.md"
-PRECISION_NOTE = """
-## Precision
-
-Weights and word vectors are stored as float16. The results above are those of the run that this
-folder was made from, in full precision.
-"""
+LICENCES = "LICENCES.md"
 
 
 def main(argv: Sequence[str]) -> int | None:
@@ -76,13 +70,15 @@ def ship(run: Run, licences: str | os.PathLike, out: str | os.PathLike) -> Path:
         UsageError: `out` exists, or there is no such text.
         CheckpointError: The run is damaged, or has numbers that are too large for float16.
     """
-    run_folder.check_free(out)
+    if Path(out).exists():
+        raise UsageError(f"--out {out} exists; give another folder")
     if not Path(licences).is_file():
         raise UsageError(f"--licences {licences}: found no such file, expected a text")
     model = run.load_model()
     _round(model, run.path / BEST)
     vectors = _halved(run.word_vectors, f"{run.path / VECTORS}: word_vectors")
-    with dataclasses.replace(run, path=Path(out), word_vectors=vectors).creating() as small:
+    copy = dataclasses.replace(run, path=Path(out), word_vectors=vectors, stored="float16")
+    with copy.creating() as small:
         files.write_npz(small.path / VECTORS, {"word_vectors": vectors}, compressed=True)
         small.save_best(model)
         _store_small(small.path / BEST)
@@ -93,9 +89,9 @@ def ship(run: Run, licences: str | os.PathLike, out: str | os.PathLike) -> Path:
         if calibration := Calibration.current(run.path):
             weights = weights_fingerprint(small.path)
             dataclasses.replace(calibration, weights=weights).save(small.path)
-        if (run.path / CARD).exists():
-            card = (run.path / CARD).read_text(encoding="utf-8")
-            files.write_text(small.path / CARD, card + PRECISION_NOTE)
+        if (run.path / RANKS).is_dir():
+            shutil.copytree(run.path / RANKS, small.path / RANKS)
+        model_card.write(small)
     return Path(out)
 
 

@@ -52,6 +52,8 @@ def main(argv: Sequence[str]) -> int | None:
     initial = Run.open(arguments.init_from) if arguments.init_from else None
     if initial:
         _check_initial(initial, run)
+        begun = {"run": initial.path.name, "prepared": initial.prepared, "initial": initial.initial}
+        run = dataclasses.replace(run, initial=begun)
 
     training = open_training(
         run,

@@ -40,7 +40,7 @@ def test_command_keeps_what_it_prints(run_copy, prepared, capsys):
     assert lines[:2] == ["valid_self_original: all 14 turns", "test_self_original: all 14 turns"]
     found = Calibration.load(run_copy)
     assert lines[2].startswith(f"temperature {found.temperature:.4f}; no candidate fits if the be")
-    assert f"best {found.signal} is below {found.threshold:.4f}" in lines[2]
+    assert f"best {found.compared} is below {found.threshold:.4f}" in lines[2]
     rows = {line[:26].strip(): line[26:].split() for line in lines[3:11]}
     assert rows[""] == ["valid", "test"]
     assert rows["calibration error"] == [

@@ -97,6 +97,8 @@ def test_a_calibration_of_other_weights_is_left_aside_with_a_warning(tmp_path):
         (("temperature",), "2", "field \"temperature\": found '2'"),
         (("threshold",), float("nan"), 'field "threshold": found nan, expected a finite number;'),
         (("threshold",), True, 'field "threshold": found True'),
+        (("signal",), ["score"], "field \"signal\": found \\['score'\\], expected"),
+        (("threshold",), 10**400, 'field "threshold": found 1000'),
         (("signal",), "luck", "field \"signal\": found 'luck', expected score or probability"),
         (("weights",), None, 'field "weights": found None, expected a text'),
         (("f1_by_signal",), [1], 'field "f1_by_signal": '),

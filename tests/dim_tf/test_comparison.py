@@ -207,6 +207,8 @@ def test_runs_that_were_not_tested_or_not_with_these_weights(make):
     files.write_json(run / "results.json", {"test_self_original": {**entry, "hits@1": 0.5}})
     with pytest.raises(DataError, match=r"found hits@1 0\.75.*expected 0\.5.*test the run again"):
         compare([run])
-    files.write_json(run / "results.json", {"valid_self_original": entry, "test_their_revised": {}})
+    files.write_json(
+        run / "results.json", {"valid_self_original": entry, "test_their_revised": entry}
+    )
     with pytest.raises(UsageError, match="not tested yet with persona self"):
         compare([run])

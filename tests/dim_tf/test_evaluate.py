@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from dim_tf import evaluate, files
+from dim_tf import calibrate, evaluate, files
+from dim_tf.calibration import Calibration
 from dim_tf.config import ModelConfig
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import CheckpointError, UsageError
@@ -143,7 +144,29 @@ def test_another_precision_is_for_this_test_alone(run_copy, prepared, monkeypatc
     evaluate.main(command)
     evaluate.main([*command, "--precision", "bfloat16"])
     assert asked == [None, "bfloat16"]
+    keys = ["test_self_original", "test_self_original, bfloat16"]
+    assert sorted(Run.open(run_copy).results()) == keys
+    names = ["persona_test_out.txt", "persona_test_out_bfloat16.txt"]
+    assert sorted(path.name for path in run_copy.glob("*out*.txt")) == names
     assert "* precision: float32" in (run_copy / "MODEL_CARD.md").read_text()
+
+
+def test_weights_that_are_replaced_meanwhile_get_no_results(run_copy, prepared, monkeypatch):
+    ranked = evaluate.ranked
+
+    def and_train(*given):
+        run = Run.open(run_copy)
+        model = run.load_model()
+        model.trainable_weights[0].assign_add(np.ones(model.trainable_weights[0].shape))
+        run.save_best(model)
+        return ranked(*given)
+
+    monkeypatch.setattr(evaluate, "ranked", and_train)
+    command = ["--run", str(run_copy), "--prepared", str(prepared)]
+    for main in (evaluate.main, calibrate.main):
+        with pytest.raises(UsageError, match=r"best\.weights\.h5 was replaced meanwhile"):
+            main(command)
+    assert Run.open(run_copy).results() == {} and Calibration.read(run_copy) is None
 
 
 def test_no_persona_is_zero_profiles(run_copy, prepared):

@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 
 from dim_tf import mistakes
+from dim_tf.config import ModelConfig
 from dim_tf.dataset import PreparedData
 from dim_tf.evaluate import Result
 from tests.dim_tf.test_calibration import calibration
+
+CONFIG = ModelConfig(char_vocab_size=9)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def ranked(table, rows, right, confidence):
 def test_the_surest_mistakes_come_first_and_right_answers_never(data, table):
     rows = [2, 3, 5, 7, 11]
     result = ranked(table, rows, [0, 1, 0, 0, 1], [1.0, 9.0, 3.0, 2.0, 9.0])
-    found = mistakes.analyse(result, data, table, 2, 15)
+    found = mistakes.analyse(result, data, table, 2, CONFIG)
     assert [each.row for each in found.mistakes] == [5, 7]
     assert (found.turns, found.wrong) == (5, 3)
     first, texts = found.mistakes[0], data.texts(table, 5)
@@ -46,25 +49,25 @@ def test_the_surest_mistakes_come_first_and_right_answers_never(data, table):
 
 def test_a_tie_is_a_mistake_whose_choice_is_not_the_gold_reply(data, table):
     result = ranked(table, [0], [1], [0.0])
-    found = mistakes.analyse(result, data, table, 5, 15)
+    found = mistakes.analyse(result, data, table, 5, CONFIG)
     assert [each.gold_rank for each in found.mistakes] == [6]
     assert found.mistakes[0].choice != found.mistakes[0].gold
 
 
 def test_calibrated_probabilities_where_there_is_a_calibration(data, table):
     result = ranked(table, [0], [0], [3.0])
-    found = mistakes.analyse(result, data, table, 1, 15, calibration(temperature=3.0))
+    found = mistakes.analyse(result, data, table, 1, CONFIG, calibration(temperature=3.0))
     expected = np.exp(1) / (np.exp(1) + 5)
     assert found.mistakes[0].choice_probability == pytest.approx(expected)
     assert dict(found.facts())["probabilities"] == "calibrated, temperature 3.0000"
-    plain = mistakes.analyse(result, data, table, 1, 15)
+    plain = mistakes.analyse(result, data, table, 1, CONFIG)
     assert "not calibrated" in dict(plain.facts())["probabilities"]
 
 
 def test_groups_hold_every_turn_once_and_their_mean_is_the_whole(data, table):
     rows = list(range(len(table)))
     right = [number % 3 == 0 for number in rows]
-    found = mistakes.analyse(ranked(table, rows, right, [1.0] * len(rows)), data, table, 0, 15)
+    found = mistakes.analyse(ranked(table, rows, right, [1.0] * len(rows)), data, table, 0, CONFIG)
     assert len(found.groupings) == 3
     for groups in found.groupings.values():
         assert sum(group.turns for group in groups) == len(rows)
@@ -83,14 +86,24 @@ def test_groups_hold_every_turn_once_and_their_mean_is_the_whole(data, table):
 def test_a_context_is_as_long_as_the_model_reads(data, table):
     rows = list(range(len(table)))
     result = ranked(table, rows, [True] * len(rows), [1.0] * len(rows))
-    found = mistakes.analyse(result, data, table, 0, 2)
+    found = mistakes.analyse(result, data, table, 0, CONFIG.replace(max_utterances=2))
     labels = [group.label for group in found.groupings["utterances of context"]]
     assert labels == ["1", "2 or more"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "profiles"), [({"max_profiles": 1}, 1), ({"use_persona": False}, 0)]
+)
+def test_the_persona_is_as_long_as_the_model_reads(data, table, changes, profiles):
+    result = ranked(table, [0], [0], [1.0])
+    assert len(data.texts(table, 0)["persona"]) > 1
+    found = mistakes.analyse(result, data, table, 1, CONFIG.replace(**changes))
+    assert len(found.mistakes[0].persona) == profiles
+
+
 def test_without_a_persona_there_is_nothing_to_share(data):
     table = data.table("test", "none", "original")
-    found = mistakes.analyse(ranked(table, [0, 1], [1, 0], [1.0, 1.0]), data, table, 1, 15)
+    found = mistakes.analyse(ranked(table, [0, 1], [1, 0], [1.0, 1.0]), data, table, 1, CONFIG)
     (group,) = found.groupings["content words of the gold reply"]
     assert (group.label, group.turns) == ("no persona shown", 2)
     assert found.mistakes[0].persona == []
@@ -102,6 +115,7 @@ def test_without_a_persona_there_is_nothing_to_share(data):
         ("I love Hiking!", ["hiking is fun ."], "shared with the persona"),
         ("i am the one with you", ["i am the one with you ."], "not in the persona"),
         ("i'm glad", ["i'm a nurse ."], "not in the persona"),
+        ("what names", ["my names"], "not in the persona"),
         ("my class", ["clas"], "not in the persona"),
         ("the bus", ["buses"], "not in the persona"),
         ("", ["dogs"], "not in the persona"),
@@ -114,7 +128,7 @@ def test_sharing_is_of_content_words(gold, persona, label):
 
 def test_text_shows_each_mistake_and_who_spoke(data, table):
     result = ranked(table, [1], [0], [3.0])
-    shown = mistakes.text(mistakes.analyse(result, data, table, 4, 15))
+    shown = mistakes.text(mistakes.analyse(result, data, table, 4, CONFIG))
     texts = data.texts(table, 1)
     lines = [line.strip() for line in shown.splitlines()]
     assert "mistakes: 1, here the 1 most confident" in lines

@@ -78,7 +78,7 @@ def test_calibration_none_current_stale_and_damaged(run_copy):
     calibration(weights=weights_fingerprint(run_copy)).save(run_copy)
     card = model_card.text(run)
     assert "* Probabilities: softmax of the scores / 2.0000" in card
-    assert "* No candidate fits if the best score is below 0.5000" in card
+    assert "* No candidate fits if the best score / temperature is below 0.5000" in card
     assert "| expected calibration error | 0.0500 | 0.0500 |" in card
     assert "| turns whose gold reply was taken away | 5 | 5 |" in card
     calibration().save(run_copy)

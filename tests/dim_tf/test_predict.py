@@ -128,7 +128,8 @@ def test_options_that_are_refused(options, message, capsys):
 
 def test_json_lines(ranker, tmp_path, capsys):
     other = {"context": [], "persona": [], "candidates": ["i", "i"]}
-    turns = write_turns(tmp_path / "turns.jsonl", {**TURN, "id": 7}, {**other, "é": {"a": [None]}})
+    first = {**TURN, "id": 7, "error": "an answer has its own", "line": 3}
+    turns = write_turns(tmp_path / "turns.jsonl", first, {**other, "é": {"a": [None]}})
     assert run("--input", turns, "--output", tmp_path / "out.jsonl") == 0
     out = (tmp_path / "out.jsonl").read_text(encoding="utf-8")
     first, second = ranker.rank_many([TURN, other])

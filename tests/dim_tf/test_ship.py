@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from dim_tf import cli, ship
+from dim_tf import cli, evaluate, ship
 from dim_tf.calibration import CALIBRATION, Calibration, weights_fingerprint
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import CheckpointError
@@ -65,7 +65,7 @@ def test_the_copy_ranks_as_the_run_does(run_copy, shipped_copy, prepared):
 
 def test_what_is_stored_is_small(run_copy, shipped_copy):
     stored = {path.name for path in shipped_copy.iterdir()}
-    texts = {"config.json", "words.txt", "chars.txt", ship.CARD, ship.LICENCES, METRICS}
+    texts = {"config.json", "words.txt", "chars.txt", "MODEL_CARD.md", ship.LICENCES, METRICS}
     assert stored == {*texts, VECTORS, BEST}
     with np.load(shipped_copy / VECTORS, allow_pickle=False) as vectors:
         assert {name: vectors[name].dtype for name in vectors} == {"word_vectors": np.float16}
@@ -81,15 +81,19 @@ def test_what_is_stored_is_small(run_copy, shipped_copy):
     assert ("f", 4) not in kinds
 
 
-def test_texts_go_along(run_copy, licences, tmp_path):
-    (run_copy / RESULTS).write_text('{"test_self_original": {}}')
+def test_texts_go_along(run_copy, prepared, licences, tmp_path):
+    evaluate.main(["--run", str(run_copy), "--prepared", str(prepared)])
     small = ship.ship(Run.open(run_copy), licences, tmp_path / "small")
     assert (small / ship.LICENCES).read_text() == LICENCE_TEXT
     for name in (METRICS, RESULTS):
         assert (small / name).read_bytes() == (run_copy / name).read_bytes()
-    card = (small / ship.CARD).read_text()
-    assert card.startswith((run_copy / ship.CARD).read_text())
+    card = (small / "MODEL_CARD.md").read_text()
     assert "stored as float16" in card
+    # With the intervals of the results.
+    said = card.split("## Results")[1]
+    assert said == (run_copy / "MODEL_CARD.md").read_text().split("## Results")[1]
+    again = ship.ship(Run.open(small), licences, tmp_path / "smaller")
+    assert (again / "MODEL_CARD.md").read_text() == card
 
 
 @pytest.mark.parametrize("current", [True, False])

@@ -256,6 +256,9 @@ def test_init_from_starts_with_the_other_runs_weights(trained, run_train):
     )
     for found, expected in pairs:
         np.testing.assert_allclose(np.asarray(found.value), np.asarray(expected.value), atol=1e-7)
+    name = Run.open(trained).prepared["name"]
+    begun = f"* Started from the weights of {trained.name}, trained on {name} (licence: not known)"
+    assert begun in (run / "MODEL_CARD.md").read_text()
 
 
 def test_init_from_takes_the_new_word_vectors(prepared, run_copy, run_train):

@@ -11,8 +11,8 @@ or many as JSON Lines, one turn a line, `{"context": [...], "persona": [...], "c
 
 The last context utterance is the partner's; the speakers alternate backwards from it. Each turn
 becomes one line `{"ranking": [...]}`, in the same order, with the turn's further fields (such as an
-id; not `ranking`, `error` and `line`, which are the answer's own). A line that cannot be ranked becomes `{"error": "...", "line": N}`, is reported on standard
-error, and makes the exit status 1.
+id; not `ranking`, `error` and `line`, which are the answer's own). A line that cannot be ranked
+becomes `{"error": "...", "line": N}`, is reported on standard error, and makes the exit status 1.
 
 Turns of a file are ranked many at a time. `--input -` answers each line before it reads the next.
 """

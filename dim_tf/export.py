@@ -6,8 +6,9 @@ r"""Writes a run for programs that do not have `dim_tf`: `python -m dim_tf.expor
 What is written takes the eleven int32 inputs of `dim_tf.models.build_model`, any number of turns
 and of candidates, and gives `logits`, float32 [B, C]. It needs TensorFlow or ONNX Runtime and
 nothing of this project, computes in float32 whatever the precision of the run, leaves out padding
-as `dim_tf` does, and runs on a CPU wherever it was made. Before it gets its name, its logits are
-compared with the run's.
+as `dim_tf` does, and runs on a CPU wherever it was made. The logits of absent candidates, those
+whose `responses_len` is 0, mean nothing. Before it gets its name, its logits are compared with the
+run's.
 
 A SavedModel is called by its signature, `serving_default`:
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import json
+import lzma
 import re
 import shlex
 import shutil
@@ -87,6 +88,8 @@ def steps(command: str) -> list[tuple[str, list[str]]]:
         found = [(options[1], options[2:])]
     else:
         found = [(options[0].removesuffix(".py").replace("/", "."), options[1:])]
+    if "--turn" in found[0][1]:  # few turns are here
+        found[0][1][found[0][1].index("--turn") + 1] = "1"
     return [(module, [*options, *SMALL.get(module, [])]) for module, options in found]
 
 
@@ -144,6 +147,8 @@ def write_material(folder: Path) -> None:
         for n in range(100)
     ]
     _write_lines(folder / "my_talk.jsonl", *map(json.dumps, dialogues))
+    with lzma.open(folder / "blended_skill_talk.jsonl.xz", "wb") as handle:
+        handle.write((folder / "my_talk.jsonl").read_bytes())
     _write_checkpoint(folder)
 
 

@@ -1,12 +1,13 @@
 """The README: its results are those of docs/results.json, its commands and its Python run."""
 
 import io
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from dim_tf import readme, report, tables
+from dim_tf import readme, report, shipped, tables
 from scripts import pipeline
 from tests import readme_commands
 
@@ -31,6 +32,12 @@ def test_commands_are_found():
     """The test below would not miss those that are not."""
     assert "./run_train.sh" in COMMANDS and len(COMMANDS) > 40
     assert sum(map(readme_commands.is_elsewhere, COMMANDS)) < 10
+
+
+def test_nothing_is_left_to_fill_in_and_models_that_are_named_are_there():
+    text = README.read_text(encoding="utf-8")
+    assert not re.search(r"@[A-Z]", text)
+    assert set(re.findall(r"artefacts/([a-z][\w-]*)", text)) == set(shipped.names())
 
 
 @pytest.mark.slow

@@ -60,6 +60,7 @@ def test_all_parts(here, tmp_path, capsys):
     assert printed.endswith(f"figures: {path}\n")
 
 
+@pytest.mark.slow
 def test_a_child_is_a_process_of_its_own(tmp_path):
     prepared = tmp_path / "prepared"
     prepared.mkdir()

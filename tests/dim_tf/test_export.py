@@ -130,7 +130,10 @@ def load_elsewhere(form: str, out: Path, batches: list[dict[str, np.ndarray]]) -
 
 
 @on_tensorflow
-@pytest.mark.parametrize(("form", "precision"), [("savedmodel", "float32"), ("onnx", "bfloat16")])
+@pytest.mark.parametrize(
+    ("form", "precision"),
+    [("savedmodel", "float32"), pytest.param("onnx", "bfloat16", marks=pytest.mark.slow)],
+)
 def test_another_process_gets_the_same_logits(form, precision, make, data, tmp_path, capsys):
     run, out = make(precision), tmp_path / "new" / "exported"
     command = ["--run", str(run.path), "--format", form, "--out", str(out)]

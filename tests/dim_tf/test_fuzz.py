@@ -20,7 +20,7 @@ from dim_tf.errors import DimError
 from dim_tf.ranker import Ranker
 from tests.tiny_run import WORDS, tiny_ranker
 
-FEW, ALL = 100, 1000
+FEW, ALL = 40, 1000
 counts = pytest.mark.parametrize("count", [FEW, pytest.param(ALL, marks=pytest.mark.slow)])
 
 # Half surrogates, control characters and what is not assigned are characters like any other here.

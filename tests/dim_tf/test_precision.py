@@ -84,7 +84,13 @@ def test_scores_and_gradients_are_near_those_of_float32(name):
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.slow), "bfloat16"])
+@pytest.mark.parametrize(
+    "precision",
+    [
+        pytest.param("float32", marks=pytest.mark.slow),
+        pytest.param("bfloat16", marks=SLOW_ON_JAX),
+    ],
+)
 def test_updates_lower_the_loss(precision):
     model = build("dim", precision, use_persona=False, dropout=0.1)
     optimizer = adam(TrainingConfig(learning_rate=0.02))

@@ -13,13 +13,13 @@ from dim_tf.paper import MEASURES
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from dim_tf.run_folder import Run
+    from dim_tf.record import Record
 
 COLUMNS = 3
 STYLES = ("-", "--", ":")  # beyond the ten colours
 
 
-def curves(runs: Sequence[Run]) -> Figure:
+def curves(runs: Sequence[Record]) -> Figure:
     """hits@1 and MRR of each validation against updates, one line a run, one colour a setting."""
     figure = _figure(11, 4.5)
     names = list(dict.fromkeys(setting_of(run).name for run in runs))

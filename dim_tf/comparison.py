@@ -23,7 +23,7 @@ from dim_tf.outcomes import (
     outcomes_of,
 )
 from dim_tf.paper import MEASURES, Place, Score
-from dim_tf.run_folder import Run
+from dim_tf.record import Record
 
 FORMAT = 1
 
@@ -32,7 +32,7 @@ def compare(paths: Sequence[str | os.PathLike]) -> dict[str, Any]:
     """Reads tested runs and puts them beside the paper.
 
     Args:
-        paths: Run folders.
+        paths: Record folders.
 
     Returns:
         JSON. `data`: name and fingerprint of the prepared folder, and the size of the test sample
@@ -48,7 +48,7 @@ def compare(paths: Sequence[str | os.PathLike]) -> dict[str, Any]:
         CheckpointError: A folder is no run.
         DataError: What a run's tests left behind is damaged.
     """
-    runs = [Run.open(path) for path in paths]
+    runs = [Record.open(path) for path in paths]
     turns = common_turns(runs)
     outcomes = [outcome for run in runs for outcome in outcomes_of(run, turns)]
     check_same_data(outcomes)

@@ -24,7 +24,8 @@ from dim_tf.dataset import PERSONAS, SPLITS, VERSIONS, Inputs, PreparedData
 from dim_tf.errors import UsageError
 from dim_tf.prepared_folder import ABSENT, TurnTable
 from dim_tf.progress import Progress
-from dim_tf.run_folder import RESULTS, Run
+from dim_tf.record import RESULTS
+from dim_tf.run_folder import Run
 from dim_tf.turn_ranks import TurnRanks
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -50,7 +51,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 def creating_folder(path: str | os.PathLike) -> Iterator[Path]:
     """Gives a temporary folder beside `path`, which takes that name when all is in it.
 
-    On any error nothing is left of it. What a killed process left is removed first.
+    On any error nothing is left of it. What a killed process left is removed first; a process that
+    still works there holds a lock on its folder.
 
     >>> import tempfile; folder = Path(tempfile.mkdtemp())
     >>> with creating_folder(folder / "run") as temporary:
@@ -61,14 +63,34 @@ def creating_folder(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     for leftover in path.parent.glob(f"{path.name}-????????.tmp"):
-        shutil.rmtree(leftover)
+        with _locking(leftover) as free:
+            if free:
+                shutil.rmtree(leftover)
     temporary = path.with_name(f"{path.name}-{uuid.uuid4().hex[:8]}.tmp")
     temporary.mkdir()
+    with _locking(temporary):
+        try:
+            yield temporary
+            if path.exists():
+                raise UsageError(f"{path} was made meanwhile by another process")
+            temporary.rename(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locking(folder: Path) -> Iterator[bool]:
+    """Locks a folder, until the end or the death of the process; False if another holds it."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        yield temporary
-        temporary.rename(path)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except BlockingIOError:
+            free = False
+        yield free
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(handle)
 
 
 def check_place(path: str | os.PathLike) -> None:

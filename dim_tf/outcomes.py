@@ -11,7 +11,7 @@ from dim_tf import turn_ranks
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.errors import DataError, UsageError
 from dim_tf.paper import MEASURES, Place, Setting
-from dim_tf.run_folder import Run
+from dim_tf.record import Record
 from dim_tf.turn_ranks import TurnRanks
 
 _TEST = re.compile(r"test_(?P<persona>[a-z]+)_(?P<version>[a-z]+)(, (?P<turns>\d+) turns)?")
@@ -37,7 +37,7 @@ class Outcome:
         of: How many turns the table has.
     """
 
-    run: Run
+    run: Record
     place: Place
     ranks: TurnRanks
     of: int
@@ -60,7 +60,7 @@ class Outcome:
         return max((row["update"] for row in self.run.metrics()), default=None)
 
 
-def setting_of(run: Run) -> Setting:
+def setting_of(run: Record) -> Setting:
     """What a run was trained as; DIM without persona is IMN."""
     config = run.model_config
     if run.model == "dim" and not config.use_persona and config.use_context:
@@ -68,7 +68,7 @@ def setting_of(run: Run) -> Setting:
     return Setting(run.model, run.persona, run.version, config.use_context)
 
 
-def common_turns(runs: Sequence[Run]) -> int | None:
+def common_turns(runs: Sequence[Record]) -> int | None:
     """How many turns of the test split all runs were tested on; None if all of them.
 
     The most, if there are several such numbers.
@@ -105,7 +105,7 @@ def common_turns(runs: Sequence[Run]) -> int | None:
     return None if None in common else max(common)
 
 
-def outcomes_of(run: Run, turns: int | None) -> list[Outcome]:
+def outcomes_of(run: Record, turns: int | None) -> list[Outcome]:
     """The tests of a run on so many turns, with the persona that it was trained with."""
     found = []
     for key, (version, number) in _own_tests(run).items():
@@ -145,7 +145,7 @@ def check_same_turns(first: Outcome, second: Outcome) -> None:
         )
 
 
-def _own_tests(run: Run) -> dict[str, tuple[str, int | None]]:
+def _own_tests(run: Record) -> dict[str, tuple[str, int | None]]:
     """Tests with the persona that the run was trained with: key -> (version, turns or None)."""
     matches = [_TEST.fullmatch(key) for key in sorted(run.results())]
     return {

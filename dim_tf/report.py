@@ -1,10 +1,12 @@
 """Compares tested runs with the paper's Tables 2 to 5: `python -m dim_tf.report RUNS ...`.
 
-RUNS are run folders, or folders of run folders. Prints the tables in Markdown. With `--out DIR` it
-also writes `results.json`, `results.md`, `results.csv`, `curves.png` and `bars.png` there. With
-`--readme FILE` it writes the tables between the lines `<!-- results:begin -->` and
-`<!-- results:end -->` of that file. Without RUNS it writes the Markdown and the README anew from
-the `results.json` in DIR.
+RUNS are run folders, folders of run folders, or names of shipped models. Prints the tables in
+Markdown. With `--out DIR` it also writes `results.json`, `results.md`, `results.csv`, `curves.png`
+and `bars.png` there. With `--readme FILE` it writes the tables between the lines
+`<!-- results:begin -->` and `<!-- results:end -->` of that file. Without RUNS it writes the
+Markdown and the README anew from the `results.json` in DIR. With `--keep DIR` it copies what it
+read of each run, a fraction of a megabyte, to a folder of that name in DIR: such records can be
+reported on in the place of the runs.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dim_tf import cli, comparison, files, readme, tables
+from dim_tf import cli, comparison, files, readme, shipped, tables
 from dim_tf.errors import DataError, UsageError
-from dim_tf.run_folder import CONFIG, Run
+from dim_tf.record import CONFIG, Record
 
 RESULTS_JSON, RESULTS_MD, RESULTS_CSV = "results.json", "results.md", "results.csv"
 CURVES, BARS = "curves.png", "bars.png"
@@ -41,8 +43,11 @@ def main(argv: Sequence[str]) -> int | None:
             "give run folders, or --out DIR with the results.json of an earlier report"
         )
     text = tables.markdown(results)
+    records = [Record.open(path) for path in paths]
+    for record in records if arguments.keep else []:
+        record.copy_to(Path(arguments.keep) / record.path.name)
     if out:
-        write(out, results, [Run.open(path) for path in paths])
+        write(out, results, records)
     if arguments.readme:
         readme.write_section(arguments.readme, text)
     print(text, end="")
@@ -53,9 +58,10 @@ def run_folders(paths: Sequence[str | Path]) -> list[Path]:
 
     Raises:
         UsageError: A folder is none and holds none.
+        CheckpointError: There is no such folder and no shipped model of that name.
     """
     found: list[Path] = []
-    for path in map(Path, paths):
+    for path in map(shipped.find, paths):
         each = [path] if (path / CONFIG).is_file() else []
         each = each or sorted(place.parent for place in path.glob(f"*/{CONFIG}"))
         if not each:
@@ -67,7 +73,7 @@ def run_folders(paths: Sequence[str | Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def write(out: Path, results: dict[str, Any], runs: Sequence[Run]) -> None:
+def write(out: Path, results: dict[str, Any], runs: Sequence[Record]) -> None:
     """Writes the results to the folder `out`; the curves only if there are `runs`."""
     from dim_tf import charts
 
@@ -104,9 +110,12 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("runs", nargs="*", metavar="RUNS", help="run folders, or folders of them")
+    parser.add_argument(
+        "runs", nargs="*", metavar="RUNS", help="run folders, folders of them, or records"
+    )
     parser.add_argument("--out", metavar="DIR", help="folder for tables and pictures")
     parser.add_argument("--readme", metavar="FILE", help="README to write the tables into")
+    parser.add_argument("--keep", metavar="DIR", help="folder for records of the runs")
     return parser
 
 

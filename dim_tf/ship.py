@@ -24,7 +24,8 @@ import numpy as np
 from dim_tf import cli, files, model_card
 from dim_tf.calibration import Calibration, weights_fingerprint
 from dim_tf.errors import CheckpointError, UsageError
-from dim_tf.run_folder import BEST, METRICS, RANKS, RESULTS, VECTORS, Run
+from dim_tf.record import METRICS, RANKS, RESULTS
+from dim_tf.run_folder import BEST, VECTORS, Run
 
 if TYPE_CHECKING:
     import h5py

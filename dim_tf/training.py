@@ -33,7 +33,8 @@ from dim_tf.evaluate import (
     sample_rows,
 )
 from dim_tf.progress import Progress
-from dim_tf.run_folder import LATEST, METRICS, Run
+from dim_tf.record import METRICS
+from dim_tf.run_folder import LATEST, Run
 from dim_tf.scoring import Scorer
 from dim_tf.steps import TrainingStep, adam, learning_rate
 from dim_tf.tensorboard import Board

@@ -10,7 +10,7 @@ import numpy as np
 
 from dim_tf import files
 from dim_tf.errors import DataError
-from dim_tf.run_folder import RANKS, Run
+from dim_tf.record import RANKS, Record
 
 ARRAYS = ("rows", "ranks", "gold")
 
@@ -55,7 +55,7 @@ class TurnRanks:
         )
 
 
-def path_of(run: Run, key: str) -> Path:
+def path_of(run: Record, key: str) -> Path:
     """Where the ranks behind an entry of `results.json` lie.
 
     Args:
@@ -65,7 +65,7 @@ def path_of(run: Run, key: str) -> Path:
     return run.path / RANKS / f"{key.replace(', ', '_').replace(' ', '_')}.npz"
 
 
-def save(run: Run, key: str, ranks: TurnRanks) -> None:
+def save(run: Record, key: str, ranks: TurnRanks) -> None:
     """Keeps ranks in the run folder."""
     path = path_of(run, key)
     path.parent.mkdir(exist_ok=True)
@@ -73,7 +73,7 @@ def save(run: Run, key: str, ranks: TurnRanks) -> None:
     files.write_npz(path, {**arrays, "fingerprint": np.array(ranks.fingerprint)})
 
 
-def load(run: Run, key: str) -> TurnRanks:
+def load(run: Record, key: str) -> TurnRanks:
     """Reads what `save` wrote.
 
     Raises:
@@ -102,7 +102,7 @@ def load(run: Run, key: str) -> TurnRanks:
     return TurnRanks(**{name: arrays[name] for name in ARRAYS}, fingerprint=str(fingerprint))
 
 
-def is_current(run: Run, key: str) -> bool:
+def is_current(run: Record, key: str) -> bool:
     """Whether the run was tested as `key` says, with the weights that are its best ones now."""
     entry, best = run.results().get(key), run.best()
     same_weights = entry is not None and entry.get("update") == (best and best["update"])

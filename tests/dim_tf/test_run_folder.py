@@ -54,6 +54,14 @@ def test_what_a_killed_creation_left_is_removed(new):
     assert [path.name for path in new.path.parent.iterdir()] == ["run"]
 
 
+def test_a_creation_that_goes_on_is_left_alone(new):
+    with pytest.raises(UsageError, match="was made meanwhile"), new.creating() as first:
+        with new.creating():
+            pass
+        assert (first.path / "words.txt").is_file()
+    assert [path.name for path in new.path.parent.iterdir()] == ["run"]
+
+
 def test_an_existing_folder_is_refused(new):
     new.path.mkdir(parents=True)
     with pytest.raises(UsageError, match="exists; give another folder"), new.creating():

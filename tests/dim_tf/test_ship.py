@@ -13,7 +13,8 @@ from dim_tf import cli, evaluate, ship
 from dim_tf.calibration import CALIBRATION, Calibration, weights_fingerprint
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import CheckpointError
-from dim_tf.run_folder import BEST, METRICS, RESULTS, VECTORS, Run
+from dim_tf.record import METRICS, RESULTS
+from dim_tf.run_folder import BEST, VECTORS, Run
 from dim_tf.scoring import Scorer
 from tests.dim_tf.test_calibration import calibration
 

@@ -1,0 +1,98 @@
+"""Records: what is read of a run, and copies small enough for a repository."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dim_tf import files, report, turn_ranks
+from dim_tf.comparison import compare
+from dim_tf.errors import CheckpointError, UsageError
+from dim_tf.record import Record
+from dim_tf.run_folder import Run
+from tests.tiny_results import made_up_run, ranks_with
+
+
+@pytest.fixture
+def runs(tmp_path):
+    folder = tmp_path / "runs"
+    made_up_run(folder / "dim", ranks_with(32), tests={"revised": ranks_with(9)})
+    made_up_run(folder / "imn", ranks_with(20), "imn", "none")
+    return folder
+
+
+def test_a_record_says_what_the_run_says(runs, tmp_path):
+    kept = tmp_path / "kept"
+    report.main([str(runs), "--keep", str(kept)])
+    assert sorted(path.name for path in kept.iterdir()) == ["dim", "imn"]
+    for name in ("dim", "imn"):
+        assert sorted(path.name for path in (kept / name).iterdir()) == [
+            *("config.json", "metrics.jsonl", "ranks", "results.json")
+        ]
+        run, record = Run.open(runs / name), Record.open(kept / name)
+        assert record.model_config == run.model_config
+        assert record.training_config == run.training_config
+        assert record.versions == run.versions
+        assert (record.metrics(), record.best()) == (run.metrics(), run.best())
+        assert record.results() == run.results()
+        for key in run.results():
+            ranks, original = turn_ranks.load(record, key), turn_ranks.load(run, key)
+            assert ranks.same_turns(original)
+            assert np.array_equal(ranks.ranks, original.ranks)
+    assert compare([kept / "dim", kept / "imn"]) == compare([runs / "dim", runs / "imn"])
+
+
+def test_reporting_on_records_gives_the_same_files(runs, tmp_path):
+    report.main([str(runs), "--keep", str(tmp_path / "kept"), "--out", str(tmp_path / "a")])
+    report.main([str(tmp_path / "kept"), "--out", str(tmp_path / "b")])
+    for path in (tmp_path / "a").iterdir():
+        assert (tmp_path / "b" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_a_record_is_renewed_as_its_run_goes_on(runs, tmp_path):
+    record, run = tmp_path / "record", Record.open(runs / "imn")
+    run.copy_to(record)
+    row = {**run.metrics()[-1], "update": 400, "MRR": 0.9}
+    lines = files.read_lines(runs / "imn/metrics.jsonl")
+    files.write_lines(runs / "imn/metrics.jsonl", [*lines, json.dumps(row)])
+    assert Record.open(record).best()["update"] == 300
+    run.copy_to(record)
+    assert Record.open(record).best()["update"] == 400
+
+
+def test_keeping_a_record_where_it_is_changes_nothing(runs, tmp_path):
+    kept = tmp_path / "kept"
+    report.main([str(runs), "--keep", str(kept)])
+    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*")}
+    report.main([str(kept), "--keep", str(kept)])
+    assert {path: path.stat().st_mtime_ns for path in kept.rglob("*")} == before
+
+
+def test_what_is_no_record_of_the_run_is_not_overwritten(runs, tmp_path):
+    run = Record.open(runs / "imn")
+    with pytest.raises(UsageError, match=r"exists and is no record \(\w+\.\w+ is in it\)"):
+        run.copy_to(runs / "dim")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"exists and is no record \(config.json is missing\)"):
+        run.copy_to(tmp_path / "empty")
+    Record.open(runs / "dim").copy_to(tmp_path / "dim")
+    with pytest.raises(UsageError, match="is a record of another run than"):
+        run.copy_to(tmp_path / "dim")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UsageError, match="cannot be made"):
+        run.copy_to(tmp_path / "file" / "imn")
+
+
+def test_a_record_cannot_rank(runs, tmp_path):
+    record = tmp_path / "record"
+    Record.open(runs / "dim").copy_to(record)
+    with pytest.raises(CheckpointError, match="a record without words and weights"):
+        Run.open(record)
+
+
+def test_a_damaged_record(runs, tmp_path):
+    record = tmp_path / "record"
+    Record.open(runs / "dim").copy_to(record)
+    (record / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match="a damaged run folder"):
+        Record.open(record)

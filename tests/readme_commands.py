@@ -1,4 +1,4 @@
-"""The README's commands and Python, and how they are run on a small scale."""
+"""Commands and Python of the README and its pages, and how they are run on a small scale."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ SMALL = {
 
 
 def commands(text: str) -> list[str]:
-    """The commands of the README's indented blocks, each on one line, without comments."""
+    """The commands of a page's indented blocks, each on one line, without comments."""
     text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     text = re.sub(r"\\\n\s*", "", text)
     found = re.findall(
@@ -67,8 +67,28 @@ def commands(text: str) -> list[str]:
 
 
 def python_blocks(text: str) -> list[str]:
-    """The README's Python, block by block."""
+    """A page's Python, block by block."""
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def links(text: str) -> list[str]:
+    """Where a page's links lead, but for other sites.
+
+    >>> links("[a](b.md#c) `[d](e)` [f](https://g)")
+    ['b.md#c']
+    """
+    prose = re.sub(r"```.*?```|`[^`\n]*`|^    [^\n]*$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"\]\((?!https?:)([^)]+)\)", prose)
+
+
+def anchors(text: str) -> list[str]:
+    r"""What links to a page's headings end in.
+
+    >>> anchors("# One, two\n\n## It's")
+    ['one-two', 'its']
+    """
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
 def is_elsewhere(command: str) -> bool:

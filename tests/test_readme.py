@@ -1,4 +1,4 @@
-"""The README: its results are those of docs/results.json, its commands and its Python run."""
+"""The README and the pages it links: the results, the links, the commands and the Python."""
 
 import io
 import re
@@ -14,7 +14,11 @@ from tests import readme_commands
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 RESULTS = ROOT / "docs" / report.RESULTS_JSON
-COMMANDS = readme_commands.in_order(readme_commands.commands(README.read_text(encoding="utf-8")))
+# The pages written by hand, in an order in which each may need what one before it made.
+NAMES = "ranking", "calibration", "mistakes", "export", "folders", "fine_tuning", "speed"
+PAGES = [README, *(ROOT / f"docs/{name}.md" for name in NAMES)]
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+COMMANDS = readme_commands.in_order(readme_commands.commands(TEXT))
 TYPED = b'{"context": ["hi !"], "persona": [], "candidates": ["hello", "i ski"]}\n'
 
 
@@ -28,6 +32,21 @@ def test_results_in_the_readme_are_those_of_the_results_file():
     assert section == expected, f"the README's results are not those of the file; run {again}"
 
 
+def test_links_lead_somewhere():
+    for page in PAGES:
+        for link in readme_commands.links(page.read_text(encoding="utf-8")):
+            name, _, anchor = link.partition("#")
+            target = (page.parent / name).resolve() if name else page
+            assert target.exists(), f"{page}: {link}"
+            if anchor:
+                assert anchor in readme_commands.anchors(target.read_text(encoding="utf-8")), link
+
+
+def test_every_page_is_linked():
+    linked = set(readme_commands.links(README.read_text(encoding="utf-8")))
+    assert {str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")} <= linked
+
+
 def test_commands_are_found():
     """The test below would not miss those that are not."""
     assert "./run_train.sh" in COMMANDS and len(COMMANDS) > 40
@@ -35,9 +54,8 @@ def test_commands_are_found():
 
 
 def test_nothing_is_left_to_fill_in_and_models_that_are_named_are_there():
-    text = README.read_text(encoding="utf-8")
-    assert not re.search(r"@[A-Z]", text)
-    assert set(re.findall(r"artefacts/([a-z][\w-]*)", text)) == set(shipped.names())
+    assert not re.search(r"@[A-Z]", TEXT)
+    assert set(re.findall(r"artefacts/([a-z][\w-]*)", TEXT)) == set(shipped.names())
 
 
 @pytest.mark.slow
@@ -54,5 +72,5 @@ def test_commands_and_python_run_on_a_small_scale(tmp_path, monkeypatch, capsys)
             assert readme_commands.run(command) == 0, f"{command}: {capsys.readouterr().err}"
     names = {}
     exec("import tensorflow as tf", names)  # as the README's text says
-    for block in readme_commands.python_blocks(README.read_text(encoding="utf-8")):
+    for block in readme_commands.python_blocks(TEXT):
         exec(block, names)

@@ -11,6 +11,7 @@ from typing import Any
 
 from data_prep import doctor, embeddings, tensors
 from data_prep.dialogues import Corpus
+from data_prep.like import Like
 from data_prep.prepare import EXTRA_WORDS, Settings, new_folder, prepare
 from data_prep.sources import SourceOptions, open_source
 from dim_tf import authors_files, cli, files, prepared_folder
@@ -100,8 +101,8 @@ class _Made:
                 options[role] = path.name
         if args.like is not None:
             options["like"] = args.like.name
-            fingerprint = prepared_folder.read_manifest(args.like)["fingerprint"]
-            sources.append({"role": "like", "name": args.like.name, "sha256": fingerprint})
+            like = {"role": "like", "name": args.like.name, "sha256": args.like.sha256}
+            sources.append(like)
         return cls(options, sources, vectors)
 
 
@@ -141,9 +142,9 @@ def _check(args: argparse.Namespace) -> None:
     if args.like is not None:
         if args.word2vec is not None:
             raise UsageError("--like brings the Word2Vec vectors: leave --word2vec out")
-        no_word2vec = (
-            not args.check and prepared_folder.read_manifest(args.like)["word2vec"] is None
-        )
+        if not args.check:
+            args.like = Like.open(args.like)
+        no_word2vec = not args.check and args.like.word2vec is None
     else:
         args.word2vec = "train" if args.word2vec is None else args.word2vec
         no_word2vec = args.word2vec == "none"
@@ -207,9 +208,8 @@ def build_parser() -> cli.Parser:
     )
     vectors.add_argument(
         "--like",
-        type=Path,
-        help="take characters and Word2Vec from this prepared folder, so that a run of it can be "
-        "trained further",
+        help="take characters and Word2Vec from this run, shipped model, or prepared folder of a "
+        "run, so that the run can be trained further",
     )
 
     text = parser.add_argument_group("text")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dim_tf import prepared_folder
 from dim_tf.errors import DataError, UsageError
 from dim_tf.progress import Progress
 from dim_tf.vector_files import WordVectors
@@ -55,14 +54,6 @@ def train_word2vec(sentences: Sequence[Sequence[str]], seed: int) -> WordVectors
             callbacks=[Watch()],
         )
     return WordVectors(list(model.wv.index_to_key), model.wv.vectors.astype(np.float32))
-
-
-def word2vec_of(folder: Path) -> WordVectors | None:
-    """The Word2Vec part of another prepared folder; None if it has none."""
-    sizes = prepared_folder.read_manifest(folder)["sizes"]
-    words = prepared_folder.read_words(folder)
-    vectors, dim = prepared_folder.read_vectors(folder, sizes, len(words))
-    return WordVectors(words, vectors[:, vectors.shape[1] - dim :]) if dim else None
 
 
 def gensim_file(name: str) -> Path:

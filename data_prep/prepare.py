@@ -18,6 +18,7 @@ import dim_tf
 from data_prep import doctor, embeddings, tensors, vocabulary
 from data_prep.dense import write_dense
 from data_prep.dialogues import SPLITS, Corpus
+from data_prep.like import Like
 from dim_tf import authors_files, files, prepared_folder
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import DataError
@@ -37,7 +38,7 @@ class Settings:
         word2vec: "train", "none", or a file of vectors.
         extra_words: So many of the vector file's first words get an id beside the data's; if not
             given 20,000, or none where the corpus brings the authors' vocabulary.
-        like: A prepared folder whose characters and Word2Vec vectors are taken.
+        like: Whose characters and Word2Vec vectors are taken, if not the data's own.
         seed: Of the candidates' order and of Word2Vec.
         dense: Also write the model's inputs as plain arrays.
         authors_response_characters: In them, see `PreparedData.inputs`.
@@ -47,7 +48,7 @@ class Settings:
     vectors: Path | None = None
     word2vec: str | Path = "train"
     extra_words: int | None = None
-    like: Path | None = None
+    like: Like | None = None
     seed: int = 1
     dense: bool = False
     authors_response_characters: bool = False
@@ -173,15 +174,14 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 def _characters(corpus: Corpus, settings: Settings, sentences: tensors.Sentences) -> list[str]:
     if settings.like is not None:
-        manifest = prepared_folder.read_manifest(settings.like)
-        return prepared_folder.read_characters(settings.like, manifest["sizes"])
+        return settings.like.characters
     if corpus.characters is not None:
         return authors_files.characters_of_authors(corpus.characters)
     counts = sentences.counts("train")
     if not counts:
         raise DataError(
             f"{corpus.name}: no training split, whose characters would get the ids; use --like "
-            "with the prepared folder of the training data"
+            "with the prepared folder of the training data, or a run of it"
         )
     return vocabulary.characters_of_data(counts)
 
@@ -221,8 +221,7 @@ def _word2vec(
 ) -> tuple[WordVectors | None, str | None]:
     """The Word2Vec part, and the sha256 of the table that it was taken from."""
     if settings.like is not None:
-        manifest = prepared_folder.read_manifest(settings.like)
-        return embeddings.word2vec_of(settings.like), manifest.get("word2vec")
+        return settings.like.word2vec, settings.like.table
     if settings.word2vec == "none":
         return None, None
     if settings.word2vec == "train":

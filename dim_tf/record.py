@@ -47,8 +47,8 @@ class Record:
         text: How text becomes words: the fields of `dim_tf.text.TextRules`.
         persona: none, self, their or both.
         version: original or revised.
-        prepared: `fingerprint`, `name`, `licence` and `word2vec` of the prepared folder, and
-            `training_turns`, how many it has for this run.
+        prepared: `fingerprint`, `name`, `licence`, `word2vec` and `word2vec_dim` of the prepared
+            folder, and `training_turns`, how many it has for this run.
         initial: Whose weights it started from: `run`, and that run's `prepared` and `initial`;
             None if from fresh ones.
         stored: What weights and vectors are stored as, "float32" or "float16".

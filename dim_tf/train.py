@@ -194,6 +194,7 @@ def new_run(
         prepared={
             "fingerprint": data.fingerprint,
             **{name: data.manifest.get(name) for name in ("name", "licence", "word2vec")},
+            "word2vec_dim": data.word2vec_dim,
             "training_turns": len(table),
         },
         words=data.words,
@@ -292,7 +293,7 @@ def _check_initial(initial: Run, run: Run) -> None:
     if reasons:
         raise UsageError(
             f"--init-from {initial.path}: its weights would mean nothing here, since these differ: "
-            f"{', '.join(reasons)}; prepare the data with --like the folder it was trained on"
+            f"{', '.join(reasons)}; prepare the data with --like {initial.path}"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import itertools
 import json
 import lzma
 import re
@@ -33,6 +34,11 @@ _SIZES = [
 ]
 _TRAINING = [*_SIZES, "--epochs", "1", "--max-updates", "1", "--eval-every", "1"]
 _VALIDATION = ["--valid-turns", "4"]
+# A shipped model has the paper's sizes; for training, a run of small ones stands in for it.
+STAND_INS = {
+    ("--like", "personachat-subset"): "runs/personachat",
+    ("--init-from", "personachat-subset"): "runs/personachat",
+}
 # Module -> options that make a command small; they come last, and count.
 SMALL = {
     "dim_tf.train": [*_TRAINING, *_VALIDATION],
@@ -108,6 +114,9 @@ def steps(command: str) -> list[tuple[str, list[str]]]:
         found = [(options[1], options[2:])]
     else:
         found = [(options[0].removesuffix(".py").replace("/", "."), options[1:])]
+    for _, given in found:
+        for place, pair in enumerate(itertools.pairwise(given), start=1):
+            given[place] = STAND_INS.get(pair, given[place])
     if "--turn" in found[0][1]:  # few turns are here
         found[0][1][found[0][1].index("--turn") + 1] = "1"
     return [(module, [*options, *SMALL.get(module, [])]) for module, options in found]
@@ -152,6 +161,7 @@ def write_material(folder: Path) -> None:
     vectors = "i 0.5 -0.5 1\na 0.25 1 2\nnurse 1 1 -2\n"
     with gzip.open(folder / "glove_6b_100d.txt.gz", "wt", encoding="utf-8") as handle:
         handle.write(vectors)
+    _write_lines(folder / "glove.6B.100d.txt", *vectors.splitlines())
     with zipfile.ZipFile(folder / "glove.42B.300d.zip", "w") as handle:
         handle.writestr("glove.42B.300d.txt", vectors)
     _write_lines(folder / "persona.txt", "they hired me as a nurse.", "i could eat waffles daily.")

@@ -158,7 +158,7 @@ BAD = {
     ),
     "word2vec missing": (["--word2vec", "nowhere"], "--word2vec: found no file nowhere", "out"),
     "like and word2vec": (["--like", "x", "--word2vec", "train"], "leave --word2vec out", "out"),
-    "like nothing": (["--like", "nowhere"], "nowhere: not a prepared folder", "out"),
+    "like nothing": (["--like", "nowhere"], "--like: nowhere is no prepared folder", "out"),
     "characters": (["--authors-response-characters"], "that --dense writes", "out"),
     "tokeniser": (["--tokeniser", "author"], "did you mean authors?", "out"),
     "flag": (["--sorce", "x"], "unknown option --sorce; did you mean --source?", "out"),

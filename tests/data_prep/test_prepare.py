@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from data_prep.embeddings import word2vec_of
 from data_prep.prepare import Settings, new_folder, prepare
 from dim_tf import files
 from dim_tf.config import ModelConfig
@@ -95,23 +94,6 @@ def test_word2vec_from_a_file(tmp_path):
     np.testing.assert_array_equal(data.word_vectors[data.words.index("ski")], [0, 1, 0, 4, 4])
     assert data.word2vec_dim == 2
     assert manifest_of(folder)["word2vec"] == files.sha256(path)
-
-
-def test_like_takes_characters_and_word2vec_from_another_folder(tmp_path):
-    first = prepare_tiny(tmp_path / "first", word2vec="train")
-    test_only = dataclasses.replace(tiny_corpus(), tables=tables()[1:])
-    second = prepare_tiny(tmp_path / "second", test_only, like=first)
-    third = prepare_tiny(tmp_path / "third", like=second)
-    one, two = PreparedData.load(first), PreparedData.load(second)
-    assert two.characters == one.characters
-    assert two.words != one.words
-    word = "yes"
-    np.testing.assert_array_equal(
-        two.word_vectors[two.words.index(word)], one.word_vectors[one.words.index(word)]
-    )
-    sums = {manifest_of(folder)["word2vec"] for folder in (first, second, third)}
-    assert len(sums) == 1 and None not in sums
-    assert word2vec_of(second).dim == 100
 
 
 def test_the_authors_vocabularies_are_kept_to_the_letter(tmp_path):

@@ -1,0 +1,105 @@
+"""Characters and Word2Vec vectors of a prepared folder, a run and a shipped model."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+from data_prep.like import Like
+from dim_tf import files, shipped, train
+from dim_tf.dataset import PreparedData
+from dim_tf.errors import CheckpointError, DataError, UsageError
+from dim_tf.run_folder import Run
+from dim_tf.ship import ship
+from tests.tiny_corpus import prepare_tiny, tables, tiny_corpus
+from tests.tiny_run import tiny_run
+
+SETTINGS = {"rnn_units": 2}
+
+
+@pytest.fixture
+def first(tmp_path):
+    """A prepared folder with Word2Vec."""
+    return prepare_tiny(tmp_path / "first", word2vec="train")
+
+
+@pytest.fixture
+def run(first, tmp_path):
+    """A run of it, as training begins it, with some weights."""
+    data = PreparedData.load(first)
+    with train.new_run(tmp_path / "run", data, SETTINGS, persona="both").creating() as unfinished:
+        unfinished.save_best(unfinished.build_model())
+    return Run.open(tmp_path / "run")
+
+
+@pytest.fixture
+def model(run, tmp_path, monkeypatch):
+    """The same as a shipped model."""
+    monkeypatch.setattr(shipped, "ARTEFACTS", tmp_path / "artefacts")
+    (tmp_path / "licences.md").write_text("none")
+    return ship(run, tmp_path / "licences.md", tmp_path / "artefacts/small").name
+
+
+def test_a_folder_made_like_another_shares_characters_and_word2vec(first, tmp_path):
+    test_only = dataclasses.replace(tiny_corpus(), tables=tables()[1:])
+    second = prepare_tiny(tmp_path / "second", test_only, like=Like.open(first))
+    third = prepare_tiny(tmp_path / "third", like=Like.open(second))
+    one, two, three = (PreparedData.load(folder) for folder in (first, second, third))
+    assert two.characters == one.characters
+    assert two.words != one.words
+    np.testing.assert_array_equal(
+        two.word_vectors[two.words.index("yes")], one.word_vectors[one.words.index("yes")]
+    )
+    assert two.word2vec_dim == three.word2vec_dim == 100
+    sums = {data.manifest["word2vec"] for data in (one, two, three)}
+    assert len(sums) == 1 and None not in sums
+
+
+def test_a_run_gives_what_its_prepared_folder_gives(first, run):
+    there, here = Like.open(first), Like.open(run.path)
+    assert (here.characters, here.table) == (there.characters, there.table)
+    assert here.word2vec.words == there.word2vec.words
+    np.testing.assert_array_equal(here.word2vec.vectors, there.word2vec.vectors)
+    assert (there.name, here.name) == ("first", "run")
+    assert there.sha256 != here.sha256
+
+
+def test_a_shipped_model_is_trained_further_on_other_data(model, run, tmp_path):
+    """Its weights mean the same there: it is known by its name, its vectors are rounded."""
+    other = prepare_tiny(tmp_path / "other", like=Like.open(model))
+    data = PreparedData.load(other)
+    word = data.word_vectors[data.words.index("yes"), -100:]
+    original = run.word_vectors[run.words.index("yes"), -100:]
+    np.testing.assert_array_equal(word, original.astype("float16").astype("float32"))
+    new = train.new_run(tmp_path / "new", data, SETTINGS, persona="both")
+    train._check_initial(Run.open(model), new)
+
+
+def test_without_word2vec(tmp_path):
+    folder = prepare_tiny(tmp_path / "plain")
+    like = Like.open(folder)
+    assert (like.word2vec, like.table) == (None, None)
+    with tiny_run(tmp_path / "converted").creating():
+        pass
+    like = Like.open(tmp_path / "converted")
+    assert (like.word2vec, like.table) == (None, None)
+
+
+def test_what_is_refused(run, first, tmp_path):
+    with pytest.raises(UsageError, match=r"is no prepared folder .* no run folder .* give the one"):
+        Like.open(tmp_path)
+    config = files.read_json(run.path / "config.json")
+    del config["prepared"]["word2vec_dim"]
+    files.write_json(run.path / "config.json", config)
+    with pytest.raises(UsageError, match="made by an older version"):
+        Like.open(run.path)
+    (run.path / "words.txt").unlink()
+    with pytest.raises(CheckpointError, match="damaged"):
+        Like.open(run.path)
+    (first / "vectors.npz").unlink()
+    with pytest.raises(DataError, match="missing"):
+        Like.open(first)
+    shutil.rmtree(first)
+    with pytest.raises(UsageError, match="is no prepared folder"):
+        Like.open(first)

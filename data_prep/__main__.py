@@ -141,18 +141,16 @@ def _check(args: argparse.Namespace) -> None:
     """Refuses options that contradict each other, before anything is read."""
     if args.like is not None:
         if args.word2vec is not None:
-            raise UsageError("--like brings the Word2Vec vectors: leave --word2vec out")
+            raise UsageError("--like brings vectors of its own: leave --word2vec out")
         if not args.check:
             args.like = Like.open(args.like)
-        no_word2vec = not args.check and args.like.word2vec is None
     else:
         args.word2vec = "train" if args.word2vec is None else args.word2vec
-        no_word2vec = args.word2vec == "none"
     if args.check:
         return
     if args.out is None:
         raise UsageError("--out is missing: give the folder to write, or --check for a report only")
-    if no_word2vec and args.vectors == "none":
+    if args.word2vec == "none" and args.vectors == "none":
         raise UsageError(
             "neither --vectors nor Word2Vec: the words would have no vectors; give --vectors FILE, "
             "or --word2vec train"
@@ -208,8 +206,8 @@ def build_parser() -> cli.Parser:
     )
     vectors.add_argument(
         "--like",
-        help="take characters and Word2Vec from this run, shipped model, or prepared folder of a "
-        "run, so that the run can be trained further",
+        help="take characters, words and vectors from this run, shipped model, or prepared folder "
+        "of a run, so that the run can be trained further; --vectors is then for other words",
     )
 
     text = parser.add_argument_group("text")

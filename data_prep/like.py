@@ -1,4 +1,4 @@
-"""What `--like` takes of another run: its characters and its Word2Vec vectors."""
+"""What `--like` takes of another run: its characters, its words and their vectors."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from dim_tf import files, prepared_folder, shipped
-from dim_tf.errors import UsageError
+from dim_tf.errors import UsageError, did_you_mean
 from dim_tf.record import CONFIG
 from dim_tf.run_folder import VECTORS, Run
 from dim_tf.vector_files import WordVectors
@@ -22,15 +24,29 @@ class Like:
         name: Of the folder.
         sha256: Tells it from others of that name.
         characters: Line k is id k.
-        word2vec: The Word2Vec part of its vectors; None if it has none.
-        table: The sha256 of the table that part was taken from.
+        words: Without `<pad>` and `<unk>`.
+        vectors: float32 [len(words), dim].
+        word2vec_dim: How many of the last columns are Word2Vec's.
+        table: The sha256 of the table that these were taken from; None if there are none.
     """
 
     name: str
     sha256: str
     characters: list[str]
-    word2vec: WordVectors | None
+    words: list[str]
+    vectors: np.ndarray
+    word2vec_dim: int
     table: str | None
+
+    @property
+    def word2vec(self) -> WordVectors | None:
+        """The Word2Vec part; None if there is none."""
+        return self._columns(self.vectors.shape[1] - self.word2vec_dim, None)
+
+    @property
+    def others(self) -> WordVectors | None:
+        """The part that is not Word2Vec's; None if there is none."""
+        return self._columns(0, self.vectors.shape[1] - self.word2vec_dim)
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> Self:
@@ -42,17 +58,18 @@ class Like:
             DataError: It is a damaged prepared folder.
         """
         folder = Path(path)
+        if not folder.exists() and str(path) in shipped.names():
+            folder = shipped.find(path)
         if (folder / prepared_folder.MANIFEST).exists():
             return cls._of_prepared(folder)
-        if not folder.exists() and folder.name in shipped.names():
-            folder = shipped.find(folder.name)
-        if not (folder / CONFIG).exists():
-            raise UsageError(
-                f"--like: {path} is no prepared folder (no {prepared_folder.MANIFEST} in it), no "
-                f"run folder (no {CONFIG} in it), and no shipped model; give the one whose "
-                "weights are to be trained further"
-            )
-        return cls._of_run(Run.open(folder))
+        if (folder / CONFIG).exists():
+            return cls._of_run(Run.open(folder))
+        raise UsageError(
+            f"--like: {path} is no prepared folder (no {prepared_folder.MANIFEST} in it), no run "
+            f"folder (no {CONFIG} in it), and no shipped model"
+            f"{did_you_mean(str(path), shipped.names())}; give the one whose weights are to be "
+            "trained further"
+        )
 
     @classmethod
     def _of_prepared(cls, folder: Path) -> Self:
@@ -63,7 +80,9 @@ class Like:
             name=folder.name,
             sha256=manifest["fingerprint"],
             characters=prepared_folder.read_characters(folder, manifest["sizes"]),
-            word2vec=WordVectors(words, vectors[:, vectors.shape[1] - dim :]) if dim else None,
+            words=words[2:],
+            vectors=vectors[2:],
+            word2vec_dim=dim,
             table=manifest.get("word2vec"),
         )
 
@@ -75,11 +94,16 @@ class Like:
                 f"--like: {run.path} was made by an older version, which did not keep how many "
                 "columns of its vectors are Word2Vec's; give the prepared folder of that run"
             )
-        vectors = run.word_vectors
         return cls(
-            name=run.path.name,
+            name=run.path.resolve().name,
             sha256=files.sha256(run.path / VECTORS),
             characters=run.characters,
-            word2vec=WordVectors(run.words, vectors[:, vectors.shape[1] - dim :]) if dim else None,
+            words=run.words[2:],
+            vectors=run.word_vectors[2:],
+            word2vec_dim=dim or 0,
             table=table,
         )
+
+    def _columns(self, first: int, last: int | None) -> WordVectors | None:
+        part = self.vectors[:, first:last]
+        return WordVectors(self.words, part) if part.shape[1] else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import platform
 import shutil
@@ -21,7 +22,7 @@ from data_prep.dialogues import SPLITS, Corpus
 from data_prep.like import Like
 from dim_tf import authors_files, files, prepared_folder
 from dim_tf.dataset import PreparedData
-from dim_tf.errors import DataError
+from dim_tf.errors import DataError, UsageError
 from dim_tf.text import TextRules, Vocabulary
 from dim_tf.vector_files import WordVectors, matrix, read_vectors
 
@@ -38,7 +39,8 @@ class Settings:
         word2vec: "train", "none", or a file of vectors.
         extra_words: So many of the vector file's first words get an id beside the data's; if not
             given 20,000, or none where the corpus brings the authors' vocabulary.
-        like: Whose characters and Word2Vec vectors are taken, if not the data's own.
+        like: Whose characters are taken, and whose words with their vectors. Then `vectors` is for
+            other words, and `word2vec` for none.
         seed: Of the candidates' order and of Word2Vec.
         dense: Also write the model's inputs as plain arrays.
         authors_response_characters: In them, see `PreparedData.inputs`.
@@ -194,25 +196,42 @@ def _vectors(corpus: Corpus, settings: Settings, sentences: tensors.Sentences) -
     else:
         words = authors_files.words_of_authors(corpus.words)
         extra = extra or 0
-    parts = []
+    fits = functools.partial(vocabulary.can_be_token, rules=settings.rules)
+    further = []
+    if settings.like is not None and corpus.words is None:
+        further += filter(fits, settings.like.words)
+    glove = None
     if settings.vectors is not None:
-        glove = read_vectors(
-            settings.vectors,
-            words[2:],
-            extra,
-            lambda word: vocabulary.can_be_token(word, settings.rules),
-        )
-        known = set(words)
-        words += [word for word in glove.words if word not in known]
-        parts.append(glove)
+        glove = read_vectors(settings.vectors, [*words[2:], *further], extra, fits)
+        further += glove.words
+    known = set(words)
+    words += [word for word in dict.fromkeys(further) if word not in known]
+    if settings.like is not None:
+        glove = _others(settings.like, glove)
     word2vec, digest = _word2vec(settings, sentences, words)
-    if word2vec is not None:
-        parts.append(word2vec)
     return Vectors(
         words,
-        matrix(words, parts),
+        matrix(words, [part for part in (glove, word2vec) if part is not None]),
         0 if word2vec is None else word2vec.dim,
         digest,
+    )
+
+
+def _others(like: Like, glove: WordVectors | None) -> WordVectors | None:
+    """The vectors beside Word2Vec's: those of `like` where it has the word, else of the file."""
+    theirs = like.others
+    if theirs is None or glove is None:
+        return theirs or glove
+    if theirs.dim != glove.dim:
+        raise UsageError(
+            f"--vectors: found {glove.dim} dimensions, expected {theirs.dim}, as --like "
+            f"{like.name} has beside Word2Vec's; give the vectors that it was trained with, or none"
+        )
+    known = set(theirs.words)
+    new = [place for place, word in enumerate(glove.words) if word not in known]
+    return WordVectors(
+        [*theirs.words, *(glove.words[place] for place in new)],
+        np.concatenate([theirs.vectors, glove.vectors[new]]),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -16,6 +16,11 @@ from typing import Any
 import numpy as np
 
 from dim_tf.errors import DataError, UsageError
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
 
 
 @contextlib.contextmanager
@@ -62,7 +67,7 @@ def creating_folder(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f"{path.name}-????????.tmp"):
+    for leftover in path.parent.glob(f"{glob.escape(path.name)}-{'[0-9a-f]' * 8}.tmp/"):
         with _locking(leftover) as free:
             if free:
                 shutil.rmtree(leftover)
@@ -80,7 +85,13 @@ def creating_folder(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locking(folder: Path) -> Iterator[bool]:
-    """Locks a folder, until the end or the death of the process; False if another holds it."""
+    """Locks a folder until the end or the death of the process.
+
+    False if another holds it, or where folders cannot be locked.
+    """
+    if fcntl is None:
+        yield False
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         try:

@@ -109,11 +109,14 @@ class Record:
             DataError: A line is no row.
         """
         path, rows = self.path / METRICS, []
-        for number, line in enumerate(files.read_lines(path) if path.exists() else [], start=1):
+        lines = files.read_lines(path) if path.exists() else []
+        for number, line in enumerate(lines, start=1):
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError:
-                break
+            except json.JSONDecodeError as error:
+                if number == len(lines):
+                    break
+                raise DataError(f"not JSON: {error.msg}", path=path, line=number) from None
             if not isinstance(row, dict) or not {"kind", "update"} <= row.keys():
                 expected = 'expected an object with "kind" and "update"'
                 raise DataError(f"found {line[:40]}, {expected}", path=path, line=number)

@@ -29,6 +29,8 @@ def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
     out = Path(arguments.out) if arguments.out else None
+    if arguments.keep and not arguments.runs:
+        raise UsageError("--keep: give the run folders to keep records of")
     if arguments.readme:
         readme.read(arguments.readme)
     if out:
@@ -44,8 +46,8 @@ def main(argv: Sequence[str]) -> int | None:
         )
     text = tables.markdown(results)
     records = [Record.open(path) for path in paths]
-    for record in records if arguments.keep else []:
-        record.copy_to(Path(arguments.keep) / record.path.name)
+    if arguments.keep:
+        keep(records, Path(arguments.keep))
     if out:
         write(out, results, records)
     if arguments.readme:
@@ -71,6 +73,24 @@ def run_folders(paths: Sequence[str | Path]) -> list[Path]:
             )
         found += each
     return list(dict.fromkeys(found))
+
+
+def keep(records: Sequence[Record], folder: Path) -> None:
+    """Makes or renews the records of some runs, each in a folder of the run's name.
+
+    Raises:
+        UsageError: Two have the same name, or there is something else in the place of one.
+    """
+    places: dict[Path, Record] = {}
+    for record in records:
+        other = places.setdefault(folder / record.path.resolve().name, record)
+        if other is not record:
+            raise UsageError(
+                f"--keep: {other.path} and {record.path} have the same name; keep one after the "
+                "other in different folders"
+            )
+    for place, record in places.items():
+        record.copy_to(place)
 
 
 def write(out: Path, results: dict[str, Any], runs: Sequence[Record]) -> None:

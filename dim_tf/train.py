@@ -278,22 +278,25 @@ def _check_same(run: Run, changes: Mapping[str, Any]) -> None:
 
 def _check_initial(initial: Run, run: Run) -> None:
     """Refuses weights that would mean something else here."""
-    reasons = []
+    data, settings = [], []
     if initial.model != run.model:
-        reasons.append(f"the model ({initial.model} there, {run.model} here)")
+        settings.append(f"the model ({initial.model} there, {run.model} here)")
     if initial.characters != run.characters:
-        reasons.append("the characters")
+        data.append("the characters")
     there, here = initial.model_config.to_dict(), run.model_config.to_dict()
-    for name in sorted(there.keys() - {"dropout", "precision"}):
+    for name in sorted(there.keys() - {"dropout", "precision", "char_vocab_size"}):
         # How much of a turn is read is nothing to the weights.
         if not name.startswith("max_") and there[name] != here[name]:
+            reasons = data if name == "word_dim" else settings
             reasons.append(f"{name} ({there[name]} there, {here[name]} here)")
     if initial.prepared["word2vec"] != run.prepared["word2vec"]:
-        reasons.append("the Word2Vec vectors")
-    if reasons:
+        data.append("the Word2Vec vectors")
+    if data or settings:
+        remedies = [f"prepare the data with --like {initial.path}"] * bool(data)
+        remedies += ["train with the settings of that run"] * bool(settings)
         raise UsageError(
             f"--init-from {initial.path}: its weights would mean nothing here, since these differ: "
-            f"{', '.join(reasons)}; prepare the data with --like {initial.path}"
+            f"{', '.join([*data, *settings])}; {', and '.join(remedies)}"
         )
 
 

@@ -12,7 +12,8 @@ from dim_tf.dataset import PreparedData
 from dim_tf.errors import CheckpointError, DataError, UsageError
 from dim_tf.run_folder import Run
 from dim_tf.ship import ship
-from tests.tiny_corpus import prepare_tiny, tables, tiny_corpus
+from dim_tf.vector_files import WordVectors
+from tests.tiny_corpus import prepare_tiny, tables, tiny_corpus, write_vectors
 from tests.tiny_run import tiny_run
 
 SETTINGS = {"rnn_units": 2}
@@ -56,6 +57,44 @@ def test_a_folder_made_like_another_shares_characters_and_word2vec(first, tmp_pa
     assert len(sums) == 1 and None not in sums
 
 
+def test_vectors_of_a_file_are_for_words_that_the_other_lacks(first, tmp_path):
+    """`i` and `ski` are known there; `fun` is in neither vocabulary's GloVe part."""
+    corpus = tiny_corpus()
+    path = tmp_path / "more.txt"
+    write_vectors(path, WordVectors(["ski", "dune"], np.full((2, 3), 7, np.float32)))
+    like = Like.open(first)
+    data = PreparedData.load(prepare_tiny(tmp_path / "a", corpus, vectors=path, like=like))
+    old = PreparedData.load(first)
+    for word in old.words[2:]:
+        np.testing.assert_array_equal(
+            data.word_vectors[data.words.index(word)], old.word_vectors[old.words.index(word)]
+        )
+    np.testing.assert_array_equal(data.word_vectors[data.words.index("dune"), :3], [7, 7, 7])
+    assert not data.word_vectors[data.words.index("dune"), 3:].any()
+
+
+def test_no_other_vectors_are_needed_and_known_words_stay_known(first, tmp_path):
+    corpus = dataclasses.replace(tiny_corpus(), tables=tables()[1:])
+    data = PreparedData.load(
+        prepare_tiny(tmp_path / "a", corpus, vectors=None, like=Like.open(first))
+    )
+    old = PreparedData.load(first)
+    assert set(old.words) <= set(data.words) and len(data.words) == len(set(data.words))
+    assert data.sizes["word_dim"] == old.sizes["word_dim"]
+    of_authors = dataclasses.replace(corpus, words=("<pad>", "fiance", "ski"))
+    data = PreparedData.load(
+        prepare_tiny(tmp_path / "b", of_authors, vectors=None, like=Like.open(first))
+    )
+    assert data.words == ["<pad>", "<unk>", "fiance", "ski"]
+
+
+def test_vectors_of_another_size_are_refused(first, tmp_path):
+    path = tmp_path / "other.txt"
+    write_vectors(path, WordVectors(["ski"], np.ones((1, 4), np.float32)))
+    with pytest.raises(UsageError, match="found 4 dimensions, expected 3, as --like first has"):
+        prepare_tiny(tmp_path / "a", vectors=path, like=Like.open(first))
+
+
 def test_a_run_gives_what_its_prepared_folder_gives(first, run):
     there, here = Like.open(first), Like.open(run.path)
     assert (here.characters, here.table) == (there.characters, there.table)
@@ -80,13 +119,18 @@ def test_without_word2vec(tmp_path):
     folder = prepare_tiny(tmp_path / "plain")
     like = Like.open(folder)
     assert (like.word2vec, like.table) == (None, None)
+    assert like.others.dim == 3
     with tiny_run(tmp_path / "converted").creating():
         pass
     like = Like.open(tmp_path / "converted")
     assert (like.word2vec, like.table) == (None, None)
 
 
-def test_what_is_refused(run, first, tmp_path):
+def test_what_is_refused(run, first, tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "names", lambda: ["small"])
+    for path, hint in ((tmp_path / "small", ""), ("smal", r"; did you mean small\?")):
+        with pytest.raises(UsageError, match=rf"{path} is no prepared folder.*model{hint}"):
+            Like.open(path)
     with pytest.raises(UsageError, match=r"is no prepared folder .* no run folder .* give the one"):
         Like.open(tmp_path)
     config = files.read_json(run.path / "config.json")

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from dim_tf import files, report, turn_ranks
+from dim_tf import cli, files, report, turn_ranks
 from dim_tf.comparison import compare
-from dim_tf.errors import CheckpointError, UsageError
+from dim_tf.errors import CheckpointError, DataError, UsageError
 from dim_tf.record import Record
 from dim_tf.run_folder import Run
 from tests.tiny_results import made_up_run, ranks_with
@@ -90,9 +90,34 @@ def test_a_record_cannot_rank(runs, tmp_path):
         Run.open(record)
 
 
+def test_a_record_of_no_run_or_of_two_of_one_name(runs, tmp_path, capsys):
+    made_up_run(tmp_path / "more/dim", ranks_with(30), seed=2)
+    both = [str(runs), str(tmp_path / "more")]
+    kept = tmp_path / "kept"
+    assert cli.run(report.main, [*both, "--keep", str(kept)]) == 2
+    assert "have the same name" in capsys.readouterr().err
+    assert not kept.exists()
+    assert cli.run(report.main, ["--out", str(tmp_path), "--keep", str(kept)]) == 2
+    assert "--keep: give the run folders" in capsys.readouterr().err
+
+
+def test_the_name_of_a_record_is_that_of_its_folder(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(runs / "dim")
+    report.main([".", "--keep", str(tmp_path / "kept")])
+    assert Record.open(tmp_path / "kept/dim").results() == Record.open(".").results()
+
+
 def test_a_damaged_record(runs, tmp_path):
     record = tmp_path / "record"
     Record.open(runs / "dim").copy_to(record)
     (record / "config.json").write_text("{")
     with pytest.raises(CheckpointError, match="a damaged run folder"):
         Record.open(record)
+
+
+def test_a_row_in_the_midst_that_cannot_be_read(runs):
+    path = runs / "dim/metrics.jsonl"
+    first, last = files.read_lines(path)
+    files.write_lines(path, [first, "{", last])
+    with pytest.raises(DataError, match=r"metrics.jsonl:2: not JSON"):
+        Record.open(runs / "dim").metrics()

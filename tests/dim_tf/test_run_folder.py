@@ -49,9 +49,14 @@ def test_what_a_killed_creation_left_is_removed(new):
     leftover = new.path.with_name("run-0123abcd.tmp")
     leftover.mkdir(parents=True)
     (leftover / "words.txt").touch()
+    others = [new.path.with_name(name) for name in ("run-2025week.tmp", "run-89abcdef.tmp")]
+    others[0].mkdir()  # no name of ours
+    others[1].touch()  # a file that somebody writes
     with new.creating():
         pass
-    assert [path.name for path in new.path.parent.iterdir()] == ["run"]
+    assert sorted(path.name for path in new.path.parent.iterdir()) == [
+        *("run", "run-2025week.tmp", "run-89abcdef.tmp")
+    ]
 
 
 def test_a_creation_that_goes_on_is_left_alone(new):

@@ -281,6 +281,8 @@ def test_init_from_refuses_weights_that_would_mean_nothing(run_copy, run_train, 
         run_train("new", f"--init-from={run_copy}", "--rnn-units=5")
     for reason in ("the characters", "rnn_units (4 there, 5 here)", "the Word2Vec vectors"):
         assert reason in str(refused.value)
+    for remedy in (f"prepare the data with --like {run_copy}", "the settings of that run"):
+        assert remedy in str(refused.value)
     assert "max_profiles" not in str(refused.value)
     assert not (tmp_path / "new").exists()
 

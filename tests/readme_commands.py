@@ -25,6 +25,7 @@ ELSEWHERE = (
     "sudo apt-get install",
     ".venv/bin/python -m pip install",
     ".venv/bin/tensorboard",
+    "KERAS_BACKEND=jax .venv/bin/python -c",
     "./tests/run.sh",
     ".ci/run",
 )
@@ -166,6 +167,8 @@ def write_material(folder: Path) -> None:
         handle.writestr("glove.42B.300d.txt", vectors)
     _write_lines(folder / "persona.txt", "they hired me as a nurse.", "i could eat waffles daily.")
     _write_lines(folder / "replies.txt", "i earn as a nurse", "i like trains", "hi there", "i ski")
+    shutil.copy(folder / "replies.txt", folder / "pool.txt")
+    _write_lines(folder / "licences.txt", "The sample is free.")
     turn = {"context": ["hi !"], "persona": ["i ski."], "candidates": ["hello", "i ski"]}
     _write_lines(folder / "turns.jsonl", json.dumps(turn))
     dialogues = [

@@ -50,7 +50,7 @@ def test_every_page_is_linked():
 def test_commands_are_found():
     """The test below would not miss those that are not."""
     assert "./run_train.sh" in COMMANDS and len(COMMANDS) > 40
-    assert sum(map(readme_commands.is_elsewhere, COMMANDS)) < 10
+    assert sum(map(readme_commands.is_elsewhere, COMMANDS)) < 12
 
 
 def test_nothing_is_left_to_fill_in_and_models_that_are_named_are_there():

@@ -59,6 +59,7 @@ def compare(paths: Sequence[str | os.PathLike]) -> dict[str, Any]:
     others = {place.setting.system for place in groups} - paper.SYSTEMS.keys()
     tables = paper.tables(tuple(sorted(others)))
     tests, unpaired = _significance(tables, groups)
+    gains, uneven = _gains(tables, groups, cells)
     named = [outcome.run.prepared["name"] for outcome in outcomes if outcome.run.training_config]
     return {
         "format": FORMAT,
@@ -68,9 +69,9 @@ def compare(paths: Sequence[str | os.PathLike]) -> dict[str, Any]:
             "sample": turns,
         },
         "cells": cells,
-        "tables": [_table(table, cells) for table in tables],
+        "tables": [_table(table, cells, gains) for table in tables],
         "significance": tests,
-        "notes": [*_notes(tables, cells), *unpaired],
+        "notes": [*_notes(tables, cells), *uneven, *unpaired],
     }
 
 
@@ -84,14 +85,15 @@ def _cell(place: Place, group: list[Outcome]) -> dict[str, Any]:
     group.sort(key=lambda outcome: -1 if outcome.seed is None else outcome.seed)
     first = group[0]
     for former, outcome in itertools.pairwise(group):
+        theirs = former.recipe
         pair = f"{former.run.path} and {outcome.run.path} both are {place.setting.name}"
         if former.seed == outcome.seed:
             raise UsageError(f"{pair} with seed {outcome.seed}; give one of them")
-        for name, value in outcome.settings.items():
-            if value != former.settings.get(name):
+        for name, value in outcome.recipe.items():
+            if value != theirs.get(name):
                 raise UsageError(
-                    f"{pair}, but differ in {name} ({former.settings.get(name)} and {value}); "
-                    "report on each in turn"
+                    f"{pair}, but differ in {name} ({theirs.get(name)} and {value}); report on "
+                    "each in turn"
                 )
         check_same_turns(former, outcome)
     training_turns = {outcome.run.prepared.get("training_turns") for outcome in group}
@@ -105,6 +107,7 @@ def _cell(place: Place, group: list[Outcome]) -> dict[str, Any]:
         "seeds": [outcome.seed for outcome in group],
         "training_turns": training_turns.pop(),
         "updates": [outcome.updates for outcome in group],
+        "initial": first.initial,
         "test_turns": len(first.ranks),
         "test_turns_of": first.of,
         "settings": {n: v for n, v in first.settings.items() if v != DEFAULTS[n]},
@@ -133,7 +136,9 @@ def _percent(fraction: float) -> float:
     return round(100 * float(fraction), 4)
 
 
-def _table(table: paper.Table, cells: Mapping[str, Any]) -> dict[str, Any]:
+def _table(
+    table: paper.Table, cells: Mapping[str, Any], gains: Mapping[str, Any]
+) -> dict[str, Any]:
     rows = []
     for row in table.rows:
         each = []
@@ -142,7 +147,7 @@ def _table(table: paper.Table, cells: Mapping[str, Any]) -> dict[str, Any]:
             cell = {"paper": _score(score), "ours": ours}
             if table.with_gains:
                 cell["paper_gain"] = _score(paper.gain(row.system, score))
-                cell["gain"] = ours and _gain(row.system, cells[ours], cells)
+                cell["gain"] = gains.get(ours)
             each.append(cell)
         rows.append({"name": row.name, "cells": each})
     return {
@@ -160,11 +165,35 @@ def _score(score: Score | None) -> dict[str, float] | None:
     return {n: v for n, v in zip(MEASURES, score, strict=True) if v is not None}
 
 
-def _gain(system: str, cell: Mapping[str, Any], cells: Mapping[str, Any]) -> dict | None:
-    start = cells.get(id_of(Place(paper.base(system), "original")))
-    if start is None:
-        return None
-    return {name: round(cell[name]["mean"] - start[name]["mean"], 4) for name in MEASURES}
+def _gains(
+    tables: Sequence[paper.Table],
+    groups: Mapping[Place, Sequence[Outcome]],
+    cells: Mapping[str, Any],
+) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """The points of each cell above no persona, by its id; and notes on turns that differ.
+
+    A version of the personas may lack some turns of the split; whole splits are compared
+    nevertheless, as in the paper. Samples of different turns are not.
+    """
+    rows = [row for table in tables if table.with_gains for row in table.rows]
+    pairs = [(Place(paper.base(row.system), "original"), p) for row in rows for p in row.places]
+    gains, notes = {}, []
+    for base, place in pairs:
+        if place not in groups or base not in groups:
+            continue
+        name, start, first, other = id_of(place), id_of(base), groups[place][0], groups[base][0]
+        if not first.ranks.same_turns(other.ranks):
+            whole = all(len(each.ranks) == each.of for each in (first, other))
+            pair = f"{name} ({len(first.ranks):,} turns) and {start} ({len(other.ranks):,})"
+            if not whole:
+                notes.append(f"No gain is shown where the samples are of other turns: {pair}.")
+                continue
+            notes.append(f"The gain is between tables that are not of the same turns: {pair}.")
+        gains[name] = {
+            measure: round(cells[name][measure]["mean"] - cells[start][measure]["mean"], 4)
+            for measure in MEASURES
+        }
+    return gains, notes
 
 
 def _significance(
@@ -213,6 +242,8 @@ def _notes(tables: Sequence[paper.Table], cells: Mapping[str, Any]) -> list[str]
         more = {n: v for n, v in cell["settings"].items() if n not in common}
         if more:
             notes.append(f"Other settings than the rest: {name} with {_beside_the_papers(more)}.")
+        if cell["initial"]:
+            notes.append(f"Not from fresh weights: {name} started from those of {cell['initial']}.")
     for table in tables:
         ids = [id_of(place) for row in table.rows for place in row.places if place]
         if table.with_gains:

@@ -10,7 +10,7 @@ from typing import Any
 from dim_tf import turn_ranks
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.errors import DataError, UsageError
-from dim_tf.paper import MEASURES, Place, Setting
+from dim_tf.paper import BASES, MEASURES, Place, Setting
 from dim_tf.record import Record
 from dim_tf.turn_ranks import TurnRanks
 
@@ -50,46 +50,50 @@ class Outcome:
     @property
     def settings(self) -> dict[str, Any]:
         """Those of `DEFAULTS`."""
-        training = self.run.training_config
-        values = {**self.run.model_config.to_dict(), **(training.to_dict() if training else {})}
-        return {name: values[name] for name in DEFAULTS if name in values}
+        return {name: value for name, value in self._values.items() if name in DEFAULTS}
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What the runs of a cell have in common: settings, length, the weights they began with."""
+        length = {name: self._values[name] for name in _LENGTH if name in self._values}
+        return {**self.settings, **length, "initial": self.initial}
+
+    @property
+    def initial(self) -> str | None:
+        """The run whose weights it started from; None if from fresh ones."""
+        return self.run.initial and self.run.initial["run"]
 
     @property
     def updates(self) -> int | None:
         """How many were made; None if it was not trained here."""
         return max((row["update"] for row in self.run.metrics()), default=None)
 
+    @property
+    def _values(self) -> dict[str, Any]:
+        training = self.run.training_config
+        return {**self.run.model_config.to_dict(), **(training.to_dict() if training else {})}
+
 
 def setting_of(run: Record) -> Setting:
-    """What a run was trained as; DIM without persona is IMN."""
+    """What a run was trained as; without persona DIM, IMN_ctx and IMN_utr are IMN."""
     config = run.model_config
-    if run.model == "dim" and not config.use_persona and config.use_context:
-        return Setting("imn", run.persona, run.version)
+    if run.model in BASES and not config.use_persona and config.use_context:
+        return Setting(BASES[run.model], run.persona, run.version)
     return Setting(run.model, run.persona, run.version, config.use_context)
+
+
+def is_tested(run: Record) -> bool:
+    """Whether it was ever tested with the persona that it was trained with."""
+    return bool(_own_tests(run))
 
 
 def common_turns(runs: Sequence[Record]) -> int | None:
     """How many turns of the test split all runs were tested on; None if all of them.
 
-    The most, if there are several such numbers.
+    The most, if there are several such numbers. Tests with other weights than a run's best ones of
+    now do not count.
     """
-    there = []
-    for run in runs:
-        again = f"python -m dim_tf.evaluate --run {run.path} --prepared DIR"
-        keys = _own_tests(run)
-        if not keys:
-            raise UsageError(
-                f"{run.path} was not tested yet with persona {run.persona}, that it was trained "
-                f"with: {again}"
-            )
-        for key in keys:
-            if not turn_ranks.is_current(run, key):
-                turn_ranks.load(run, key)  # says so if they are missing
-                raise UsageError(
-                    f"{run.path} was tested on {key} with other weights than its best ones of now; "
-                    f"test it again: {again}"
-                )
-        there.append({turns for _, turns in keys.values()})
+    there = [{turns for _, turns in _current_tests(run).values()} for run in runs]
     for run, numbers in zip(runs, there, strict=True):
         if not numbers & there[0]:
             raise UsageError(
@@ -108,7 +112,7 @@ def common_turns(runs: Sequence[Record]) -> int | None:
 def outcomes_of(run: Record, turns: int | None) -> list[Outcome]:
     """The tests of a run on so many turns, with the persona that it was trained with."""
     found = []
-    for key, (version, number) in _own_tests(run).items():
+    for key, (version, number) in _current_tests(run).items():
         if number != turns:
             continue
         entry, ranks = run.results()[key], turn_ranks.load(run, key)
@@ -153,6 +157,31 @@ def _own_tests(run: Record) -> dict[str, tuple[str, int | None]]:
         for match in matches
         if match and match["persona"] == run.persona
     }
+
+
+def _current_tests(run: Record) -> dict[str, tuple[str, int | None]]:
+    """Of `_own_tests` those with the run's best weights of now.
+
+    Raises:
+        UsageError: There are none.
+        DataError: The ranks are missing.
+    """
+    again = f"python -m dim_tf.evaluate --run {run.path} --prepared DIR"
+    tests = _own_tests(run)
+    if not tests:
+        raise UsageError(
+            f"{run.path} was not tested yet with persona {run.persona}, that it was trained with: "
+            f"{again}"
+        )
+    current = {key: test for key, test in tests.items() if turn_ranks.is_current(run, key)}
+    if not current:
+        for key in tests:
+            turn_ranks.load(run, key)  # says so if they are missing
+        raise UsageError(
+            f"{run.path} was tested on {' and '.join(tests)} with other weights than its best ones "
+            f"of now; test it again: {again}"
+        )
+    return current
 
 
 def _numbers(turns: Iterable[int | None]) -> str:

@@ -33,23 +33,23 @@ def write_section(path: str | os.PathLike, body: str) -> None:
     Raises:
         UsageError: The file, or one of the lines, is missing.
     """
-    lines = read(path)
-    places = _places(lines)
+    first, last = check(path)
+    lines = files.read_lines(path)
+    new = [*lines[: first + 1], "", body.strip("\n"), "", *lines[last:]]
+    files.write_lines(path, new)
+
+
+def check(path: str | os.PathLike) -> tuple[int, int]:
+    """Where the two lines of a README stand; raises as `write_section` does."""
+    if not Path(path).is_file():
+        raise UsageError(f"--readme: there is no file {path}")
+    places = _places(files.read_lines(path))
     if places is None:
         raise UsageError(
             f"{path}: found no section for results, expected the lines {BEGIN} and {END}, once "
             "each and in this order; add them where the results are to stand"
         )
-    first, last = places
-    new = [*lines[: first + 1], "", body.strip("\n"), "", *lines[last:]]
-    files.write_lines(path, new)
-
-
-def read(path: str | os.PathLike) -> list[str]:
-    """The lines of a README; raises `UsageError` if it is missing."""
-    if not Path(path).is_file():
-        raise UsageError(f"--readme: there is no file {path}")
-    return files.read_lines(path)
+    return places
 
 
 def _places(lines: list[str]) -> tuple[int, int] | None:

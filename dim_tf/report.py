@@ -19,6 +19,7 @@ from typing import Any
 
 from dim_tf import cli, comparison, files, readme, shipped, tables
 from dim_tf.errors import DataError, UsageError
+from dim_tf.outcomes import is_tested
 from dim_tf.record import CONFIG, Record
 
 RESULTS_JSON, RESULTS_MD, RESULTS_CSV = "results.json", "results.md", "results.csv"
@@ -32,7 +33,7 @@ def main(argv: Sequence[str]) -> int | None:
     if arguments.keep and not arguments.runs:
         raise UsageError("--keep: give the run folders to keep records of")
     if arguments.readme:
-        readme.read(arguments.readme)
+        readme.check(arguments.readme)
     if out:
         files.check_place(out / RESULTS_JSON)
     paths = run_folders(arguments.runs)
@@ -56,7 +57,7 @@ def main(argv: Sequence[str]) -> int | None:
 
 
 def run_folders(paths: Sequence[str | Path]) -> list[Path]:
-    """Run folders; in the place of a folder that is none, the run folders in it.
+    """Run folders; in the place of a folder that is none, the tested run folders in it.
 
     Raises:
         UsageError: A folder is none and holds none.
@@ -64,8 +65,7 @@ def run_folders(paths: Sequence[str | Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in map(shipped.find, paths):
-        each = [path] if (path / CONFIG).is_file() else []
-        each = each or sorted(place.parent for place in path.glob(f"*/{CONFIG}"))
+        each = [path] if (path / CONFIG).is_file() else _tested_in(path)
         if not each:
             raise UsageError(
                 f"{path}: found no run folder ({CONFIG} is missing) and none in it; "
@@ -73,6 +73,20 @@ def run_folders(paths: Sequence[str | Path]) -> list[Path]:
             )
         found += each
     return list(dict.fromkeys(found))
+
+
+def _tested_in(folder: Path) -> list[Path]:
+    """The run folders in a folder, without those that are not tested yet, which are named.
+
+    If none is tested, all of them.
+    """
+    there = sorted(path.parent for path in folder.glob(f"*/{CONFIG}"))
+    there = [path for path in there if path.suffix != ".tmp"]  # in the making
+    tested = [path for path in there if is_tested(Record.open(path))]
+    if tested and len(tested) < len(there):
+        names = ", ".join(path.name for path in there if path not in tested)
+        print(f"left out, not tested yet: {names}", file=sys.stderr)
+    return tested or there
 
 
 def keep(records: Sequence[Record], folder: Path) -> None:

@@ -23,7 +23,7 @@ class PairedTest(NamedTuple):
 def paired_t_test(first: np.ndarray, second: np.ndarray) -> PairedTest:
     """Whether two systems differ on the same turns.
 
-    Equal values everywhere are no difference: t = 0, p = 1.
+    Equal values everywhere are no difference: t = 0, p = 1. So is what a single turn says.
 
     Args:
         first: A number for each turn, such as 1 for a hit and 0 for none, [N].
@@ -40,10 +40,10 @@ def paired_t_test(first: np.ndarray, second: np.ndarray) -> PairedTest:
 
     difference = np.asarray(first, "float64") - np.asarray(second, "float64")
     mean = float(difference.mean())
-    if (difference == difference[0]).all():
-        # No variance: t is infinite, or, without a difference, not defined.
-        infinite = PairedTest(mean, float(np.copysign(np.inf, mean)), 0.0)
-        return infinite if mean else PairedTest(0.0, 0.0, 1.0)
+    if len(difference) == 1 or not difference.any():
+        return PairedTest(mean, 0.0, 1.0)
+    if (difference == difference[0]).all():  # no variance
+        return PairedTest(mean, float(np.copysign(np.inf, mean)), 0.0)
     found = stats.ttest_rel(first, second)
     return PairedTest(mean, float(found.statistic), float(found.pvalue))
 

@@ -50,22 +50,28 @@ def to_csv(results: Mapping[str, Any]) -> str:
     out = io.StringIO()
     fields = ("mean", "sd", "low", "high")
     head = ["table", "row", "column", *(f"paper_{m}" for m in MEASURES)]
+    head += [f"paper_{m}_gain" for m in MEASURES]
     head += [f"{m}_{field}" for m in MEASURES for field in fields]
-    head += ["seeds", "test_turns", "training_turns", "updates", "data"]
+    head += [f"{m}_gain" for m in MEASURES]
+    head += ["seeds", "test_turns", "test_turns_of", "training_turns", "updates"]
+    head += ["data", "fingerprint"]
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head)
     for table in results["tables"]:
         for row in table["rows"]:
             for column, cell in zip(table["columns"], row["cells"], strict=True):
-                score = cell["paper"] or {}
-                line = [table["number"], row["name"], column, *(score.get(m) for m in MEASURES)]
+                line = [table["number"], row["name"], column]
+                for scores in (cell["paper"], cell.get("paper_gain")):
+                    line += [(scores or {}).get(m) for m in MEASURES]
                 ours = results["cells"].get(cell["ours"])
                 if ours is None:
                     line += [None] * (len(head) - len(line))
                 else:
                     line += [ours[m][field] for m in MEASURES for field in fields]
-                    line += [len(ours["seeds"]), ours["test_turns"], ours["training_turns"]]
-                    line += [" ".join(map(str, ours["updates"])), results["data"]["name"]]
+                    line += [(cell.get("gain") or {}).get(m) for m in MEASURES]
+                    line += [len(ours["seeds"]), ours["test_turns"], ours["test_turns_of"]]
+                    line += [ours["training_turns"], " ".join(map(str, ours["updates"]))]
+                    line += [results["data"]["name"], results["data"]["fingerprint"]]
                 writer.writerow(line)
     return out.getvalue()
 
@@ -122,7 +128,11 @@ def _gained(points: float | None) -> str:
     >>> _gained(15.04), _gained(-0.04), _gained(None)
     (' (+15.0)', ' (+0.0)', '')
     """
-    return "" if points is None else f" ({round(points, 1) + 0.0:+.1f})"
+    return "" if points is None else f" ({_signed(points)})"
+
+
+def _signed(points: float) -> str:
+    return f"{round(points, 1) + 0.0:+.1f}"
 
 
 def _details(cell: Mapping[str, Any]) -> list[str]:
@@ -154,7 +164,7 @@ def _test(test: Mapping[str, Any]) -> list[str]:
     found = []
     for measure in MEASURES:
         p = test[measure]["p"]
-        shown = f"{test[measure]['difference'] + 0.0:+.1f}, {_probability(p)}"
+        shown = f"{_signed(test[measure]['difference'])}, {_probability(p)}"
         found.append(f"**{shown}**" if p < LEVEL else shown)
     return [str(test["table"]), test["column"], pair, f"{test['turns']:,}", *found]
 

@@ -179,6 +179,8 @@ def new_run(
     sizes = {**data.sizes, "max_candidates": table.candidates.shape[1]}
     if persona == "both":
         sizes["max_profiles"] *= 2
+    if "use_persona" in changes:
+        raise UsageError("--set: use_persona follows from --persona; give --persona none")
     settings = {"use_persona": persona != "none", **sizes}
     settings.update((name, value) for name, value in changes.items() if name in MODEL_FIELDS)
     training = {name: value for name, value in changes.items() if name in TRAINING_FIELDS}

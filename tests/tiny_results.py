@@ -31,6 +31,7 @@ def made_up_run(
     sample_of: int | None = None,
     gold: int = 0,
     trained: bool = True,
+    initial: str | None = None,
     **settings,
 ) -> Path:
     """Makes a run folder.
@@ -45,6 +46,7 @@ def made_up_run(
         sample_of: How many turns the table has, if not all were ranked.
         gold: Where the numbers of the gold replies start.
         trained: False for one whose weights come from elsewhere.
+        initial: The run whose weights it started from.
     """
     run = Run(
         path=path,
@@ -67,6 +69,7 @@ def made_up_run(
             "word2vec": None,
             **({"training_turns": 1234} if trained else {}),
         },
+        initial=initial and {"run": initial, "prepared": {}, "initial": None},
         words=["<pad>", "<unk>"],
         characters=["<pad>", "a"],
         word_vectors=np.zeros((2, 3), "float32"),

@@ -68,6 +68,8 @@ def test_settings_of_runs(make):
         ("a", {"use_context": False}, Setting("dim", "self", "original", False)),
         ("b", {"persona": "none"}, Setting("imn", "none", "original")),
         ("c", {"model": "imn_ctx", "version": "revised"}, Setting("imn_ctx", "self", "revised")),
+        ("d", {"model": "imn_utr", "persona": "none"}, Setting("imn", "none", "original")),
+        ("e", {"model": "fire", "persona": "none"}, Setting("fire", "none", "original")),
     ):
         assert setting_of(Run.open(make(name, ranks_with(1), **options))) == expected
 
@@ -186,6 +188,8 @@ def test_runs_that_cannot_be_compared(make):
         ("data", {"model": "imn", "fingerprint": "b" * 64}, "tested on different data"),
         ("same", {}, "both are dim_self_original with seed 1; give one of them"),
         ("units", {"seed": 2, "rnn_units": 9}, r"differ in rnn_units \(8 and 9\)"),
+        ("length", {"seed": 2, "updates": 9}, r"differ in max_updates \(300 and 9\)"),
+        ("begun", {"seed": 2, "initial": "x"}, r"differ in initial \(None and x\)"),
         ("turns", {"seed": 2, "gold": 3}, "tested on different turns"),
         ("column", {"model": "imn_utr", "gold": 3}, "tested on different turns"),
     ):
@@ -195,6 +199,42 @@ def test_runs_that_cannot_be_compared(make):
         compare([run, make("fewer", ranks_with(20, 30), "imn_ctx")])
     with pytest.raises(CheckpointError, match="found no run folder"):
         compare([run, run / "nothing"])
+
+
+def test_gains_are_between_the_same_turns_or_whole_splits(make):
+    imn = make("imn", ranks_with(20), "imn", "none")
+    results = compare([imn, make("a", ranks_with(30, 38), version="revised")])
+    assert row(results, 3, "DIM")[1]["gain"]["hits@1"] == pytest.approx(
+        100 * 30 / 38 - 50, abs=1e-4
+    )
+    assert (
+        "The gain is between tables that are not of the same turns: dim_self_revised, tested on "
+        "revised (38 turns) and imn_none_original, tested on original (40)."
+    ) in results["notes"]
+    samples = [
+        make("b", ranks_with(20, 30), "imn", "none", sample_of=40),
+        make("c", ranks_with(25, 30), sample_of=40, gold=7),
+        make("d", ranks_with(25, 30), "imn_utr", sample_of=40, gold=7),
+    ]
+    results = compare(samples)
+    assert row(results, 3, "DIM")[0]["gain"] is None
+    assert "No gain is shown where the samples are of other turns: dim" in str(results["notes"])
+    results = compare([samples[0], make("e", ranks_with(25, 30), sample_of=40)])
+    assert row(results, 3, "DIM")[0]["gain"]["hits@1"] == pytest.approx(50 / 3, abs=1e-4)
+
+
+def test_weights_of_another_run_at_the_start_are_told(make):
+    results = compare([make("a", ranks_with(30), initial="pretrained")])
+    assert results["cells"]["dim_self_original, tested on original"]["initial"] == "pretrained"
+    assert any("dim_self_original, tested on original started from" in n for n in results["notes"])
+
+
+def test_tests_with_former_weights_do_not_count(make):
+    run = make("run", ranks_with(30), tests={"revised": ranks_with(9)})
+    results = files.read_json(run / "results.json")
+    results["test_self_revised"]["update"] = 150
+    files.write_json(run / "results.json", results)
+    assert list(compare([run])["cells"]) == ["dim_self_original, tested on original"]
 
 
 def test_runs_that_were_not_tested_or_not_with_these_weights(make):

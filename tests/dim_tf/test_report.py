@@ -62,6 +62,9 @@ def test_csv_has_a_line_for_each_cell(runs):
     assert len(lines) == sum(len(t["rows"]) * len(t["columns"]) for t in results["tables"])
     dim = next(line for line in lines if (line["table"], line["row"]) == ("4", "DIM"))
     assert (dim["paper_hits@1"], dim["hits@1_mean"], dim["seeds"]) == ("78.8", "77.5", "2")
+    three = next(line for line in lines if (line["table"], line["row"]) == ("3", "DIM"))
+    assert (three["paper_hits@1_gain"], three["hits@1_gain"]) == ("15.0", "27.5")
+    assert (dim["hits@1_gain"], dim["fingerprint"], dim["test_turns_of"]) == ("", "a" * 64, "40")
     assert (dim["updates"], dim["data"], dim["training_turns"]) == ("300 300", "small", "1234")
     ir = next(line for line in lines if (line["table"], line["row"]) == ("2", "IR baseline"))
     assert (ir["paper_hits@1"], ir["paper_MRR"], ir["hits@1_mean"]) == ("21.4", "", "")
@@ -127,6 +130,25 @@ def test_what_is_refused(runs, tmp_path, capsys):
     assert cli.run(report.main, [str(runs)]) == 2
     assert "tested on different data" in capsys.readouterr().err
     assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_a_folder_of_runs_some_of_which_are_not_tested_yet(runs, capsys):
+    for name in ("new", "dim-0123abcd.tmp"):
+        made_up_run(runs / name, ranks_with(3), "imn_ctx")
+        (runs / name / "results.json").unlink()
+    found = report.run_folders([runs])
+    assert [path.name for path in found] == ["dim1", "dim2", "imn", "utr"]
+    assert capsys.readouterr().err == "left out, not tested yet: new\n"
+    assert cli.run(report.main, [str(runs / "new")]) == 2
+    assert "was not tested yet" in capsys.readouterr().err
+
+
+def test_nothing_is_written_if_the_readme_cannot_be(runs, page, tmp_path, capsys):
+    page.write_text("# A\n")
+    out = tmp_path / "docs"
+    assert cli.run(report.main, [str(runs), "--out", str(out), "--readme", str(page)]) == 2
+    assert "found no section for results" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_results_of_another_format(tmp_path):

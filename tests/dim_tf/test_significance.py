@@ -32,6 +32,10 @@ def test_no_difference_and_a_constant_one():
     assert paired_t_test(same, same + 1) == (-1.0, -math.inf, 0.0)
 
 
+def test_one_turn_says_nothing():
+    assert paired_t_test(np.array([1.0]), np.array([0.0])) == (1.0, 0.0, 1.0)
+
+
 def test_interval_is_that_of_the_normal_distribution_for_many_turns_and_always_the_same():
     values = np.arange(2000) % 10 < 7
     low, high = interval(values)

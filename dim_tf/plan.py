@@ -7,7 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dim_tf import checkpoint, paper, train, turn_ranks
+from dim_tf.cell import Cell, Cost
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import UsageError, did_you_mean
 from dim_tf.evaluate import key_of, sample_rows
@@ -16,59 +19,7 @@ from dim_tf.run_folder import LATEST, Run
 from dim_tf.training import State, total_updates
 
 # What a cell or another option decides -> where it is chosen.
-DECIDED = {
-    "use_persona": "the tables",
-    "use_context": "the tables",
-    "seed": "--seeds",
-    "max_updates": "--updates",
-}
-
-
-@dataclasses.dataclass
-class Cell:
-    """A setting with a seed: one run.
-
-    Attributes:
-        setting: What is trained.
-        run: As it lies on disk, or as it will.
-        tested_on: The versions of the test split to test it on.
-        updates: To be made in all.
-        done: Of these, those that are made.
-        trained: Whether training is at its end.
-        tested: Whether it was tested on all of `tested_on`, with its best weights.
-    """
-
-    setting: Setting
-    run: Run
-    tested_on: tuple[str, ...]
-    updates: int
-    done: int = 0
-    trained: bool = False
-    tested: bool = False
-
-    @property
-    def name(self) -> str:
-        """Of the run folder."""
-        return self.run.path.name
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.trained and self.tested
-
-    @property
-    def state(self) -> str:
-        """What is done, in words."""
-        if self.finished:
-            return "finished"
-        if self.trained:
-            return "trained, to be tested"
-        return f"stopped after {self.done:,}" if self.run.path.exists() else "new"
-
-    def seconds_per_update(self) -> float | None:
-        """As measured so far, validations included; None before the first row of metrics."""
-        rows = self.run.metrics() if self.run.path.exists() else []
-        return rows[-1]["time_s"] / rows[-1]["update"] if rows else None
+DECIDED = {"use_persona": "the tables", "use_context": "the tables", "seed": "--seeds"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +37,7 @@ class Plan:
     later: list[str]
 
     def lines(self) -> list[str]:
-        """The plan for people."""
+        """The plan for people, without the time."""
         width = max(len(cell.name) for cell in self.cells)
         done = sum(cell.finished for cell in self.cells)
         updates = sum(cell.updates for cell in self.cells)
@@ -100,24 +51,31 @@ class Plan:
         lines += [f"left out: {reason}" for reason in self.missing]
         if self.later:
             lines.append(f"not part of this program yet: {', '.join(self.later)}")
-        return [*lines, self.time_left()]
+        return lines
 
-    def time_left(self) -> str:
-        """How long the rest will take, by what the runs so far took for an update."""
-        rates = {cell.name: cell.seconds_per_update() for cell in self.cells}
-        by_system = {c.setting.system: rates[c.name] for c in self.cells if rates[c.name]}
-        if all(cell.trained for cell in self.cells):
-            return "time: nothing is left to train"
-        if not by_system:
-            return "time: not known before the first validation of a run here; see its progress"
-        usual = sum(by_system.values()) / len(by_system)
-        seconds = sum(
-            (cell.updates - cell.done) * (by_system.get(cell.setting.system) or usual)
-            for cell in self.cells
-            if not cell.trained
-        )
-        measured = ", ".join(f"{system} {rate:.2g} s" for system, rate in by_system.items())
-        return f"time: about {duration(seconds)} of training (measured, an update: {measured})"
+    def costs(self) -> dict[str, Cost]:
+        """For each kind of cell what its runs so far took, the mean over them."""
+        found: dict[str, list[Cost]] = {}
+        for cell in self.cells:
+            if cost := cell.cost():
+                found.setdefault(cell.kind, []).append(cost)
+        return {kind: Cost(*np.mean(costs, axis=0)) for kind, costs in found.items()}
+
+    def time_left(self, trial: Mapping[str, Cost] | None = None) -> str:
+        """How long the rest will take.
+
+        Args:
+            trial: Costs of kinds of cells; they count where no run of a kind was measured.
+        """
+        costs = {**(trial or {}), **self.costs()}
+        if all(cell.finished or cell.diverged for cell in self.cells):
+            return "time: nothing is left to do"
+        if not costs:
+            return "time: not known before the first validation of a run"
+        usual = Cost(*np.mean(list(costs.values()), axis=0))
+        seconds = sum(cell.seconds_left(costs.get(cell.kind, usual)) for cell in self.cells)
+        measured = ", ".join(f"{kind} {cost.update:.2g} s" for kind, cost in costs.items())
+        return f"time: about {duration(seconds)} (an update, as measured: {measured})"
 
 
 def duration(seconds: float) -> str:
@@ -195,7 +153,7 @@ def make(
         ConfigError: An impossible setting.
     """
     for name, place in DECIDED.items():
-        if name in changes and name != "max_updates":
+        if name in changes:
             raise UsageError(f"--set: {name} follows from {place}")
     wanted, later = _wanted(numbers, systems, known)
     cells, missing = [], []
@@ -214,8 +172,13 @@ def make(
                 _cell(data, folder, setting, seed, changes, tested_on, test_turns) for seed in seeds
             ]
     if not cells:
-        reasons = "; ".join(missing) or f"not part of this program yet: {', '.join(later)}"
-        raise UsageError(f"nothing to train for these tables and systems: {reasons}")
+        there = dict.fromkeys(row.system for table in _tables(numbers, ()) for row in table.rows)
+        rows = ", ".join(system for system in there if system in known) or "none"
+        reason = (
+            f"found {', '.join(systems)}, expected systems that have a row in Table "
+            f"{' or '.join(map(str, numbers))} and are part of this program: {rows}"
+        )
+        raise UsageError(f"nothing to train: {'; '.join(missing) or reason}")
     return Plan(cells, missing, later)
 
 
@@ -226,9 +189,7 @@ def _wanted(
     others = tuple(system for system in systems if system not in paper.SYSTEMS)
     wanted: dict[Setting, list[str]] = {}
     later: list[str] = []
-    for table in paper.tables(others):
-        if table.number not in numbers:
-            continue
+    for table in _tables(numbers, others):
         for row in table.rows:
             places = [place for place in row.places if place]
             if table.with_gains and paper.base(row.system).system in systems:
@@ -240,6 +201,10 @@ def _wanted(
                 if setting.system in known and version not in versions:
                     versions.append(version)
     return {s: versions for s, versions in wanted.items() if versions}, list(dict.fromkeys(later))
+
+
+def _tables(numbers: Collection[int], others: tuple[str, ...]) -> list[paper.Table]:
+    return [table for table in paper.tables(others) if table.number in numbers]
 
 
 def _absent(data: PreparedData, setting: Setting) -> list[str]:
@@ -266,22 +231,25 @@ def _cell(
     run = train.new_run(path, data, settings, system, persona, version)
     train.check_data(run, data)
     updates = total_updates(run.training_config, run.prepared["training_turns"])
+    tables = [data.table("test", persona, tested) for tested in tested_on]
+    counts = [len(sample_rows(len(table), test_turns)) for table in tables]
+    valid = len(data.table("valid", persona, version))
+    valid_turns = len(sample_rows(valid, run.training_config.valid_turns))
+    cell = Cell(setting, run, tested_on, updates, valid_turns, sum(counts))
     if not path.exists():
-        return Cell(setting, run, tested_on, updates)
+        return cell
     there = Run.open(path)
     _check_same(there, run)
     state = State(**checkpoint.read_state(path / LATEST))
-    keys = [_test_key(data, persona, version, test_turns) for version in tested_on]
-    return Cell(
-        *(setting, there, tested_on, updates, state.update),
+    keys = map(key_of, tables, counts)
+    return dataclasses.replace(
+        cell,
+        # All runs of a reproduction have one vocabulary: in memory once.
+        run=dataclasses.replace(there, word_vectors=data.word_vectors),
+        done=state.update,
         trained=state.finished(there.training_config, updates),
         tested=all(turn_ranks.is_current(there, key) for key in keys),
     )
-
-
-def _test_key(data: PreparedData, persona: str, version: str, turns: int | None) -> str:
-    table = data.table("test", persona, version)
-    return key_of(table, len(sample_rows(len(table), turns)))
 
 
 def _check_same(there: Run, wanted: Run) -> None:
@@ -291,6 +259,11 @@ def _check_same(there: Run, wanted: Run) -> None:
             f"{there.path} was trained on other data ({there.prepared['name']}, fingerprint "
             f"{there.prepared['fingerprint'][:12]}, not {wanted.prepared['fingerprint'][:12]}); "
             "give another --runs"
+        )
+    if there.initial:
+        raise UsageError(
+            f"{there.path} was started from the weights of {there.initial['run']}, not from fresh "
+            "ones; give another --runs"
         )
     found, asked = _all_settings(there), _all_settings(wanted)
     for name in asked:

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 from dim_tf import backend, cli, evaluate, files, report, train
 from dim_tf.dataset import PreparedData
-from dim_tf.errors import DivergedError
+from dim_tf.errors import DivergedError, UsageError
 
 if TYPE_CHECKING:
-    from dim_tf.plan import Cell
+    from dim_tf.cell import Cell, Cost
+    from dim_tf.plan import Plan
 
 TABLES = (2, 3, 4, 5)
 REPORT = "report"
@@ -29,6 +30,8 @@ REPORT = "report"
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
+    if any(setting.startswith("max_updates=") for setting in arguments.set):
+        raise UsageError("--set: max_updates is given by --updates")
     changes = train.given_settings(arguments)
     folder = Path(arguments.runs)
     files.check_place(folder / REPORT)
@@ -44,7 +47,8 @@ def main(argv: Sequence[str]) -> int | None:
     test_turns = arguments.test_turns
     planned = plan.make(data, folder, arguments.table, systems, MODELS, seeds, changes, test_turns)
     print("\n".join(planned.lines()), flush=True)
-    diverged = []
+    trial = _measured(planned, data)
+    print(planned.time_left(trial), flush=True)
     for number, cell in enumerate(planned.cells, start=1):
         if cell.finished:
             continue
@@ -56,15 +60,25 @@ def main(argv: Sequence[str]) -> int | None:
             print("stopped; the same command again goes on", file=sys.stderr)
             return 130
         except DivergedError as error:
-            diverged.append(cell)
+            cell.diverged = True
             print(f"error: {error}", file=sys.stderr)
-        print(planned.time_left(), flush=True)
+        print(planned.time_left(trial), flush=True)
     finished = [str(cell.run.path) for cell in planned.cells if cell.finished]
     if finished:
         report.main([*finished, "--out", str(folder / REPORT)])
-    if diverged:
-        names = ", ".join(cell.name for cell in diverged)
+    if names := ", ".join(cell.name for cell in planned.cells if cell.diverged):
         raise DivergedError(f"not in the report, since their training diverged: {names}")
+
+
+def _measured(planned: Plan, data: PreparedData) -> dict[str, Cost]:
+    """What the first cell that is left costs, by a few updates, if no run here tells yet."""
+    from dim_tf.cell import Cost
+
+    left = [cell for cell in planned.cells if not cell.finished]
+    if not left or planned.costs():
+        return {}
+    print(f"measuring an update of {left[0].kind} ...", flush=True)
+    return {left[0].kind: Cost(*train.fresh_training(left[0].run, data).measure())}
 
 
 def _train(cell: Cell, data: PreparedData, deterministic: bool) -> None:
@@ -104,7 +118,9 @@ def _test(cell: Cell, data: PreparedData, turns: int | None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = cli.Parser(prog="python -m dim_tf.reproduce", description=__doc__)
     parser.add_argument("--prepared", required=True, help="folder made by python -m data_prep")
-    parser.add_argument("--runs", required=True, metavar="DIR", help="folder of the run folders")
+    parser.add_argument(
+        "--runs", default="runs/paper", metavar="DIR", help="folder of the run folders"
+    )
     parser.add_argument(
         "--table", type=int, nargs="+", choices=TABLES, default=TABLES, help="of the paper"
     )

@@ -242,26 +242,39 @@ def open_training(
         CheckpointError: The state to go on from is missing or damaged.
         UsageError: `jit_compile` on another backend than TensorFlow.
     """
+    training = fresh_training(run, data, deterministic, jit_compile, initial=initial)
+    if resume:
+        training.restore()
+    else:
+        from dim_tf import model_card
+
+        with run.creating() as unfinished:
+            model_card.write(unfinished)
+            training.save(unfinished.path)
+    return training
+
+
+def fresh_training(
+    run: Run,
+    data: PreparedData,
+    deterministic: bool = False,
+    jit_compile: bool = False,
+    *,
+    initial: Run | None = None,
+) -> Training:
+    """As `open_training` at the start, but nothing is written."""
     _make_deterministic(deterministic)
     import keras
 
     if jit_compile and keras.backend.backend() != "tensorflow":
         raise UsageError("--jit-compile is for TensorFlow: JAX always compiles; leave it out")
-    from dim_tf import model_card
     from dim_tf.training import Training
 
     keras.utils.set_random_seed(run.training_config.seed)
     model = run.build_model()
     if initial:
         _copy_weights(initial, model)
-    training = Training(run, data, model, jit_compile)
-    if resume:
-        training.restore()
-    else:
-        with run.creating() as unfinished:
-            model_card.write(unfinished)
-            training.save(unfinished.path)
-    return training
+    return Training(run, data, model, jit_compile)
 
 
 def _check_same(run: Run, changes: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import signal
@@ -182,6 +183,28 @@ class Training:
                 self._update(*next(batches))
                 if self.state.update % self.config.save_every == 0 and not self._validation_due():
                     self.save()
+
+    def measure(self, updates: int = 3) -> tuple[float, float]:
+        """Seconds that an update takes, and the ranking of a turn.
+
+        The updates are made for that alone, so this training is of no use after it. The first one,
+        which compiles, does not count.
+        """
+        with contextlib.closing(self._batches()) as batches:
+            first, *others = itertools.islice(batches, 1 + updates)
+        float(self._step.update(1, *first)[0])
+        began = time.monotonic()
+        for number, batch in enumerate(others, start=2):
+            loss, _ = self._step.update(number, *batch)
+        float(loss)
+        update = (time.monotonic() - began) / len(others)
+        rows = self.valid_rows[:EVALUATION_BATCH]
+        seconds = []
+        for _ in range(2):
+            began = time.monotonic()
+            evaluate(self._scorer, self.data, self.valid_table, self.run.model_config, rows)
+            seconds.append(time.monotonic() - began)
+        return update, min(seconds) / len(rows)
 
     @property
     def finished(self) -> bool:

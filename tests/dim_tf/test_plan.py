@@ -1,8 +1,11 @@
+import dataclasses
+import json
 import shutil
 
 import pytest
 
-from dim_tf import plan
+from dim_tf import files, plan
+from dim_tf.cell import Cell, Cost
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import ConfigError, UsageError
 from tests.tiny_results import made_up_run, ranks_with
@@ -68,8 +71,13 @@ def test_only_some_systems(make):
 def test_systems_that_are_not_there(make):
     assert make(3).later == ["IR baseline", "Starspace", "Profile", "KV Profile", "FT-PC"]
     assert make(4, systems=["dim"], known=("dim",)).later == ["IMN"]
-    with pytest.raises(UsageError, match=r"nothing to train .*: not part of this program yet: IR"):
-        make(2, systems=["dim"], known=("dim",))
+    for number, systems, known, expected in (
+        (2, ["dim"], ("dim",), "found dim, expected .* in Table 2 .*: none"),
+        (5, ["imn_ctx"], FAMILY, "found imn_ctx, expected .* in Table 5 .*: dim"),
+        (3, ["imn"], FAMILY, "found imn, expected .* in Table 3 .*: imn_ctx, imn_utr, dim"),
+    ):
+        with pytest.raises(UsageError, match=f"nothing to train: {expected}$"):
+            make(number, systems=systems, known=known)
     with pytest.raises(UsageError, match="KV Profile is not part of this program yet; expected d"):
         plan.check_systems(["dim", "kv_profile"], FAMILY)
     with pytest.raises(UsageError, match=r"found 'imn_cxt', expected .* did you mean imn_ctx"):
@@ -103,15 +111,58 @@ def test_what_cannot_be_planned(make, tmp_path):
         make(2)
 
 
-def test_time_is_that_of_the_updates_that_are_left(make, monkeypatch):
-    made = make(4)
-    assert made.time_left().startswith("time: not known before the first validation")
+def test_time_is_that_of_the_updates_and_rankings_that_are_left(make, monkeypatch):
+    made = make(4, changes={"max_updates": 6, "eval_every": 4})
+    assert made.time_left() == "time: not known before the first validation of a run"
     dim, imn, without_context = made.cells
-    rates = {dim.name: 10.0, imn.name: 30.0, without_context.name: None}
-    monkeypatch.setattr(plan.Cell, "seconds_per_update", lambda cell: rates[cell.name])
+    costs = {dim.name: Cost(10, 0.5), imn.name: Cost(30, 1.0), without_context.name: Cost(4, 0.1)}
+    monkeypatch.setattr(Cell, "cost", lambda cell: costs.get(cell.name))
+    assert (dim.valid_turns, dim.test_turns) == (14, 14)
+    # DIM is to be tested; of IMN four updates are left, two validations and the test; all of the
+    # last one, with two validations and the test.
     dim.trained, imn.done = True, 2
-    # Four updates of IMN and six of DIM.
-    assert made.time_left().startswith("time: about 3 min of training (measured, an update: dim 1")
-    for cell in made.cells:
-        cell.trained = True
-    assert made.time_left() == "time: nothing is left to train"
+    seconds = 14 * 0.5 + 4 * 30 + 3 * 14 * 1.0 + 6 * 4 + 3 * 14 * 0.1
+    assert sum(cell.seconds_left(costs[cell.name]) for cell in made.cells) == pytest.approx(seconds)
+    assert made.time_left() == (
+        "time: about 3 min (an update, as measured: dim 10 s, imn 30 s, dim without context 4 s)"
+    )
+    imn.done = 5  # after the first validation
+    assert imn.seconds_left(Cost(30, 1.0)) == 30 + 2 * 14
+    imn.diverged = True
+    assert imn.seconds_left(Cost(30, 1.0)) == 0
+    for cell in (dim, without_context):
+        cell.trained = cell.tested = True
+    assert made.time_left() == "time: nothing is left to do"
+
+
+def test_what_was_not_measured_costs_as_the_rest(make, monkeypatch):
+    made = make(2, 4, changes={"max_updates": 6})
+    assert "dim 1 s" in made.time_left({"dim": Cost(1, 0)})
+    assert made.time_left({"dim": Cost(1, 0)}).startswith("time: about 18 s")
+    imn = next(cell for cell in made.cells if cell.kind == "imn")
+    monkeypatch.setattr(Cell, "cost", lambda cell: Cost(3, 0) if cell is imn else None)
+    assert made.time_left({"dim": Cost(1, 0)}).startswith("time: about 36 s")  # 6 * (3 + 1 + 2)
+    assert made.time_left().startswith("time: about 54 s")
+
+
+def test_costs_are_those_of_the_usual_row(make, tmp_path):
+    cell = make(2).cells[0]
+    path = made_up_run(cell.run.path, ranks_with(3), "imn", "none")
+    valid = json.loads(files.read_lines(path / "metrics.jsonl")[-1])
+    rows = [
+        {"kind": "train", "update": n, "turns_per_s": r} for n, r in ((1, 1.0), (2, 4.0), (3, 5.0))
+    ]
+    lines = [*rows, {**valid, "turns_per_s": 20.0}]
+    files.write_lines(path / "metrics.jsonl", map(json.dumps, lines))
+    assert cell.cost() == (cell.size / 4.0, 1 / 20.0)
+    files.write_lines(path / "metrics.jsonl", map(json.dumps, rows))
+    assert cell.cost() is None
+
+
+def test_a_run_from_other_weights_is_no_cell(make, prepared, tmp_path):
+    cell = make(2).cells[0]
+    initial = {"run": "pretrained", "prepared": {}, "initial": None}
+    with dataclasses.replace(cell.run, initial=initial).creating():
+        pass
+    with pytest.raises(UsageError, match="started from the weights of pretrained, not from fresh"):
+        make(2)

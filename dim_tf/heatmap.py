@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 # Longer contexts go on in the next line of a picture.
 WORDS_A_LINE = 45
-INCH_A_WORD, INCH_OF_LABELS = 0.26, 1.1
+INCH_A_WORD, INCH_A_LETTER = 0.26, 0.085
+INCH_OF_TICKS, INCH_OF_TITLE = 0.2, 0.35
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,10 +71,11 @@ def figure(maps: Sequence[Heatmap]) -> Figure:
 
     strips = [(each, line) for each in maps for line in lines([len(g) for g in each.groups])]
     widths = [sum(len(each.groups[number]) for number in line) for each, line in strips]
-    heights = [INCH_OF_LABELS + INCH_A_WORD * len(each.rows) for each, _ in strips]
-    size = (1.5 + INCH_A_WORD * max(*widths, 12), sum(heights))
+    heights = sum(_height(each, line) for each, line in strips)
+    size = (1.5 + INCH_A_WORD * max(*widths, 12), heights)
+    rows = [len(each.rows) for each, _ in strips]
     drawn = Figure(figsize=size, dpi=100, layout="constrained")
-    all_axes = drawn.subplots(len(strips), 1, squeeze=False, height_ratios=heights)[:, 0]
+    all_axes = drawn.subplots(len(strips), 1, squeeze=False, height_ratios=rows)[:, 0]
     titled: set[int] = set()
     for axes, (each, line) in zip(all_axes, strips, strict=True):
         _strip(axes, each, line, max(*widths, 12))
@@ -81,6 +83,13 @@ def figure(maps: Sequence[Heatmap]) -> Figure:
             axes.set_title(f"{each.title} (darkest: {each.largest:.2f})", loc="left", pad=16)
         titled.add(id(each))
     return drawn
+
+
+def _height(each: Heatmap, line: Sequence[int]) -> float:
+    """Inches of a strip: its rows, the longest of the words below it, and what stands above."""
+    longest = max((len(word) for number in line for word in each.groups[number]), default=0)
+    title = INCH_OF_TITLE if line[0] == 0 else 0.0
+    return INCH_A_WORD * len(each.rows) + INCH_A_LETTER * longest + INCH_OF_TICKS + title
 
 
 def _strip(axes, each: Heatmap, line: Sequence[int], width: int) -> None:

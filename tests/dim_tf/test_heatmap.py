@@ -47,6 +47,21 @@ def test_a_long_context_goes_on_in_the_next_line(tmp_path):
     assert width < 1600 and height < 8000
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("rows", [1, 3, 20])
+def test_long_words_leave_room_for_the_rows(rows, tmp_path):
+    words = ("congratulations", "on", "your", "counterrevolution", "!")
+    weights = np.full((rows, 6), 1 / 6)
+    groups, labels = (words, ("hi",)), ("utterance 1", "utterance 2")
+    long = Heatmap("reply to context", ("hello",) * rows, groups, labels, weights)
+    short = random_map(1, rows=rows)
+    figure = heatmap.figure([long, short])
+    figure.savefig(tmp_path / "figure.png")
+    for axes in figure.axes:
+        inches = axes.get_window_extent().height / figure.dpi / rows
+        assert 0.2 < inches < 0.8
+
+
 def test_page_needs_no_other_file_and_shows_all_words_and_weights(small):
     page = heatmap.page([small], "What <it> looked at", [("reply", "cats & <b>")])
     assert not re.search(r"https?:|src=|href=|@import|url\(", page)

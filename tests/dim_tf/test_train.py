@@ -244,6 +244,12 @@ def test_divergence_names_the_update_and_keeps_the_last_good_checkpoint(run_trai
 # === Starting from another run ===
 
 
+def test_the_persona_half_goes_with_the_persona(run_train, tmp_path):
+    with pytest.raises(UsageError, match="use_persona follows from --persona; give --persona none"):
+        run_train("new", "--set=use_persona=false")
+    assert not (tmp_path / "new").exists()
+
+
 def test_init_from_starts_with_the_other_runs_weights(trained, run_train):
     """Also where less of a turn is read: that is nothing to the weights."""
     shorter = f"--set=max_utterances={Run.open(trained).model_config.max_utterances - 1}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from typing import Any
 from data_prep import doctor, embeddings, tensors
 from data_prep.dialogues import Corpus
 from data_prep.like import Like
-from data_prep.prepare import EXTRA_WORDS, Settings, new_folder, prepare
+from data_prep.prepare import EXTRA_WORDS, Settings, prepare
 from data_prep.sources import SourceOptions, open_source
 from dim_tf import authors_files, cli, files, prepared_folder
-from dim_tf.errors import UsageError
+from dim_tf.dataset import PreparedData
+from dim_tf.errors import DataError, UsageError
 from dim_tf.text import TextRules
 
 GENSIM = "gensim:"
@@ -52,7 +54,7 @@ def _prepare(args: argparse.Namespace, rules: TextRules, corpus: Corpus) -> int:
         dense=args.dense,
         authors_response_characters=args.authors_response_characters,
     )
-    with new_folder(args.out) as folder:
+    with files.creating_folder(args.out.resolve(), replace=args.overwrite) as folder:
         manifest, report = prepare(
             corpus, settings, folder, options=made.options, sources=made.sources
         )
@@ -124,17 +126,29 @@ def _is_there(out: Path, made: _Made) -> bool:
             f"--out: {out} was prepared otherwise ({'; '.join(changed)}); give another folder, or "
             "--overwrite to replace it"
         )
+    try:
+        data = PreparedData.load(out)
+        for setting in data.settings():
+            data.table(*setting)
+    except DataError as error:
+        raise DataError(f"{error}; --overwrite makes the folder anew") from None
     return True
 
 
 def _check_replaceable(out: Path) -> None:
-    if out.exists() and not (out / prepared_folder.MANIFEST).is_file():
-        if out.is_dir() and not any(out.iterdir()):
-            return
-        raise UsageError(
-            f"--out: {out} exists and is not a prepared folder; give the name of a new folder"
-        )
+    """Refuses a folder that holds anything but what this command has written."""
     files.check_place(out)
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    reason = "is a file"
+    if out.is_dir():
+        more = sorted(path.name for path in out.iterdir() if path.name not in prepared_folder.NAMES)
+        reason = f"holds {more[0]}" if more else prepared_folder.why_not_ours(out)
+    if reason:
+        raise UsageError(
+            f"--out: {out} exists and is not a prepared folder ({reason}); give the name of a new "
+            "folder"
+        )
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -144,8 +158,10 @@ def _check(args: argparse.Namespace) -> None:
             raise UsageError("--like brings vectors of its own: leave --word2vec out")
         if not args.check:
             args.like = Like.open(args.like)
+            _check_like(args)
     else:
         args.word2vec = "train" if args.word2vec is None else args.word2vec
+    args.tokeniser = args.tokeniser or "authors"
     if args.check:
         return
     if args.out is None:
@@ -158,6 +174,23 @@ def _check(args: argparse.Namespace) -> None:
     if args.authors_response_characters and not args.dense:
         raise UsageError("--authors-response-characters concerns the arrays that --dense writes")
     _check_replaceable(args.out)
+
+
+def _check_like(args: argparse.Namespace) -> None:
+    """Takes the rules of the other run's text; refuses others, and vectors that cannot be added."""
+    rules = args.like.rules
+    if (args.tokeniser or rules.tokeniser) != rules.tokeniser or (
+        args.keep_case and rules.lowercase
+    ):
+        theirs = f"--tokeniser {rules.tokeniser}{'' if rules.lowercase else ' --keep-case'}"
+        raise UsageError(
+            f"--like: {args.like.name} was made with {theirs}; leave these options out"
+        )
+    args.tokeniser, args.keep_case = rules.tokeniser, not rules.lowercase
+    if args.vectors != "none" and args.like.others is None:
+        raise UsageError(
+            f"--vectors: --like {args.like.name} has no vectors but Word2Vec's; leave --vectors out"
+        )
 
 
 def _source_options(args: argparse.Namespace) -> SourceOptions:
@@ -214,8 +247,7 @@ def build_parser() -> cli.Parser:
     text.add_argument(
         "--tokeniser",
         choices=["authors", "wordpunct"],
-        default="authors",
-        help="the authors' two rules, or one for all text",
+        help="the authors' two rules (the default), or one for all text; with --like, its own",
     )
     text.add_argument("--keep-case", action="store_true", help="do not lower the case")
 
@@ -239,11 +271,19 @@ def build_parser() -> cli.Parser:
 
     download = parser.add_argument_group("download")
     download.add_argument("--url", default=defaults.url, help="where the official archive is")
-    download.add_argument("--sha256", default=defaults.sha256, help="the sum it must have")
+    download.add_argument(
+        "--sha256", type=_sha256, default=defaults.sha256, help="the sum it must have"
+    )
     download.add_argument(
         "--cache", type=Path, default=defaults.cache, help="the folder that keeps it"
     )
     return parser
+
+
+def _sha256(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", text.lower()):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected 64 hexadecimal digits")
+    return text.lower()
 
 
 def _seed(text: str) -> int:

@@ -60,7 +60,7 @@ class TableReport:
         dialogues: Dialogues in the table.
         turns: Turns in the table.
         candidates: Candidates per turn.
-        gold_once: Turns whose reply is among the candidates exactly once.
+        gold_once: Turns whose reply is among the candidates exactly once, compared by words.
         gold_twice: Turns whose reply is among them more than once; the copies are masked out.
         gold_absent: Turns whose reply is not among them.
         gold_positions: {position in the source file, from 0: turns}.
@@ -209,7 +209,8 @@ class _Examiner:
         for turn in table.turns():
             report.turns += 1
             candidates[len(turn.candidates)] += 1
-            copies = turn.candidates.count(turn.candidates[turn.gold]) if turn.gold >= 0 else 0
+            words = [self._candidate_words(text) for text in turn.candidates]
+            copies = words.count(words[turn.gold]) if turn.gold >= 0 else 0
             report.gold_once += copies == 1
             report.gold_twice += copies > 1
             report.gold_absent += copies == 0

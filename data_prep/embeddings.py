@@ -33,7 +33,7 @@ def train_word2vec(sentences: Sequence[Sequence[str]], seed: int) -> WordVectors
 
     if not sentences:
         raise DataError(
-            "no training split to train Word2Vec on; use --word2vec none with --vectors, or --like"
+            "found no training split to train Word2Vec on; give --word2vec none and --vectors"
         )
 
     with Progress("training Word2Vec", WORD2VEC_EPOCHS, "epochs") as progress:
@@ -69,7 +69,7 @@ def gensim_file(name: str) -> Path:
         return Path(gensim.downloader.load(name, return_path=True))
     except ValueError as error:
         raise UsageError(f"--vectors gensim:{name}: {error}") from None
-    except OSError as error:
+    except Exception as error:  # that is what gensim raises if a sum is another one
         raise DataError(
             f"gensim:{name} cannot be fetched ({error}); check the network, or give --vectors a "
             "file that is here"

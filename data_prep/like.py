@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from dim_tf import files, prepared_folder, shipped
+from data_prep.embeddings import update_lines
+from dim_tf import prepared_folder, shipped
 from dim_tf.errors import UsageError, did_you_mean
 from dim_tf.record import CONFIG
-from dim_tf.run_folder import VECTORS, Run
+from dim_tf.run_folder import Run
+from dim_tf.text import TextRules
 from dim_tf.vector_files import WordVectors
 
 
@@ -22,7 +25,7 @@ class Like:
 
     Attributes:
         name: Of the folder.
-        sha256: Tells it from others of that name.
+        rules: How its text became words.
         characters: Line k is id k.
         words: Without `<pad>` and `<unk>`.
         vectors: float32 [len(words), dim].
@@ -31,7 +34,7 @@ class Like:
     """
 
     name: str
-    sha256: str
+    rules: TextRules
     characters: list[str]
     words: list[str]
     vectors: np.ndarray
@@ -48,12 +51,21 @@ class Like:
         """The part that is not Word2Vec's; None if there is none."""
         return self._columns(0, self.vectors.shape[1] - self.word2vec_dim)
 
+    @property
+    def sha256(self) -> str:
+        """Tells it from others of that name."""
+        digest = hashlib.sha256(f"{self.rules} {self.word2vec_dim}".encode())
+        update_lines(digest, [*self.characters, "", *self.words])
+        digest.update(np.ascontiguousarray(self.vectors).tobytes())
+        return digest.hexdigest()
+
     @classmethod
     def open(cls, path: str | os.PathLike) -> Self:
         """Reads a prepared folder, a run folder, or a shipped model of that name.
 
         Raises:
-            UsageError: It is none of these, or a run that does not say which part is Word2Vec's.
+            UsageError: It is none of these, or a run that does not say which part is Word2Vec's, or
+                one with a vector for unknown words.
             CheckpointError: It is a damaged run.
             DataError: It is a damaged prepared folder.
         """
@@ -77,8 +89,8 @@ class Like:
         words = prepared_folder.read_words(folder)
         vectors, dim = prepared_folder.read_vectors(folder, manifest["sizes"], len(words))
         return cls(
-            name=folder.name,
-            sha256=manifest["fingerprint"],
+            name=folder.resolve().name,
+            rules=prepared_folder.read_rules(folder, manifest),
             characters=prepared_folder.read_characters(folder, manifest["sizes"]),
             words=words[2:],
             vectors=vectors[2:],
@@ -94,9 +106,14 @@ class Like:
                 f"--like: {run.path} was made by an older version, which did not keep how many "
                 "columns of its vectors are Word2Vec's; give the prepared folder of that run"
             )
+        if run.word_vectors[1].any():
+            raise UsageError(
+                f"--like: {run.path} has a vector for unknown words, which a prepared folder has "
+                "not; convert the checkpoint without --unknown-word"
+            )
         return cls(
             name=run.path.resolve().name,
-            sha256=files.sha256(run.path / VECTORS),
+            rules=run.rules,
             characters=run.characters,
             words=run.words[2:],
             vectors=run.word_vectors[2:],

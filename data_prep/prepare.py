@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import platform
-import shutil
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,23 +154,6 @@ def prepare(
     return manifest, report.to_text()
 
 
-@contextlib.contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
-    """Gives an empty folder beside `out`: it takes its place on success, is gone on failure."""
-    out = out.resolve()
-    mark = uuid.uuid4().hex[:8]
-    temporary, old = out.with_name(f".dim_{out.name}-{mark}"), out.with_name(f".dim_old-{mark}")
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        if out.exists():
-            out.rename(old)
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-
-
 def _characters(corpus: Corpus, settings: Settings, sentences: tensors.Sentences) -> list[str]:
     if settings.like is not None:
         return settings.like.characters
@@ -182,8 +162,7 @@ def _characters(corpus: Corpus, settings: Settings, sentences: tensors.Sentences
     counts = sentences.counts("train")
     if not counts:
         raise DataError(
-            f"{corpus.name}: no training split, whose characters would get the ids; use --like "
-            "with the prepared folder of the training data, or a run of it"
+            f"{corpus.name}: found no training split, expected one: its characters get the ids"
         )
     return vocabulary.characters_of_data(counts)
 
@@ -221,7 +200,7 @@ def _others(like: Like, glove: WordVectors | None) -> WordVectors | None:
     """The vectors beside Word2Vec's: those of `like` where it has the word, else of the file."""
     theirs = like.others
     if theirs is None or glove is None:
-        return theirs or glove
+        return theirs
     if theirs.dim != glove.dim:
         raise UsageError(
             f"--vectors: found {glove.dim} dimensions, expected {theirs.dim}, as --like "

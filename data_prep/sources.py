@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -78,12 +79,12 @@ def open_source(source: str, options: SourceOptions | None = None) -> Corpus:
         hint = did_you_mean(source, ("sample", "download"))
         raise DataError(f"found no source {source!r}, expected {EXPECTED}{hint}")
     if path.is_dir():
-        return _open_folder(path, str(path), path.resolve().name, options)
+        return _open_folder(path, str(path), _printable(path.resolve().name), options)
     if archives.is_archive_name(path.name):
-        return _open_archive(path, _stem(path.name, archives.SUFFIXES), options)
+        return _open_archive(path, _stem(_printable(path.name), archives.SUFFIXES), options)
     plain_name = path.name.removesuffix(".gz").removesuffix(".xz")
     if plain_name.endswith(_JSON_SUFFIXES):
-        return _open_json_lines(path, _stem(plain_name, _JSON_SUFFIXES), options)
+        return _open_json_lines(path, _stem(_printable(plain_name), _JSON_SUFFIXES), options)
     raise DataError(f"not a source, by its name; expected {EXPECTED}", path=path)
 
 
@@ -180,7 +181,17 @@ def _find_reader(folder: Path, label: str) -> tuple[Path, ModuleType]:
     )
 
 
+def _printable(name: str) -> str:
+    r"""A file name as UTF-8 can hold it: other bytes become escapes.
+
+    >>> print(_printable(os.fsdecode(b"caf\xe9.txt")))
+    caf\xe9.txt
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def _some(names: list[str]) -> str:
+    names = [_printable(name) for name in names]
     more = len(names) - _LISTED_NAMES
     return ", ".join(names[:_LISTED_NAMES]) + (f" and {more} more" if more > 0 else "")
 
@@ -191,4 +202,4 @@ def _stem(name: str, suffixes: tuple[str, ...]) -> str:
 
 
 def _summed(path: Path, name: str) -> dict[str, str]:
-    return {"name": name, "sha256": sha256(path)}
+    return {"name": _printable(name), "sha256": sha256(path)}

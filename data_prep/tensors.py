@@ -202,7 +202,7 @@ class TableBuilder:
         return arrays, _counts(turns, arrays)
 
     def _order(self, table: Table, number: int, turn: Turn) -> np.ndarray:
-        """The order of a turn's candidates: the same in all tables of a split."""
+        """The order of a turn's candidates, by its number: the same in tables of equal turns."""
         seeds = [self._seed, SPLITS.index(table.split), number]
         return np.random.default_rng(seeds).permutation(len(turn.candidates))
 

@@ -65,6 +65,9 @@ class PreparedData:
         )
         forms = len(self.words) + len(self.forms)
         self._sentences = prepared_folder.read_sentences(self.path, self.sizes, forms)
+        for kind in prepared_folder.KINDS:
+            if not (self.path / f"{kind}s.txt").is_file():
+                raise DataError("the file is missing", path=self.path / f"{kind}s.txt")
         self.word_characters = self._spell()
         self._tables: dict[tuple[str, str, str], TurnTable] = {}
         self._texts: dict[str, list[str]] = {}
@@ -273,7 +276,15 @@ class PreparedData:
 
     def _lines(self, kind: str, rows: Sequence[int] | np.ndarray) -> list[str]:
         if kind not in self._texts:
-            self._texts[kind] = files.read_lines(self.path / f"{kind}.txt")
+            path = self.path / f"{kind}.txt"
+            lines, expected = files.read_lines(path), len(self._sentences[kind]) - 1
+            if len(lines) != expected:
+                raise DataError(
+                    f"found {len(lines):,} lines, expected {expected:,}, one a sentence of "
+                    "sentences.npz; prepare the data again",
+                    path=path,
+                )
+            self._texts[kind] = lines
         return [self._texts[kind][row] for row in rows if row != ABSENT]
 
 

@@ -53,11 +53,18 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def creating_folder(path: str | os.PathLike) -> Iterator[Path]:
+def creating_folder(path: str | os.PathLike, *, replace: bool = False) -> Iterator[Path]:
     """Gives a temporary folder beside `path`, which takes that name when all is in it.
 
     On any error nothing is left of it. What a killed process left is removed first; a process that
     still works there holds a lock on its folder.
+
+    Args:
+        path: The folder to be made. An empty one may be there.
+        replace: What is there is removed, once the new folder has its place.
+
+    Raises:
+        UsageError: Meanwhile another process has made it.
 
     >>> import tempfile; folder = Path(tempfile.mkdtemp())
     >>> with creating_folder(folder / "run") as temporary:
@@ -76,11 +83,26 @@ def creating_folder(path: str | os.PathLike) -> Iterator[Path]:
     with _locking(temporary):
         try:
             yield temporary
-            if path.exists():
-                raise UsageError(f"{path} was made meanwhile by another process")
-            temporary.rename(path)
+            _put_in_place(temporary, path, replace)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put_in_place(new: Path, path: Path, replace: bool) -> None:
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        new.rename(path)
+        return
+    if not replace:
+        raise UsageError(f"{path} was made meanwhile by another process")
+    # A visible name: killed in between, the old folder is not lost.
+    old = path.with_name(f"{path.name}-{uuid.uuid4().hex[:8]}.old")
+    path.rename(old)
+    try:
+        new.rename(path)
+    except BaseException:
+        old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextlib.contextmanager

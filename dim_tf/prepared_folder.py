@@ -46,6 +46,14 @@ KINDS = {
     "profile": "max_profile_len",
     "candidate": "max_response_len",
 }
+# All that such a folder holds.
+NAMES = frozenset(
+    {
+        *(MANIFEST, "words.txt", "chars.txt", "forms.txt", "vectors.npz", "sentences.npz"),
+        *(f"{kind}s.txt" for kind in KINDS),
+        *("turns", "dense", "report.txt", "report.json"),
+    }
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +108,17 @@ class TurnTable:
         both = np.concatenate([self.own[rows], self.partner[rows]], axis=1)
         absent_last = np.argsort(both == ABSENT, axis=1, kind="stable")
         return np.take_along_axis(both, absent_last, axis=1)
+
+
+def why_not_ours(folder: Path) -> str | None:
+    """Why a folder is no prepared folder, not even one of another version; None if it is."""
+    try:
+        manifest = files.read_json(folder / MANIFEST)
+    except DataError:
+        return f"no readable {MANIFEST}"
+    keys = {"format", "fingerprint", "sources", "sizes"}
+    ours = isinstance(manifest, dict) and keys <= manifest.keys()
+    return None if ours else f"its {MANIFEST} is of something else"
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -298,6 +298,8 @@ def _check_initial(initial: Run, run: Run) -> None:
         settings.append(f"the model ({initial.model} there, {run.model} here)")
     if initial.characters != run.characters:
         data.append("the characters")
+    if initial.rules != run.rules:
+        data.append(f"the rules of the text ({initial.rules} there, {run.rules} here)")
     there, here = initial.model_config.to_dict(), run.model_config.to_dict()
     for name in sorted(there.keys() - {"dropout", "precision", "char_vocab_size"}):
         # How much of a turn is read is nothing to the weights.

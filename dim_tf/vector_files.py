@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -114,8 +115,10 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes, bytes]]:
                 yield number, *_split(line, dim, path, number)
                 count += 1
             advance()
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile) as error:
         raise DataError(f"damaged or cut short ({error})", path=path) from None
+    except NotImplementedError as error:  # such as Windows' Deflate64
+        raise DataError(f"{error}; unpack the file and give its path", path=path) from None
     if count == 0:
         raise DataError("found no vector, expected lines of a word and its numbers", path=path)
     if promised is not None and count < promised:
@@ -152,6 +155,10 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, Callable[[], None]]]:
                     "want and give its path",
                     path=path,
                 )
+            if members[0].flag_bits & 1:
+                raise DataError(
+                    "the archive is encrypted; unpack the file and give its path", path=path
+                )
             member = stack.enter_context(archive.open(members[0]))
             yield io.BufferedReader(member, 1 << 20), advance
         else:
@@ -170,9 +177,10 @@ def _split(line: bytes, dim: int, path: Path, number: int) -> tuple[bytes, bytes
     """Cuts a line before its last `dim` fields."""
     separator = b" " if b" " in line else b"\t"
     word, _, fields = line.partition(separator)
-    if fields.count(separator) == dim - 1 and not fields.translate(None, NUMERIC):
+    one_each = fields.count(separator) == dim - 1 and separator * 2 not in line
+    if one_each and not fields.translate(None, NUMERIC):
         return word, fields
-    # A word with spaces in it, or something wrong: look closely.
+    # A word with spaces in it, doubled spaces, or something wrong: look closely.
     parts = line.split()
     if not parts:
         raise DataError(

@@ -43,6 +43,12 @@ def test_turns_and_candidates_are_counted():
     assert found.partner_profiles == Range(0, 0.25, 1)
 
 
+def test_copies_of_the_gold_reply_are_equal_in_words():
+    """As they are masked out."""
+    turns = [Turn(("hi",), ("Hi there", "hi  there", "no"), 0, (), (), 0, 1)]
+    assert (findings(turns).gold_once, findings(turns).gold_twice) == (0, 1)
+
+
 def test_the_golds_position_is_a_histogram():
     turns = [Turn(("hi",), ("a", "b", "c"), gold, (), (), 0, 1) for gold in (2, 0, 2)]
     assert findings(turns).gold_positions == {0: 1, 2: 2}

@@ -12,6 +12,7 @@ from dim_tf.dataset import PreparedData
 from dim_tf.errors import CheckpointError, DataError, UsageError
 from dim_tf.run_folder import Run
 from dim_tf.ship import ship
+from dim_tf.text import TextRules
 from dim_tf.vector_files import WordVectors
 from tests.tiny_corpus import prepare_tiny, tables, tiny_corpus, write_vectors
 from tests.tiny_run import tiny_run
@@ -101,7 +102,7 @@ def test_a_run_gives_what_its_prepared_folder_gives(first, run):
     assert here.word2vec.words == there.word2vec.words
     np.testing.assert_array_equal(here.word2vec.vectors, there.word2vec.vectors)
     assert (there.name, here.name) == ("first", "run")
-    assert there.sha256 != here.sha256
+    assert there.sha256 == here.sha256
 
 
 def test_a_shipped_model_is_trained_further_on_other_data(model, run, tmp_path):
@@ -120,10 +121,38 @@ def test_without_word2vec(tmp_path):
     like = Like.open(folder)
     assert (like.word2vec, like.table) == (None, None)
     assert like.others.dim == 3
-    with tiny_run(tmp_path / "converted").creating():
+    converted = tiny_run(tmp_path / "converted")
+    converted.word_vectors[:2] = 0
+    with converted.creating():
         pass
     like = Like.open(tmp_path / "converted")
     assert (like.word2vec, like.table) == (None, None)
+
+
+def test_the_sum_tells_characters_words_and_vectors_apart(first):
+    like = Like.open(first)
+    changed = [
+        dataclasses.replace(like, characters=like.characters[::-1]),
+        dataclasses.replace(like, words=like.words[::-1]),
+        dataclasses.replace(like, vectors=like.vectors + 1),
+        dataclasses.replace(like, word2vec_dim=3),
+        dataclasses.replace(like, rules=TextRules("wordpunct")),
+    ]
+    assert len({each.sha256 for each in [like, *changed]}) == 6
+    assert Like.open(first).sha256 == like.sha256
+
+
+def test_the_name_is_that_of_the_folder(first, monkeypatch):
+    monkeypatch.chdir(first)
+    assert Like.open(".").name == "first"
+
+
+def test_a_vector_for_unknown_words_is_refused(run):
+    vectors = run.word_vectors.copy()
+    vectors[1] = 1
+    files.write_npz(run.path / "vectors.npz", {"word_vectors": vectors})
+    with pytest.raises(UsageError, match="without --unknown-word"):
+        Like.open(run.path)
 
 
 def test_what_is_refused(run, first, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from data_prep.__main__ import main
+from data_prep.__main__ import build_parser, main
 from dim_tf import cli, files
 from dim_tf.dataset import PreparedData
 
@@ -97,6 +97,45 @@ def test_other_options_or_sources_need_overwrite(command, source, vectors, capsy
     assert "sport" in data.words and data.fingerprint != before
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("manifest.json", '{"manifest_version": 3}', "its manifest.json is of something else"),
+        ("manifest.json", "{", "no readable manifest.json"),
+        ("words.txt", "a list of mine", "no readable manifest.json"),
+    ],
+)
+def test_a_folder_with_files_of_such_names_is_never_replaced(
+    command, capsys, tmp_path, name, content, reason
+):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text(content)
+    assert command("--overwrite") == 2
+    assert f"is not a prepared folder ({reason})" in capsys.readouterr().err
+    assert (tmp_path / "out" / name).read_text() == content
+
+
+def test_notes_in_a_prepared_folder_are_not_lost(command, capsys, tmp_path):
+    assert command() == 0
+    (tmp_path / "out/notes.txt").write_text("mine")
+    assert command("--overwrite") == 2
+    assert "is not a prepared folder (holds notes.txt)" in capsys.readouterr().err
+    assert (tmp_path / "out/notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["vectors.npz", "turns/train_self_original.npz", "profiles.txt"])
+def test_a_damaged_folder_is_not_taken_for_done(command, capsys, tmp_path, name):
+    assert command() == 0
+    path = tmp_path / "out" / name
+    if path.suffix == ".npz":
+        path.write_bytes(path.read_bytes()[:100])
+    else:
+        path.unlink()
+    assert command() == 2
+    assert "; --overwrite makes the folder anew" in capsys.readouterr().err
+    assert command("--overwrite") == 0 and command() == 0
+
+
 def test_a_folder_that_is_something_else_is_never_replaced(command, capsys, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/thesis.txt").write_text("years of work")
@@ -130,6 +169,27 @@ def test_like_makes_folders_that_share_characters_and_word2vec(command, source, 
     assert first.characters == second.characters
     assert "joy" in second.words and "joy" not in first.words
     assert command("--like", tmp_path / "first", out="second") == 0
+
+
+def test_like_takes_the_rules_of_the_text(command, capsys, tmp_path):
+    assert command("--tokeniser", "wordpunct", "--keep-case", out="first") == 0
+    assert command("--like", tmp_path / "first", out="second") == 0
+    first, second = (PreparedData.load(tmp_path / name) for name in ("first", "second"))
+    assert second.rules == first.rules
+    assert command("--like", tmp_path / "first", "--tokeniser", "authors", out="third") == 2
+    assert "first was made with --tokeniser wordpunct --keep-case; leave" in capsys.readouterr().err
+
+
+def test_like_what_has_only_word2vec_takes_no_vectors(command, vectors, capsys, tmp_path):
+    assert command(out="first") == 0
+    assert command("--like", tmp_path / "first", "--vectors", vectors, out="second") == 2
+    assert "first has no vectors but Word2Vec's; leave --vectors out" in capsys.readouterr().err
+
+
+def test_a_sum_may_be_in_capitals_and_must_be_one(command, capsys):
+    assert build_parser().parse_args(["--source=x", f"--sha256={'A' * 64}"]).sha256 == "a" * 64
+    assert command("--sha256", "abc") == 2
+    assert "found 'abc', expected 64 hexadecimal digits" in capsys.readouterr().err
 
 
 def test_dense_is_written_on_request(command, tmp_path):

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from data_prep.prepare import Settings, new_folder, prepare
+from data_prep.prepare import Settings, prepare
 from dim_tf import files
 from dim_tf.config import ModelConfig
 from dim_tf.dataset import INPUTS, PreparedData
@@ -108,7 +108,9 @@ def test_the_authors_vocabularies_are_kept_to_the_letter(tmp_path):
 
 def test_no_training_split_has_no_characters_to_offer(tmp_path):
     corpus = dataclasses.replace(tiny_corpus(), tables=tables()[1:])
-    with pytest.raises(DataError, match=r"tiny: no training split.*use --like"):
+    with pytest.raises(
+        DataError, match="tiny: found no training split, expected one: its characters get the ids"
+    ):
         prepare_tiny(tmp_path / "tiny", corpus)
 
 
@@ -149,21 +151,6 @@ def test_a_huge_utterance_and_emoji_are_prepared(tmp_path):
     assert (inputs["utterances"][0, :3, 0] > 1).all()
 
 
-def test_a_new_folder_appears_whole_or_not_at_all(tmp_path):
-    out = tmp_path / "deep" / "out"
-    with pytest.raises(RuntimeError), new_folder(out) as folder:
-        (folder / "half").write_text("x")
-        raise RuntimeError
-    assert not out.exists() and list(out.parent.iterdir()) == []
-    with new_folder(out) as folder:
-        (folder / "a").write_text("first")
-    with new_folder(out) as folder:
-        (folder / "b").write_text("second")
-        assert (out / "a").read_text() == "first"
-    assert [path.name for path in out.iterdir()] == ["b"]
-    assert [path.name for path in out.parent.iterdir()] == ["out"]
-
-
 def test_a_damaged_source_leaves_nothing(tmp_path):
     def turns():
         yield from tables()[1].turns()
@@ -173,6 +160,9 @@ def test_a_damaged_source_leaves_nothing(tmp_path):
     corpus = dataclasses.replace(
         corpus, tables=(dataclasses.replace(corpus.tables[0], turns=turns),)
     )
-    with pytest.raises(DataError, match=r"train\.txt:9"), new_folder(tmp_path / "out") as folder:
+    with (
+        pytest.raises(DataError, match=r"train\.txt:9"),
+        files.creating_folder(tmp_path / "out") as folder,
+    ):
         prepare(corpus, Settings(), folder, options={}, sources=[])
     assert list(tmp_path.iterdir()) == []

@@ -189,6 +189,16 @@ def test_batches_follow_an_order_from_a_place_on(data):
     assert list(only) == ["personas_num"]
 
 
+@pytest.mark.parametrize("change", [-1, 1])
+def test_texts_that_do_not_fit_the_sentences(data, tmp_path, change):
+    folder = shutil.copytree(data.path, tmp_path / "copy")
+    lines = files.read_lines(folder / "candidates.txt")
+    files.write_lines(folder / "candidates.txt", lines[:-1] if change < 0 else [*lines, "more"])
+    copy = PreparedData.load(folder)
+    with pytest.raises(DataError, match=r"candidates.txt: found \d+ lines, expected \d+, one a"):
+        copy.texts(copy.table("train", "both", "original"), 0)
+
+
 def test_texts_are_what_was_said(data):
     table = data.table("train", "both", "original")
     turn = data.texts(table, 2)

@@ -280,12 +280,18 @@ def test_init_from_takes_the_new_word_vectors(prepared, run_copy, run_train):
 def test_init_from_refuses_weights_that_would_mean_nothing(run_copy, run_train, tmp_path):
     config = files.read_json(run_copy / "config.json")
     config["prepared"]["word2vec"] = "0" * 64
+    config["text"]["tokeniser"] = "wordpunct"
     files.write_json(run_copy / "config.json", config)
     lines = files.read_lines(run_copy / "chars.txt")
     files.write_lines(run_copy / "chars.txt", [lines[0], *reversed(lines[1:])])
     with pytest.raises(UsageError) as refused:
         run_train("new", f"--init-from={run_copy}", "--rnn-units=5")
-    for reason in ("the characters", "rnn_units (4 there, 5 here)", "the Word2Vec vectors"):
+    for reason in (
+        "the characters",
+        "the rules of the text (TextRules(",
+        "rnn_units (4 there, 5 here)",
+        "the Word2Vec vectors",
+    ):
         assert reason in str(refused.value)
     for remedy in (f"prepare the data with --like {run_copy}", "the settings of that run"):
         assert remedy in str(refused.value)

@@ -133,3 +133,31 @@ def test_matrix_puts_parts_side_by_side_and_leaves_reserved_rows_zero():
         matrix(["<pad>", "<unk>", "a", "b"], [one, two]),
         [[0, 0, 0], [0, 0, 0], [0, 0, 5], [1, 1, 0]],
     )
+
+
+@pytest.mark.parametrize("line", ["ski 1  0", "ski  1 0", "ski 1 0  2 3"])
+@pytest.mark.parametrize("wanted", [["i"], ["i", "ski"]])
+def test_a_doubled_space_does_not_hide_a_missing_number(tmp_path, line, wanted):
+    path = tmp_path / "v.txt"
+    path.write_text(f"i 1 0 2\n{line}\n")
+    with pytest.raises(DataError, match=r"v.txt:2: found \d numbers, expected 3"):
+        read_vectors(path, wanted)
+    path.write_text("i 1 0 2\nski 1  0 2\n")
+    np.testing.assert_array_equal(read_vectors(path, ["ski"]).vectors, [[1, 0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [(6, 1, "the archive is encrypted"), (8, 9, "not supported; unpack the file and give its")],
+)
+def test_archives_that_python_cannot_unpack(tmp_path, field, value, message):
+    """Bit 0 of the flags, and Deflate64 for the method; both stand twice in the file."""
+    path = tmp_path / "v.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("v.txt", "i 1 0 2\n")
+    content = bytearray(path.read_bytes())
+    content[field] = value
+    content[content.index(b"PK\1\2") + field + 2] = value
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_vectors(path, ["i"])

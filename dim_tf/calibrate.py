@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from dim_tf import backend, calibration_fit, cli, evaluate, model_card
-from dim_tf.calibration import CALIBRATION, Calibration, Figures, weights_fingerprint
+from dim_tf.calibration import CALIBRATION, Calibration, Figures
 from dim_tf.calibration_fit import FEWEST_TURNS, TEST_SEED, VALID_SEED
 from dim_tf.dataset import PreparedData
 from dim_tf.evaluate import Result
@@ -31,6 +31,7 @@ ROWS = (
 
 def calibrated(
     run: Run,
+    weights: str,
     prepared: str,
     valid: tuple[Result, int],
     test: tuple[Result, int] | None,
@@ -39,6 +40,7 @@ def calibrated(
 
     Args:
         run: Whose scores they are.
+        weights: The fingerprint of its weights, that gave them.
         prepared: The fingerprint of the prepared folder.
         valid: Turns of the validation split that have something to choose from, and how many
             turns the split has.
@@ -52,7 +54,7 @@ def calibrated(
         temperature=temperature,
         signal=signal,
         threshold=threshold,
-        weights=weights_fingerprint(run.path),
+        weights=weights,
         prepared=prepared,
         persona=run.persona,
         version=run.version,
@@ -77,7 +79,7 @@ def main(argv: Sequence[str]) -> int | None:
     rows = evaluate.sample_rows(len(tables[0]), arguments.turns)
     samples = evaluate.sample_batches(data, tables[0], run.model_config, rows, arguments.batch_size)
     results = []
-    with run.same_weights():
+    with run.same_weights() as weights:
         scorer = Scorer(run.load_model(), samples)
         for table in tables:
             results.append(
@@ -92,7 +94,7 @@ def main(argv: Sequence[str]) -> int | None:
         print(line + (f", {single:,} with a single candidate left out" if single else ""))
     calibration_fit.check_enough(scored[0][0], f"{data.path}: {tables[0].name}")
     test = scored[1] if len(scored) > 1 and len(scored[1][0].rows) >= FEWEST_TURNS else None
-    found = calibrated(run, data.fingerprint, scored[0], test)
+    found = calibrated(run, weights, data.fingerprint, scored[0], test)
     found.save(run.path)
     model_card.write(run)
     print("\n".join(describe(found)))

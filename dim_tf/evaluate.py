@@ -209,6 +209,7 @@ def keep(
     data: PreparedData,
     table: TurnTable,
     result: Result,
+    update: int | None,
     out: Path | None = None,
     precision: str | None = None,
 ) -> Path:
@@ -219,6 +220,7 @@ def keep(
         data: Its prepared folder.
         table: Of that folder.
         result: Of the table.
+        update: That of the weights; None if they were not trained here.
         out: The scores file, if elsewhere than in the run folder.
         precision: What was computed in, if another than the run's own.
 
@@ -226,15 +228,15 @@ def keep(
         Where the scores are.
     """
     turns = len(result.rows)
+    gold = table.candidates[result.rows, result.target]
+    key = key_of(table, turns, precision)
+    turn_ranks.save(run, key, TurnRanks(result.rows, result.ranks, gold, data.fingerprint))
+    entry = {"turns": turns, "of": len(table), "update": update}
+    files.write_json(run.path / RESULTS, {**run.results(), key: {**entry, **result.summary()}})
+    model_card.write(run)
     stem = f"persona_{table.split}_out"
     out = out or run.path / f"{name_of(run, table, turns, stem, precision)}.txt"
     write_scores(out, result)
-    gold = table.candidates[result.rows, result.target]
-    key, best = key_of(table, turns, precision), run.best()
-    turn_ranks.save(run, key, TurnRanks(result.rows, result.ranks, gold, data.fingerprint))
-    entry = {"turns": turns, "of": len(table), "update": best and best["update"]}
-    files.write_json(run.path / RESULTS, {**run.results(), key: {**entry, **result.summary()}})
-    model_card.write(run)
     return out
 
 
@@ -265,7 +267,7 @@ def rank_table(
 ) -> dict[str, float]:
     """Ranks a table as `ranked` does and keeps what was found; gives hits@k, MRR and MAP."""
     result = ranked(run, data, scorer, table, turns)
-    keep(run, data, table, result)
+    keep(run, data, table, result, run.best_update())
     return result.summary()
 
 
@@ -287,13 +289,16 @@ def main(argv: Sequence[str]) -> int | None:
 
     rows = sample_rows(len(table), arguments.turns)
     samples = sample_batches(data, table, run.model_config, rows, arguments.batch_size)
+    run.results()  # as above
     with run.same_weights():
+        update = run.best_update()
         scorer = Scorer(run.load_model(arguments.precision), samples)
         result = ranked(run, data, scorer, table, arguments.turns, arguments.batch_size)
     summary = result.summary()
     own = arguments.precision in (None, run.model_config.precision)
     precision = None if own else arguments.precision
-    out = keep(run, data, table, result, Path(arguments.out) if arguments.out else None, precision)
+    out = Path(arguments.out) if arguments.out else None
+    out = keep(run, data, table, result, update, out, precision)
     print(f"{table.name}: {describe_sample(len(table), arguments.turns)}")
     for name, value in summary.items():
         print(f"{name:8}{value:.4f}")
@@ -325,10 +330,11 @@ def _check_out(out: str | None) -> None:
     """Refuses, before anything is computed, a file that cannot be written."""
     if out is None:
         return
-    if Path(out).is_dir():
-        raise UsageError(f"--out: {out} is a folder, expected the name of a file")
+    if Path(out).exists() and not Path(out).is_file():
+        raise UsageError(f"--out: {out} is not a file, expected the name of one")
     if not Path(out).parent.is_dir():
         raise UsageError(f"--out: there is no folder {Path(out).parent}")
+    files.check_place(out)
 
 
 def _check_profiles(run: Run, data: PreparedData, persona: str) -> None:

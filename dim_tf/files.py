@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -45,9 +47,11 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
             os.fsync(handle.fileno())
         temporary.replace(path)
     except OSError as error:
-        if error.filename is None:  # a full disk does not say which file has no room
-            error.filename = str(path)
-        raise
+        raise named(error, path) from None
+    except RuntimeError as error:  # of HDF5, if that was to close a file
+        if not is_full_disk(error):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -137,10 +141,36 @@ def check_place(path: str | os.PathLike) -> None:
             return
 
 
-def remove_temporaries(folder: str | os.PathLike) -> None:
-    """Removes what a killed writer left behind in `folder`."""
-    for path in Path(folder).glob("*.tmp*"):
-        path.unlink(missing_ok=True)
+def named(error: OSError, path: str | os.PathLike) -> OSError:
+    """The error with a file in it: a full disk does not say which file has no room."""
+    if error.filename is None:
+        error.filename = str(path)
+    return error
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether an error is of a full disk, whoever raises it: HDF5 and TensorFlow say so in text."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    text = str(error).lower()
+    return os.strerror(errno.ENOSPC).lower() in text or f"errno = {errno.ENOSPC}" in text
+
+
+def is_temporary(path: str | os.PathLike) -> bool:
+    """Whether a file's name is one that `replacing` gives.
+
+    >>> is_temporary("a/best-0123abcd.tmp.weights.h5"), is_temporary("best.weights.h5")
+    (True, False)
+    """
+    return re.search(r"-[0-9a-f]{8}\.tmp(\.|$)", Path(path).name) is not None
+
+
+def remove_temporaries(path: str | os.PathLike) -> None:
+    """Removes what killed writers of the file `path` left behind."""
+    stem = Path(path).name.partition(".")[0]
+    for other in Path(path).parent.glob(f"{glob.escape(stem)}-*"):
+        if is_temporary(other) and len(other.name.partition(".")[0]) == len(stem) + 9:
+            other.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

@@ -23,13 +23,14 @@ import argparse
 import dataclasses
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from dim_tf import cli, files, lines
+from dim_tf import cli, lines
 from dim_tf.config import PRECISIONS
 from dim_tf.errors import DataError, UsageError
 from dim_tf.progress import Progress
@@ -279,13 +280,24 @@ def _check_output(output: str) -> None:
 
 @contextmanager
 def _writing(output: str) -> Iterator[BinaryIO]:
-    """Standard output, or a file that is whole or not there."""
+    """Standard output, or a file that is whole or not there; a part of it has another name."""
     if output == STANDARD:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    with files.replacing(output) as temporary, temporary.open("wb") as handle:
-        yield handle
+    part = Path(f"{output}.part")
+    try:
+        with part.open("wb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+    except BaseException:
+        if part.exists() and part.stat().st_size:
+            print(f"what was ranked before that is in {part}", file=sys.stderr)
+        else:
+            part.unlink(missing_ok=True)
+        raise
+    part.replace(output)
 
 
 if __name__ == "__main__":

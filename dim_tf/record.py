@@ -131,6 +131,11 @@ class Record:
         validations = [row for row in self.metrics() if row["kind"] == "valid"]
         return max(validations, key=lambda row: row["MRR"], default=None)
 
+    def best_update(self) -> int | None:
+        """The update of the best validation; None before it, and if it was not trained here."""
+        best = self.best()
+        return best and best["update"]
+
     def results(self) -> dict[str, dict[str, Any]]:
         """What `dim_tf.evaluate` found: table name -> turns, hits@k, MRR and MAP.
 
@@ -159,6 +164,8 @@ class Record:
             if (self.path / name).is_file():
                 files.write_text(folder / name, (self.path / name).read_text(encoding="utf-8"))
         for path in sorted((self.path / RANKS).glob("*.npz")):
+            if files.is_temporary(path):
+                continue
             files.write_npz(folder / RANKS / path.name, files.read_npz(path), compressed=True)
 
     def _check_renews(self, folder: Path) -> None:

@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int | None:
     test_turns = arguments.test_turns
     planned = plan.make(data, folder, arguments.table, systems, MODELS, seeds, changes, test_turns)
     print("\n".join(planned.lines()), flush=True)
-    trial = _measured(planned, data)
+    trial = _measured(planned, data, arguments.deterministic)
     print(planned.time_left(trial), flush=True)
     for number, cell in enumerate(planned.cells, start=1):
         if cell.finished:
@@ -70,15 +70,16 @@ def main(argv: Sequence[str]) -> int | None:
         raise DivergedError(f"not in the report, since their training diverged: {names}")
 
 
-def _measured(planned: Plan, data: PreparedData) -> dict[str, Cost]:
+def _measured(planned: Plan, data: PreparedData, deterministic: bool) -> dict[str, Cost]:
     """What the first cell that is left costs, by a few updates, if no run here tells yet."""
     from dim_tf.cell import Cost
 
     left = [cell for cell in planned.cells if not cell.finished]
     if not left or planned.costs():
         return {}
+    training = train.fresh_training(left[0].run, data, deterministic)
     print(f"measuring an update of {left[0].kind} ...", flush=True)
-    return {left[0].kind: Cost(*train.fresh_training(left[0].run, data).measure())}
+    return {left[0].kind: Cost(*training.measure())}
 
 
 def _train(cell: Cell, data: PreparedData, deterministic: bool) -> None:

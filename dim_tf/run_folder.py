@@ -21,6 +21,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ WORDS, CHARACTERS, VECTORS = "words.txt", "chars.txt", "vectors.npz"
 BEST, LATEST = "best.weights.h5", "latest.npz"
 # The attribute of the weights file that tells whether it holds what was saved.
 DIGEST = "sha256_of_weights"
+_LOADING = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,9 +118,11 @@ class Run(Record):
         with keras.utils.custom_object_scope({"glorot_uniform": keras.initializers.Zeros}):
             model = dataclasses.replace(self, model_config=config).build_model()
         try:
-            with warnings.catch_warnings():
-                # Keras only warns of layers that it finds nothing for, and leaves them untrained.
-                warnings.simplefilter("error", UserWarning)
+            # Keras only warns of layers that it finds nothing for, and leaves them untrained. The
+            # filters are those of all threads: only Keras' warnings become errors, and the loads
+            # of two threads do not put back each other's.
+            with _LOADING, warnings.catch_warnings():
+                warnings.filterwarnings("error", category=UserWarning, module="keras")
                 model.load_weights(best)
             with h5py.File(best) as file:
                 digest = file.attrs.get(DIGEST)
@@ -147,14 +151,14 @@ class Run(Record):
                 file.attrs[DIGEST] = _digest(model)
 
     @contextlib.contextmanager
-    def same_weights(self) -> Iterator[None]:
-        """For what reads the best weights and then says something of them.
+    def same_weights(self) -> Iterator[str]:
+        """For what reads the best weights and then says something of them; gives their sha256.
 
         Raises:
             UsageError: They were replaced meanwhile.
         """
         before = weights_fingerprint(self.path)
-        yield
+        yield before or ""
         if weights_fingerprint(self.path) != before:
             raise UsageError(
                 f"{self.path / BEST} was replaced meanwhile, by a training that goes on: what was "
@@ -210,13 +214,11 @@ class Run(Record):
         return self
 
 
-def check_free(path: str | os.PathLike) -> None:
-    """Raises `UsageError` if a run cannot be created at `path`."""
+def check_free(path: str | os.PathLike, hint: str = "") -> None:
+    """Raises `UsageError` if a run cannot be created at `path`; `hint` says what else to do."""
     path = Path(path)
     if path.exists():
-        raise UsageError(
-            f"{path} exists; give another folder, or continue a training run with --resume"
-        )
+        raise UsageError(f"{path} exists; give another folder{hint}")
     files.check_place(path)
 
 

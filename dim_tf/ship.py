@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
     out = ship(Run.open(arguments.run), arguments.licences, arguments.out)
-    sizes = {path.name: path.stat().st_size for path in sorted(out.iterdir())}
+    sizes = {path.name: path.stat().st_size for path in out.rglob("*") if path.is_file()}
     print(
         f"{out}: {sum(sizes.values()) / 1e6:.1f} MB, of which weights "
         f"{sizes[BEST] / 1e6:.1f} and word vectors {sizes[VECTORS] / 1e6:.1f}"
@@ -75,11 +75,11 @@ def ship(run: Run, licences: str | os.PathLike, out: str | os.PathLike) -> Path:
         raise UsageError(f"--out {out} exists; give another folder")
     if not Path(licences).is_file():
         raise UsageError(f"--licences {licences}: found no such file, expected a text")
-    model = run.load_model()
-    _round(model, run.path / BEST)
     vectors = _halved(run.word_vectors, f"{run.path / VECTORS}: word_vectors")
     copy = dataclasses.replace(run, path=Path(out), word_vectors=vectors, stored="float16")
-    with copy.creating() as small:
+    with copy.creating() as small, run.same_weights():
+        model = run.load_model()
+        _round(model, run.path / BEST)
         files.write_npz(small.path / VECTORS, {"word_vectors": vectors}, compressed=True)
         small.save_best(model)
         _store_small(small.path / BEST)
@@ -91,7 +91,8 @@ def ship(run: Run, licences: str | os.PathLike, out: str | os.PathLike) -> Path:
             weights = weights_fingerprint(small.path)
             dataclasses.replace(calibration, weights=weights).save(small.path)
         if (run.path / RANKS).is_dir():
-            shutil.copytree(run.path / RANKS, small.path / RANKS)
+            temporary = shutil.ignore_patterns("*.tmp*")
+            shutil.copytree(run.path / RANKS, small.path / RANKS, ignore=temporary)
         model_card.write(small)
     return Path(out)
 

@@ -19,7 +19,7 @@ from dim_tf import backend, cli, run_folder
 from dim_tf.config import PRECISIONS, ModelConfig, TrainingConfig
 from dim_tf.dataset import PERSONAS, VERSIONS, PreparedData
 from dim_tf.errors import ConfigError, DataError, UsageError, did_you_mean
-from dim_tf.run_folder import Run
+from dim_tf.run_folder import LATEST, Run
 
 if TYPE_CHECKING:
     import keras
@@ -30,17 +30,13 @@ MODEL_FIELDS = tuple(field.name for field in dataclasses.fields(ModelConfig))
 TRAINING_FIELDS = tuple(field.name for field in dataclasses.fields(TrainingConfig))
 # What the prepared folder decides: it cannot be chosen here.
 DATA_FIELDS = ("word_dim", "char_vocab_size", "max_candidates")
+WITHOUT_PERSONA = ("imn",)
 
 
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = build_parser().parse_args(argv)
-    changes = given_settings(arguments)
-    chosen = {n: getattr(arguments, n) for n in ("model", "persona", "version") if n in arguments}
-    if arguments.resume and arguments.init_from:
-        raise UsageError("--resume and --init-from exclude each other: a run has one beginning")
-    if not arguments.resume:
-        run_folder.check_free(arguments.run)
+    changes, chosen, initial = checked(arguments)
     data = PreparedData.load(arguments.prepared)
     if arguments.resume:
         run = Run.open(arguments.run)
@@ -49,7 +45,6 @@ def main(argv: Sequence[str]) -> int | None:
     else:
         run = new_run(arguments.run, data, changes, **chosen)
     check_data(run, data)
-    initial = Run.open(arguments.init_from) if arguments.init_from else None
     if initial:
         _check_initial(initial, run)
         begun = {"run": initial.path.name, "prepared": initial.prepared, "initial": initial.initial}
@@ -69,6 +64,7 @@ def main(argv: Sequence[str]) -> int | None:
         training.train()
     except Stopped:
         options = ["--prepared", str(arguments.prepared), "--run", str(run.path)]
+        options += ["--deterministic"] * arguments.deterministic
         options += [*["--jit-compile"] * arguments.jit_compile, "--resume"]
         again = shlex.join(["python", "-m", "dim_tf.train", *options])
         print(f"stopped after update {training.state.update:,}; to go on: {again}", file=sys.stderr)
@@ -78,6 +74,36 @@ def main(argv: Sequence[str]) -> int | None:
         f"{run.path}: best validation hits@1 {best['hits@1']:.3f} MRR {best['MRR']:.3f} "
         f"after update {best['update']}"
     )
+
+
+def checked(
+    arguments: argparse.Namespace,
+) -> tuple[dict[str, Any], dict[str, str], Run | None]:
+    """Refuses what can be refused before the data is read.
+
+    Args:
+        arguments: Of `build_parser`.
+
+    Returns:
+        The settings that are given; of model, persona and version those that are; and the run
+        whose weights are the first ones, if one is given.
+
+    Raises:
+        UsageError: Options that exclude each other, or the run exists.
+        ConfigError: An unknown setting, or an impossible one.
+        CheckpointError: The run whose weights are the first ones is missing or damaged.
+    """
+    changes = given_settings(arguments)
+    chosen = {n: getattr(arguments, n) for n in ("model", "persona", "version") if n in arguments}
+    if arguments.resume and arguments.init_from:
+        raise UsageError("--resume and --init-from exclude each other: a run has one beginning")
+    if not arguments.resume:
+        run_folder.check_free(arguments.run, ", or go on with that run: --resume")
+        if chosen.get("model") in WITHOUT_PERSONA:
+            chosen.setdefault("persona", "none")
+    TrainingConfig.from_dict({n: v for n, v in changes.items() if n in TRAINING_FIELDS})
+    initial = Run.open(arguments.init_from) if arguments.init_from else None
+    return changes, chosen, initial
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -179,6 +205,8 @@ def new_run(
     sizes = {**data.sizes, "max_candidates": table.candidates.shape[1]}
     if persona == "both":
         sizes["max_profiles"] *= 2
+    if model in WITHOUT_PERSONA and persona != "none":
+        raise UsageError(f"--model {model} reads no persona: give --persona none, or leave it out")
     if "use_persona" in changes:
         raise UsageError("--set: use_persona follows from --persona; give --persona none")
     settings = {"use_persona": persona != "none", **sizes}
@@ -279,8 +307,11 @@ def fresh_training(
 
 def _check_same(run: Run, changes: Mapping[str, Any]) -> None:
     """A resumed run keeps its settings; giving them again is fine, others are refused."""
-    if run.training_config is None:
-        raise UsageError(f"{run.path} was not trained here: use --init-from {run.path}")
+    if run.training_config is None or not (run.path / LATEST).is_file():
+        raise UsageError(
+            f"{run.path} has no state of training to go on from: it was converted, or is a small "
+            f"copy; start a new run with --init-from {run.path}"
+        )
     settings = {**run.model_config.to_dict(), **run.training_config.to_dict()}
     settings |= {name: getattr(run, name) for name in ("model", "persona", "version")}
     for name, value in changes.items():

@@ -35,7 +35,7 @@ from dim_tf.evaluate import (
 )
 from dim_tf.progress import Progress
 from dim_tf.record import METRICS
-from dim_tf.run_folder import LATEST, Run
+from dim_tf.run_folder import BEST, LATEST, Run
 from dim_tf.scoring import Scorer
 from dim_tf.steps import TrainingStep, adam, learning_rate
 from dim_tf.tensorboard import Board
@@ -152,7 +152,8 @@ class Training:
         """
         state = checkpoint.load(self.run.path / LATEST, self.model, self._optimizer)
         self.state = State(**state)
-        files.remove_temporaries(self.run.path)
+        for name in (BEST, LATEST, METRICS):
+            files.remove_temporaries(self.run.path / name)
         last = {"train": self.state.update, "valid": self.state.validated}
         rows = [row for row in self.run.metrics() if row["update"] <= last[row["kind"]]]
         files.write_lines(self.run.path / METRICS, map(json.dumps, rows))
@@ -342,8 +343,12 @@ class Training:
         return result
 
     def _append(self, row: dict[str, Any]) -> None:
-        with (self.run.path / METRICS).open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(row) + "\n")
+        path = self.run.path / METRICS
+        try:
+            with path.open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise files.named(error, path) from None
 
     def _epoch(self) -> int:
         """The epoch, from 1, that the last update belongs to."""

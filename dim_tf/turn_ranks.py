@@ -104,6 +104,6 @@ def load(run: Record, key: str) -> TurnRanks:
 
 def is_current(run: Record, key: str) -> bool:
     """Whether the run was tested as `key` says, with the weights that are its best ones now."""
-    entry, best = run.results().get(key), run.best()
-    same_weights = entry is not None and entry.get("update") == (best and best["update"])
+    entry = run.results().get(key)
+    same_weights = entry is not None and entry.get("update") == run.best_update()
     return same_weights and path_of(run, key).is_file()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import data_prep.__main__
 import dim_tf.train
-from dim_tf import cli, run_folder
+from dim_tf import cli
 from dim_tf.errors import UsageError, did_you_mean
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,16 +68,15 @@ def train(options: Sequence[str]) -> list[Step]:
 
     to_prepare, to_train = route([*_debug(given), *rest])
     to_prepare = ["--source", given.source, "--out", prepared, *to_prepare]
-    settings = SAMPLE_SETTINGS if is_sample else ()
+    settings = SAMPLE_SETTINGS if is_sample and not given.resume else ()
     to_train = ["--prepared", prepared, "--run", run, *settings, *to_train]
     to_train += ["--resume"] * given.resume
     # Preparing can take minutes: what would be refused after it is refused before it.
-    dim_tf.train.build_parser().parse_args(to_train)
+    to_check = dim_tf.train.build_parser().parse_args(to_train)
     prepare = Step("data_prep", to_prepare)
     if data_prep.__main__.build_parser().parse_args(to_prepare).check:
         return [prepare]
-    if not given.resume:
-        run_folder.check_free(run)
+    dim_tf.train.checked(to_check)
 
     board = [_shown(Path(sys.executable).with_name("tensorboard")), "--logdir", run]
     steps = [prepare, Step("dim_tf.train", to_train, f"to watch it: {shlex.join(board)}")]

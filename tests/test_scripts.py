@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dim_tf.errors import UsageError
+from dim_tf.errors import DimError, UsageError
 from scripts import pipeline
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -188,7 +188,7 @@ def test_no_option_means_the_sample():
 
 def test_options_go_to_the_command_that_knows_them():
     options = ["--vectors", "g.txt", "--eval-every=100", "--source", "data/my talk.tar.xz"]
-    options += ["--seed", "7", "--dense", "--set", "beta=1", "--debug"]
+    options += ["--seed", "7", "--dense", "--set", "dropout=0.1", "--debug"]
     prepare, train = pipeline.train(options)
     name = "my talk"
     assert prepare.options == [
@@ -197,8 +197,27 @@ def test_options_go_to_the_command_that_knows_them():
     ]
     assert train.options == [
         *("--prepared", f"prepared/{name}", "--run", f"runs/{name}", "--debug"),
-        *("--eval-every=100", "--seed", "7", "--set", "beta=1"),
+        *("--eval-every=100", "--seed", "7", "--set", "dropout=0.1"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", "max_utterence=5"], "unknown setting 'max_utterence'; did you mean"),
+        (["--set", "epochs=0"], "epochs: found 0"),
+        (["--init-from", "nothing"], "nothing: found no run folder"),
+        (["--resume", "--init-from", "x"], "exclude each other"),
+    ],
+)
+def test_what_training_would_refuse_is_refused_before_anything_is_prepared(options, message):
+    with pytest.raises(DimError, match=message):
+        pipeline.train(["--source", "download", *options])
+
+
+def test_a_resumed_run_of_the_sample_keeps_its_own_settings():
+    _, train, _ = pipeline.train(["--resume", "--run", "runs/a"])
+    assert train.options == ["--prepared", "prepared/sample", "--run", "runs/a", "--resume"]
 
 
 @pytest.mark.parametrize("flag", ["--out", "--prepared"])

@@ -6,18 +6,16 @@ import errno
 import os
 
 import numpy as np
-import pytest
 
 import data_prep.__main__ as data_prep
-from data_prep.prepare import new_folder
 from data_prep.tensors import TableBuilder
-from dim_tf.errors import UsageError
-from tests.bad_input.material import folder
+from dim_tf import files
 
 
 def test_ctrl_c_leaves_nothing(source, options, command, monkeypatch):
     def interrupted(self, table):
-        assert [path.name[:9] for path in options[-1].parent.iterdir()] == [".dim_out-"]
+        (path,) = options[-1].parent.iterdir()
+        assert files.is_temporary(path)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(TableBuilder, "build", interrupted)
@@ -35,11 +33,3 @@ def test_a_full_disk_names_the_file_and_leaves_nothing(source, options, refused,
     said = refused(data_prep, "--source", source, *options)
     assert said.endswith("vectors.npz: No space left on device")
     assert list(options[-1].parent.iterdir()) == []
-
-
-def test_a_replaced_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path):
-    out = folder(tmp_path / "out")
-    (out / "old").write_text("kept")
-    with pytest.raises(UsageError), new_folder(out):
-        raise UsageError("too late")
-    assert [path.name for path in tmp_path.rglob("*")] == ["out", "old"]

@@ -42,7 +42,7 @@ FLAGS = {
     ),
     "file of evaluate": (
         (evaluate, "--prepared", "P", "--run", "R", "--out", "/"),
-        "--out: / is a folder, expected the name of a file",
+        "--out: / is not a file, expected the name of one",
     ),
     "folder of evaluate": (
         (evaluate, "--prepared", "P", "--run", "R", "--out", "/none/scores.txt"),
@@ -107,3 +107,11 @@ def test_no_room_in_memory_is_one_line(error, said, capsys):
 
     assert cli.run(hungry, []) == 2
     assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
+def test_a_full_disk_is_not_taken_for_memory(capsys):
+    def full(argv):
+        raise type("ResourceExhaustedError", (Exception,), {})("x/events; No space left on device")
+
+    assert cli.run(full, []) == 2
+    assert capsys.readouterr().err == "error: x/events; No space left on device\n"

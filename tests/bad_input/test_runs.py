@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dim_tf import evaluate, predict, run_folder
-from dim_tf.errors import CheckpointError
+from dim_tf import evaluate, predict
+from dim_tf.errors import CheckpointError, DataError
 from dim_tf.record import CONFIG
 from dim_tf.run_folder import BEST, Run
 from tests.bad_input.material import cut
@@ -124,7 +124,7 @@ def test_weights_without_a_sum_are_taken_as_they_are(one_model, run):
 def test_damaged_results_are_named(run, name, content, message):
     (run / name).write_text(content)
     read = {"results.json": Run.results, "metrics.jsonl": Run.metrics}[name]
-    with pytest.raises(run_folder.DataError) as error:
+    with pytest.raises(DataError) as error:
         read(Run.open(run))
     assert message in str(error.value)
 

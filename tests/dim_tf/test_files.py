@@ -1,11 +1,50 @@
 """Folders that are whole or not there, and what takes the place of what."""
 
+import errno
+import os
 import shutil
 
 import pytest
 
 from dim_tf import files
 from dim_tf.errors import UsageError
+
+
+def test_only_what_writers_of_the_file_left_is_removed(tmp_path):
+    names = ("best-0123abcd.tmp.weights.h5", "best-notes.tmp", "rest-0123abcd.tmp.weights.h5")
+    for name in (*names, "best-a-0123abcd.tmp.h5", "best.weights.h5"):
+        (tmp_path / name).touch()
+    files.remove_temporaries(tmp_path / "best.weights.h5")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("best-a-0123abcd.tmp.h5", "best-notes.tmp", "best.weights.h5"),
+        "rest-0123abcd.tmp.weights.h5",
+    ]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        RuntimeError(
+            "Can't decrement id ref count (... errno = 28, error message = 'No space left"
+        ),
+    ],
+)
+def test_a_full_disk_has_the_name_of_the_file(tmp_path, error):
+    """HDF5 says it in a RuntimeError when it closes the file."""
+    with (
+        pytest.raises(OSError, match="No space left") as raised,
+        files.replacing(tmp_path / "a.h5") as temporary,
+    ):
+        temporary.touch()
+        raise error
+    assert raised.value.filename == str(tmp_path / "a.h5")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_of_hdf5_are_not_of_the_disk(tmp_path):
+    with pytest.raises(RuntimeError), files.replacing(tmp_path / "a.h5"):
+        raise RuntimeError("unable to lock file, errno = 11")
 
 
 def test_a_new_folder_appears_whole_or_not_at_all(tmp_path):

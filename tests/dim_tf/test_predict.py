@@ -270,7 +270,7 @@ def test_packed_input(ranker, tmp_path, capsys, suffix, pack):
     assert json_lines(capsys.readouterr().out) == [{"ranking": ranker.rank(**TURN)}]
 
 
-def test_nothing_is_written_when_the_input_ends_in_damage(ranker, tmp_path, capsys):
+def test_what_was_ranked_before_damage_is_kept_beside_the_output(ranker, tmp_path, capsys):
     packed = gzip.compress(
         b"".join(json.dumps({**TURN, "id": n}).encode() + b"\n" for n in range(99))
     )
@@ -279,9 +279,15 @@ def test_nothing_is_written_when_the_input_ends_in_damage(ranker, tmp_path, caps
     out = tmp_path / "out.jsonl"
     out.write_text("what was there before")
     assert run("--input", turns, "--output", out) == 2
-    assert "the .gz data is damaged or truncated" in capsys.readouterr().err
+    *_, kept, error = capsys.readouterr().err.splitlines()
+    assert kept == f"what was ranked before that is in {out}.part"
+    assert "the .gz data is damaged or truncated" in error
     assert out.read_text() == "what was there before"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "turns.jsonl.gz"]
+    kept = (tmp_path / "out.jsonl.part").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in kept] == list(range(len(kept))) and len(kept) > 50
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("out.jsonl", "out.jsonl.part", "turns.jsonl.gz")
+    ]
 
 
 def test_no_turns(ranker, tmp_path, capsys):

@@ -211,7 +211,7 @@ def test_bad_options(run_train, tmp_path, options, error, message):
 
 def test_an_existing_run_is_refused_before_anything_is_read(run_copy, run_train):
     before = content(run_copy)
-    with pytest.raises(UsageError, match=r"exists; .* with --resume"):
+    with pytest.raises(UsageError, match=r"exists; give another folder, or go on with that run: --resume"):
         run_train("run", prepared="nowhere")
     assert content(run_copy) == before
 
@@ -242,6 +242,22 @@ def test_divergence_names_the_update_and_keeps_the_last_good_checkpoint(run_trai
 
 
 # === Starting from another run ===
+
+
+def test_imn_reads_no_persona(run_train, tmp_path):
+    with pytest.raises(UsageError, match="--model imn reads no persona: give --persona none, or"):
+        run_train("new", "--model=imn", "--persona=self")
+    assert not (tmp_path / "new").exists()
+    arguments = train.build_parser().parse_args(["--prepared=x", "--run=y", "--model=imn"])
+    assert train.checked(arguments)[1] == {"model": "imn", "persona": "none"}
+
+
+def test_a_run_without_a_state_cannot_be_resumed(run_copy, run_train):
+    (run_copy / "latest.npz").unlink()
+    with pytest.raises(
+        UsageError, match=r"no state of training .*; start a new run with --init-from"
+    ):
+        run_train("run", "--resume")
 
 
 def test_the_persona_half_goes_with_the_persona(run_train, tmp_path):

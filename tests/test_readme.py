@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dim_tf import readme, report, shipped, tables
+from dim_tf import comparison, readme, report, shipped, tables
+from dim_tf.record import Record
 from scripts import pipeline
 from tests import readme_commands
 
@@ -30,6 +31,32 @@ def test_results_in_the_readme_are_those_of_the_results_file():
     expected = tables.markdown(report.read_results(RESULTS)).strip("\n")
     again = "python -m dim_tf.report --out docs --readme README.md"
     assert section == expected, f"the README's results are not those of the file; run {again}"
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob(report.RESULTS_MD)))
+def test_pages_of_results_are_those_of_their_files(page):
+    results = report.read_results(page.with_name(report.RESULTS_JSON))
+    assert tables.markdown(results) in page.read_text(encoding="utf-8")
+    assert tables.to_csv(results) == page.with_name(report.RESULTS_CSV).read_text(encoding="utf-8")
+
+
+def test_results_are_those_of_the_records():
+    kept = report.run_folders([ROOT / "docs/runs/equal"])
+    assert comparison.compare(kept) == report.read_results(RESULTS)
+
+
+def test_figures_of_the_trained_dim_are_those_of_its_record():
+    record = Record.open(ROOT / "docs/runs/dim")
+    valid = {row["update"]: row for row in record.metrics() if row["kind"] == "valid"}
+    sample = "1,000 turns of valid, a fixed sample"
+    rows = [("after one epoch", sample, valid[1020]), ("after two", "the same", valid[2040])]
+    rows += [("after three, the best", "the same", valid[record.best_update()])]
+    for key, found in record.results().items():
+        _, *setting = key.split("_")
+        ranked = f"test, {' '.join(setting)}, all {found['turns']:,} turns"
+        rows.append(("the same weights", ranked, found))
+    table = "\n".join(f"| {a} | {b} | {c['hits@1']:.3f} | {c['MRR']:.3f} |" for a, b, c in rows)
+    assert table in TEXT
 
 
 def test_links_lead_somewhere():
@@ -61,7 +88,8 @@ def test_nothing_is_left_to_fill_in_and_models_that_are_named_are_there():
 @pytest.mark.slow
 def test_commands_and_python_run_on_a_small_scale(tmp_path, monkeypatch, capsys):
     shutil.copy(README, tmp_path)
-    shutil.copytree(ROOT / "artefacts", tmp_path / "artefacts")
+    for name in ("artefacts", "docs"):
+        shutil.copytree(ROOT / name, tmp_path / name)
     readme_commands.write_material(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(pipeline, "ROOT", tmp_path)

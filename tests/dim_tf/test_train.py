@@ -211,7 +211,9 @@ def test_bad_options(run_train, tmp_path, options, error, message):
 
 def test_an_existing_run_is_refused_before_anything_is_read(run_copy, run_train):
     before = content(run_copy)
-    with pytest.raises(UsageError, match=r"exists; give another folder, or go on with that run: --resume"):
+    with pytest.raises(
+        UsageError, match=r"exists; give another folder, or go on with that run: --resume"
+    ):
         run_train("run", prepared="nowhere")
     assert content(run_copy) == before
 

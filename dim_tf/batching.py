@@ -74,7 +74,8 @@ def pack_sentences(
     first, inverse = _distinct(np.concatenate([words[:, None], chars], axis=1))
     plan["words"] = np.zeros(len(taken), np.int32)
     plan["words"][real] = inverse
-    missing = 0 if sizes.words is None else sizes.words - len(first)
+    # TensorFlow's convolution of no word at all has a wrong shape on CPUs with AVX-512.
+    missing = max(1 - len(first), 0) if sizes.words is None else sizes.words - len(first)
     batch = {
         "words": np.pad(words[first], (0, missing)).astype(np.int32),
         "words_char": np.pad(chars[first], ((0, missing), (0, 0))).astype(np.int32),

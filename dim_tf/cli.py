@@ -11,8 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
-from dim_tf import files
-from dim_tf.errors import DimError, UsageError, did_you_mean
+from dim_tf.errors import DimError, UsageError, did_you_mean, is_full_disk
 
 
 class Parser(argparse.ArgumentParser):
@@ -109,7 +108,7 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
     try:
         return main(argv) or 0
     except Exception as error:
-        known = isinstance(error, DimError | OSError) or files.is_full_disk(error)
+        known = isinstance(error, DimError | OSError) or is_full_disk(error)
         if not (known or _is_out_of_memory(error)):
             raise
         if "--debug" in argv:
@@ -140,7 +139,7 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         places = [str(name) for name in (error.filename, error.filename2) if name is not None]
         return ": ".join([*places, error.strerror])
-    if _is_out_of_memory(error) and not files.is_full_disk(error):
+    if _is_out_of_memory(error) and not is_full_disk(error):
         reason = f" ({str(error).strip().splitlines()[0][:200]})" if str(error).strip() else ""
         return f"out of memory{reason}; ask for less, such as (where it is) a smaller --batch-size"
     return " ".join(str(error).split())

@@ -7,6 +7,7 @@ command line prints it on one line and exits with status 2.
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 from collections.abc import Iterable
 
@@ -72,3 +73,11 @@ def did_you_mean(found: str, known: Iterable[str]) -> str:
     """
     near = difflib.get_close_matches(found, list(known), n=1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether an error is of a full disk, whoever raises it: HDF5 and TensorFlow say so in text."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    text = str(error).lower()
+    return os.strerror(errno.ENOSPC).lower() in text or f"errno = {errno.ENOSPC}" in text

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from dim_tf.errors import DataError, UsageError
+from dim_tf.errors import DataError, UsageError, is_full_disk
 
 try:
     import fcntl
@@ -146,14 +146,6 @@ def named(error: OSError, path: str | os.PathLike) -> OSError:
     if error.filename is None:
         error.filename = str(path)
     return error
-
-
-def is_full_disk(error: BaseException) -> bool:
-    """Whether an error is of a full disk, whoever raises it: HDF5 and TensorFlow say so in text."""
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    text = str(error).lower()
-    return os.strerror(errno.ENOSPC).lower() in text or f"errno = {errno.ENOSPC}" in text
 
 
 def is_temporary(path: str | os.PathLike) -> bool:

@@ -116,6 +116,8 @@ def prepare(
     files.write_json(folder / "report.json", report.to_dict())
     files.write_text(folder / "report.txt", report.to_text())
 
+    lists = [vectors.words, characters, forms]
+    text = {name: content for name, content in arrays.items() if name != "vectors"}
     manifest = {
         "format": prepared_folder.FORMAT,
         "name": corpus.name,
@@ -144,7 +146,8 @@ def prepare(
         },
         "versions": _versions(settings),
         "word2vec": vectors.word2vec,
-        "fingerprint": _fingerprint([vectors.words, characters, forms], arrays),
+        "fingerprint": _fingerprint(lists, arrays),
+        "text_fingerprint": _fingerprint(lists, text),
     }
     files.write_json(folder / prepared_folder.MANIFEST, manifest)
     # Reading it back checks what was written.
@@ -263,7 +266,7 @@ def _versions(settings: Settings) -> dict[str, str]:
 
 
 def _fingerprint(lists: list[list[str]], arrays: Mapping[str, tensors.Arrays]) -> str:
-    """The sha256 of all content that a model sees."""
+    """The sha256 of lists of lines and of arrays."""
     digest = hashlib.sha256()
     for lines in lists:
         embeddings.update_lines(digest, lines)

@@ -41,6 +41,8 @@ class PreparedData:
         path: The folder.
         manifest: The content of its `manifest.json`.
         fingerprint: The sha256 of all content that a model sees.
+        text_fingerprint: Of the same without the word vectors: gensim rounds Word2Vec otherwise on
+            another kind of CPU, and ranks of the same turns can be compared nevertheless.
         words: The words; the place is the id.
         forms: The surface words beyond the vocabulary; the place + V is the form id.
         characters: The characters; the place is the id, "" marks an unused one.
@@ -55,6 +57,7 @@ class PreparedData:
         self.path = Path(path)
         self.manifest = prepared_folder.read_manifest(self.path)
         self.fingerprint: str = self.manifest["fingerprint"]
+        self.text_fingerprint: str = self.manifest["text_fingerprint"]
         self.sizes: dict[str, int] = self.manifest["sizes"]
         self.rules = prepared_folder.read_rules(self.path, self.manifest)
         self.words = prepared_folder.read_words(self.path)

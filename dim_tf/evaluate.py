@@ -230,7 +230,7 @@ def keep(
     turns = len(result.rows)
     gold = table.candidates[result.rows, result.target]
     key = key_of(table, turns, precision)
-    turn_ranks.save(run, key, TurnRanks(result.rows, result.ranks, gold, data.fingerprint))
+    turn_ranks.save(run, key, TurnRanks(result.rows, result.ranks, gold, data.text_fingerprint))
     entry = {"turns": turns, "of": len(table), "update": update}
     files.write_json(run.path / RESULTS, {**run.results(), key: {**entry, **result.summary()}})
     model_card.write(run)

@@ -4,7 +4,7 @@ A prepared folder holds each distinct sentence once, as a row of *form* ids, and
 numbers. A form is a surface word: forms below V are the words of the vocabulary; a form from V on
 is a word that the vocabulary lacks, whose word id is 1 (unknown) while its characters still speak.
 
-    manifest.json       format, sources, options, sizes, counts, coverage, fingerprint
+    manifest.json       format, sources, options, sizes, counts, coverage, fingerprints
     words.txt chars.txt line k, from 0, is id k; forms.txt: line k is form V + k
     vectors.npz         word_vectors float32 [V, word_dim]; word2vec_dim, how many of the last
                         columns are Word2Vec's
@@ -136,8 +136,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"found format {found!r}, expected {FORMAT}; prepare the data again with this version",
             path=path,
         )
-    if not isinstance(manifest.get("fingerprint"), str):
-        raise DataError("the text is missing", path=path, field="fingerprint")
+    for name in ("fingerprint", "text_fingerprint"):
+        if not isinstance(manifest.get(name), str):
+            raise DataError("the text is missing; prepare the data again", path=path, field=name)
     sizes = manifest.get("sizes")
     for name in SIZES:
         size = sizes.get(name) if isinstance(sizes, dict) else None

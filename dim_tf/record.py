@@ -8,7 +8,7 @@ metrics.jsonl     one JSON object a line, training and validation
 results.json      what `dim_tf.evaluate` found
 ranks/TABLE.npz   of the same turns: rows int [N], their rows in the table; ranks int [N], from 1;
                   gold int [N], the right replies' rows in the sentence store of the prepared
-                  folder; fingerprint, of that folder. See `dim_tf.turn_ranks`
+                  folder; fingerprint, of its text. See `dim_tf.turn_ranks`
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ class Record:
         text: How text becomes words: the fields of `dim_tf.text.TextRules`.
         persona: none, self, their or both.
         version: original or revised.
-        prepared: `fingerprint`, `name`, `licence`, `word2vec` and `word2vec_dim` of the prepared
-            folder, and `training_turns`, how many it has for this run.
+        prepared: `fingerprint`, `text_fingerprint`, `name`, `licence`, `word2vec` and
+            `word2vec_dim` of the prepared folder, and `training_turns`, how many it has for this
+            run.
         initial: Whose weights it started from: `run`, and that run's `prepared` and `initial`;
             None if from fresh ones.
         stored: What weights and vectors are stored as, "float32" or "float16".

@@ -168,8 +168,9 @@ class Run(Record):
     def check_prepared(self, data: Any) -> None:
         """Raises `UsageError` unless the run and the prepared folder `data` belong together.
 
-        A run that was trained here belongs to the folder it was trained on. One that was converted
-        belongs to every folder with its words and characters.
+        A run that was trained here belongs to the folder it was trained on, and to every one with
+        the same text: it has word vectors of its own. One that was converted belongs to every
+        folder with its words and characters.
         """
         if not self.prepared["fingerprint"]:
             if (data.words, data.characters) != (self.words, self.characters):
@@ -177,12 +178,13 @@ class Run(Record):
                     f"{data.path} and {self.path} do not belong together: their words or their "
                     "characters differ; prepare the folder with the vocabularies of the run"
                 )
-        elif data.fingerprint != self.prepared["fingerprint"]:
+        elif data.text_fingerprint != self.prepared.get("text_fingerprint"):
+            known = self.prepared.get("text_fingerprint", "not known")[:12]
             raise UsageError(
                 f"{data.path} and {self.path} do not belong together: the run was trained on "
-                f"{self.prepared['name']} with fingerprint {self.prepared['fingerprint'][:12]}, "
-                f"the prepared folder is {data.manifest['name']} with {data.fingerprint[:12]}; "
-                "give the folder that the run was trained on"
+                f"{self.prepared['name']} with text fingerprint {known}, the prepared folder is "
+                f"{data.manifest['name']} with {data.text_fingerprint[:12]}; give the folder that "
+                "the run was trained on"
             )
 
     @classmethod

@@ -223,6 +223,7 @@ def new_run(
         version=version,
         prepared={
             "fingerprint": data.fingerprint,
+            "text_fingerprint": data.text_fingerprint,
             **{name: data.manifest.get(name) for name in ("name", "licence", "word2vec")},
             "word2vec_dim": data.word2vec_dim,
             "training_turns": len(table),

@@ -24,7 +24,7 @@ class TurnRanks:
         ranks: The rank of each right reply, from 1, int [N].
         gold: The right reply's row in the sentence store of the prepared folder, int [N]: with the
             fingerprint it tells turns of two tables apart.
-        fingerprint: Of the prepared folder.
+        fingerprint: The prepared folder's `text_fingerprint`.
     """
 
     rows: np.ndarray

@@ -74,6 +74,20 @@ def test_equal_input_gives_an_equal_folder_and_other_input_another(tmp_path):
     assert len(set(sums.values())) == len(sums) - 1
 
 
+def test_the_fingerprint_of_the_text_is_that_of_all_but_the_vectors(tmp_path):
+    made = [
+        manifest_of(prepare_tiny(tmp_path / name, **settings))
+        for name, settings in (
+            ("one", {}),
+            ("vectors", {"word2vec": "train"}),
+            ("order", {"seed": 2}),
+        )
+    ]
+    assert len({manifest["fingerprint"] for manifest in made}) == 3
+    one, vectors, order = (manifest["text_fingerprint"] for manifest in made)
+    assert one == vectors != order
+
+
 def test_glove_and_word2vec_stand_side_by_side(tmp_path):
     data = PreparedData.load(prepare_tiny(tmp_path / "tiny", word2vec="train"))
     assert data.word_vectors.shape == (len(data.words), 103) and data.word2vec_dim == 100

@@ -135,7 +135,7 @@ def test_turns_with_a_single_candidate_are_left_out_or_refused(run_copy, prepare
 
 def test_prepared_folder_that_does_not_belong_to_the_run(run_copy, prepared):
     config = json.loads((run_copy / "config.json").read_text())
-    config["prepared"]["fingerprint"] = "0" * 64
+    config["prepared"]["text_fingerprint"] = "0" * 64
     (run_copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(UsageError, match="do not belong together"):
         calibrate.main(["--run", str(run_copy), "--prepared", str(prepared)])

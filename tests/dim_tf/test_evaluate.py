@@ -184,7 +184,7 @@ def test_both_personas_need_room(run_copy, prepared):
 
 def test_prepared_folder_that_does_not_belong_to_the_run(run_copy, prepared):
     config = json.loads((run_copy / "config.json").read_text())
-    config["prepared"]["fingerprint"] = "0" * 64
+    config["prepared"]["text_fingerprint"] = "0" * 64
     (run_copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(UsageError, match="do not belong together"):
         evaluate.main(["--run", str(run_copy), "--prepared", str(prepared)])

@@ -163,6 +163,8 @@ def test_prepared_folder_of_another_corpus(run_copy, prepared):
     run = Run.open(run_copy)
     data = PreparedData.load(prepared)
     run.check_prepared(data)
-    data.fingerprint = "0" * 64
+    data.fingerprint = "0" * 64  # of other vectors: the run has its own
+    run.check_prepared(data)
+    data.text_fingerprint = "0" * 64
     with pytest.raises(UsageError, match="do not belong together"):
         run.check_prepared(data)

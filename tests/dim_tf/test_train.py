@@ -230,7 +230,7 @@ def test_prepared_folder_without_a_validation_split(prepared, run_train, tmp_pat
 def test_prepared_folder_of_another_fingerprint(prepared, run_copy, run_train, tmp_path):
     folder = shutil.copytree(prepared, tmp_path / "prepared")
     manifest = files.read_json(folder / "manifest.json")
-    files.write_json(folder / "manifest.json", {**manifest, "fingerprint": "0" * 64})
+    files.write_json(folder / "manifest.json", {**manifest, "text_fingerprint": "0" * 64})
     with pytest.raises(UsageError, match="do not belong together"):
         run_train("run", "--resume", prepared=folder)
 

@@ -28,7 +28,7 @@ def test_a_test_keeps_the_ranks_of_its_turns(run_copy, prepared):
         found = turn_ranks.load(run, key)
         np.testing.assert_array_equal(found.rows, rows)
         np.testing.assert_array_equal(found.gold, table.candidates[rows, table.target[rows]])
-        assert found.fingerprint == data.fingerprint
+        assert found.fingerprint == data.text_fingerprint
         entry = run.results()[key]
         assert np.mean(found.ranks == 1) == entry["hits@1"]
         assert np.mean(1 / found.ranks) == entry["MRR"]

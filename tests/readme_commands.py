@@ -118,6 +118,8 @@ def steps(command: str) -> list[tuple[str, list[str]]]:
     for _, given in found:
         for place, pair in enumerate(itertools.pairwise(given), start=1):
             given[place] = STAND_INS.get(pair, given[place])
+        if "prepared/subset" in given:  # small here, and of other words
+            given[:] = ["runs/subset" if word == "personachat-subset" else word for word in given]
     if "--turn" in found[0][1]:  # few turns are here
         found[0][1][found[0][1].index("--turn") + 1] = "1"
     return [(module, [*options, *SMALL.get(module, [])]) for module, options in found]

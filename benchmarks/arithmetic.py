@@ -23,7 +23,7 @@ from dim_tf.batching import pack
 from dim_tf.config import PROJECTION_UNITS, ModelConfig
 from dim_tf.dataset import PreparedData
 from dim_tf.train import new_run
-from dim_tf.training import epoch_order
+from dim_tf.training_state import epoch_order
 
 KINDS = ("utterances", "responses", "personas")
 

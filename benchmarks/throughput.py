@@ -28,7 +28,8 @@ from dim_tf import cli, files
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import DimError, UsageError
 from dim_tf.progress import Progress
-from dim_tf.train import given_settings, new_run
+from dim_tf.settings import given_settings
+from dim_tf.train import new_run
 
 FIGURES = Path(__file__).absolute().with_suffix(".json")
 PARTS = ("train", "eval", "input", "rank")

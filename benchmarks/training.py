@@ -34,7 +34,8 @@ from dim_tf import backend, cli, files
 from dim_tf.dataset import PreparedData
 from dim_tf.progress import Progress
 from dim_tf.run_folder import LATEST, Run
-from dim_tf.train import TRAINING_FIELDS, add_settings, given_settings, new_run, open_training
+from dim_tf.settings import TRAINING_FIELDS, add_settings, given_settings
+from dim_tf.train import new_run, open_training
 
 FIGURES = Path(__file__).absolute().with_suffix(".json")
 PARTS = ("losses", "study")
@@ -119,7 +120,7 @@ def _losses(
     from benchmarks.plain import build_plain, copy_slots, copy_weights
     from dim_tf import checkpoint
     from dim_tf.steps import TrainingStep, adam
-    from dim_tf.training import epoch_order
+    from dim_tf.training_state import epoch_order
 
     run = Run.open(start) if start else new_run("benchmark", data, settings)
     run.check_prepared(data)

@@ -177,7 +177,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _check_like(args: argparse.Namespace) -> None:
-    """Takes the rules of the other run's text; refuses others, and vectors that cannot be added."""
+    """Takes the rules of the other run's text; refuses others."""
     rules = args.like.rules
     if (args.tokeniser or rules.tokeniser) != rules.tokeniser or (
         args.keep_case and rules.lowercase
@@ -187,10 +187,6 @@ def _check_like(args: argparse.Namespace) -> None:
             f"--like: {args.like.name} was made with {theirs}; leave these options out"
         )
     args.tokeniser, args.keep_case = rules.tokeniser, not rules.lowercase
-    if args.vectors != "none" and args.like.others is None:
-        raise UsageError(
-            f"--vectors: --like {args.like.name} has no vectors but Word2Vec's; leave --vectors out"
-        )
 
 
 def _source_options(args: argparse.Namespace) -> SourceOptions:

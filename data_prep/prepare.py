@@ -84,8 +84,14 @@ def prepare(
         The manifest, and the data report as text.
 
     Raises:
+        UsageError: The vectors cannot stand beside those of `like`.
         DataError: The corpus or a file of vectors is damaged, or lacks what the settings need.
     """
+    if settings.like and settings.vectors and settings.like.others is None:
+        raise UsageError(
+            f"--vectors: --like {settings.like.name} has no vectors but Word2Vec's; leave "
+            "--vectors out"
+        )
     sentences = tensors.Sentences()
     builder = tensors.TableBuilder(sentences, settings.rules, settings.seed)
     built = {table.name: builder.build(table) for table in corpus.tables}

@@ -47,7 +47,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
             os.fsync(handle.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise named(error, path) from None
+        raise _named(error, path) from None
     except RuntimeError as error:  # of HDF5, if that was to close a file
         if not is_full_disk(error):
             raise
@@ -141,7 +141,7 @@ def check_place(path: str | os.PathLike) -> None:
             return
 
 
-def named(error: OSError, path: str | os.PathLike) -> OSError:
+def _named(error: OSError, path: str | os.PathLike) -> OSError:
     """The error with a file in it: a full disk does not say which file has no room."""
     if error.filename is None:
         error.filename = str(path)
@@ -186,6 +186,15 @@ def read_lines(path: str | os.PathLike) -> list[str]:
         raise DataError(f"not UTF-8 at byte {error.start}", path=path) from None
     lines = text.split("\n")
     return lines if lines[-1] else lines[:-1]
+
+
+def append_line(path: str | os.PathLike, line: str) -> None:
+    """Adds a line to a file of lines; a kill may leave a part of it."""
+    try:
+        with Path(path).open("a", encoding="utf-8") as handle:
+            handle.write(line + "\n")
+    except OSError as error:
+        raise _named(error, path) from None
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:

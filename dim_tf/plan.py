@@ -16,7 +16,7 @@ from dim_tf.errors import UsageError, did_you_mean
 from dim_tf.evaluate import key_of, sample_rows
 from dim_tf.paper import Setting
 from dim_tf.run_folder import LATEST, Run
-from dim_tf.training import State, total_updates
+from dim_tf.training_state import State, total_updates
 
 # What a cell or another option decides -> where it is chosen.
 DECIDED = {"use_persona": "the tables", "use_context": "the tables", "seed": "--seeds"}
@@ -143,7 +143,7 @@ def make(
         systems: To be trained, see `check_systems`.
         known: All that can be.
         seeds: One run each.
-        changes: Training settings, see `dim_tf.train.given_settings`.
+        changes: Training settings, see `dim_tf.settings.given_settings`.
         test_turns: Size of the test sample; None for whole splits.
 
     Raises:

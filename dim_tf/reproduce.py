@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dim_tf import backend, cli, evaluate, files, report, train
+from dim_tf import backend, cli, evaluate, files, report, settings, train
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import DivergedError, UsageError
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int | None:
     arguments = _parser().parse_args(argv)
     if any(setting.startswith("max_updates=") for setting in arguments.set):
         raise UsageError("--set: max_updates is given by --updates")
-    changes = train.given_settings(arguments)
+    changes = settings.given_settings(arguments)
     folder = Path(arguments.runs)
     files.check_place(folder / REPORT)
     data = PreparedData.load(arguments.prepared)
@@ -137,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
         default=argparse.SUPPRESS,
         help="of each run, at most (default: all of its epochs)",
     )
-    train.add_settings(parser)
+    settings.add_settings(parser)
     return parser
 
 

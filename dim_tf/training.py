@@ -23,7 +23,6 @@ import keras
 import numpy as np
 
 from dim_tf import checkpoint, files, model_card
-from dim_tf.config import TrainingConfig
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import DivergedError
 from dim_tf.evaluate import (
@@ -39,6 +38,7 @@ from dim_tf.run_folder import BEST, LATEST, Run
 from dim_tf.scoring import Scorer
 from dim_tf.steps import TrainingStep, adam, learning_rate
 from dim_tf.tensorboard import Board
+from dim_tf.training_state import State, epoch_order, total_updates
 
 ROW_EVERY = 10
 EVALUATION_BATCH = 32
@@ -47,62 +47,6 @@ SAMPLES = 24
 
 class Stopped(Exception):
     """Training was asked to stop and its state is saved."""
-
-
-@dataclasses.dataclass
-class State:
-    """Where training stands.
-
-    Attributes:
-        update: Updates made.
-        validated: The update after which the last validation was.
-        best: The row of the best validation, or None.
-        without_gain: Validations since then.
-        seconds: Time spent, over all sittings.
-        window: [loss, accuracy] of each update since the last training row.
-        window_seconds: Time and...
-        window_turns: ...turns of these updates.
-    """
-
-    update: int = 0
-    validated: int = 0
-    best: dict[str, Any] | None = None
-    without_gain: int = 0
-    seconds: float = 0.0
-    window: list[list[float]] = dataclasses.field(default_factory=list)
-    window_seconds: float = 0.0
-    window_turns: int = 0
-
-    def validation_due(self, config: TrainingConfig, updates: int) -> bool:
-        """Whether the next thing to do, of `updates` in all, is to validate."""
-        at_a_mark = self.update % config.eval_every == 0 or self.update >= updates
-        return at_a_mark and self.update > self.validated
-
-    def finished(self, config: TrainingConfig, updates: int) -> bool:
-        """Whether all `updates` are made and validated, or patience is at its end."""
-        if self.validation_due(config, updates):
-            return False
-        patience = config.patience
-        return self.update >= updates or (patience is not None and self.without_gain >= patience)
-
-
-def total_updates(config: TrainingConfig, turns: int) -> int:
-    """How many updates training is to make with so many training turns.
-
-    >>> total_updates(TrainingConfig(batch_size=16, epochs=10), 65719)
-    41080
-    """
-    updates = config.epochs * -(-turns // config.batch_size)
-    return updates if config.max_updates is None else min(updates, config.max_updates)
-
-
-def epoch_order(seed: int, epoch: int, turns: int) -> np.ndarray:
-    """The order in which an epoch (from 0) goes through the training turns.
-
-    >>> sorted(epoch_order(1, 0, 4)), (epoch_order(1, 0, 99) == epoch_order(1, 1, 99)).all()
-    ([np.int64(0), np.int64(1), np.int64(2), np.int64(3)], np.False_)
-    """
-    return np.random.default_rng(np.random.SeedSequence([seed, epoch])).permutation(turns)
 
 
 class Training:
@@ -343,12 +287,7 @@ class Training:
         return result
 
     def _append(self, row: dict[str, Any]) -> None:
-        path = self.run.path / METRICS
-        try:
-            with path.open("a", encoding="utf-8") as handle:
-                handle.write(json.dumps(row) + "\n")
-        except OSError as error:
-            raise files.named(error, path) from None
+        files.append_line(self.run.path / METRICS, json.dumps(row))
 
     def _epoch(self) -> int:
         """The epoch, from 1, that the last update belongs to."""

@@ -42,6 +42,21 @@ def test_a_full_disk_has_the_name_of_the_file(tmp_path, error):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_line_is_added_or_the_full_file_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "rows"
+    files.append_line(path, "a")
+    files.append_line(path, "b")
+    assert path.read_text() == "a\nb\n"
+
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(type(path), "open", full)
+    with pytest.raises(OSError, match="No space left") as raised:
+        files.append_line(path, "c")
+    assert raised.value.filename == str(path)
+
+
 def test_other_errors_of_hdf5_are_not_of_the_disk(tmp_path):
     with pytest.raises(RuntimeError), files.replacing(tmp_path / "a.h5"):
         raise RuntimeError("unable to lock file, errno = 11")

@@ -3,7 +3,8 @@ import pytest
 
 from dim_tf.dataset import PreparedData
 from dim_tf.run_folder import Run
-from dim_tf.training import Training, epoch_order
+from dim_tf.training import Training
+from dim_tf.training_state import epoch_order
 
 pytestmark = pytest.mark.backend
 

@@ -11,11 +11,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from dim_tf import backend, calibration_fit, cli, evaluate, model_card
+from dim_tf import backend, calibration_fit, cli, evaluation, model_card, shipped
 from dim_tf.calibration import CALIBRATION, Calibration, Figures
 from dim_tf.calibration_fit import FEWEST_TURNS, TEST_SEED, VALID_SEED
 from dim_tf.dataset import PreparedData
-from dim_tf.evaluate import Result
+from dim_tf.evaluation import Result
 from dim_tf.run_folder import Run
 
 ROWS = (
@@ -67,7 +67,7 @@ def calibrated(
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
-    run = Run.open(arguments.run)
+    run = Run.open(shipped.to_write_into(arguments.run))
     data = PreparedData.load(arguments.prepared)
     run.check_prepared(data)
     splits = ["valid", *(["test"] if data.has("test", run.persona, run.version) else [])]
@@ -76,20 +76,22 @@ def main(argv: Sequence[str]) -> int | None:
     backend.load()
     from dim_tf.scoring import Scorer
 
-    rows = evaluate.sample_rows(len(tables[0]), arguments.turns)
-    samples = evaluate.sample_batches(data, tables[0], run.model_config, rows, arguments.batch_size)
+    rows = evaluation.sample_rows(len(tables[0]), arguments.turns)
+    samples = evaluation.sample_batches(
+        data, tables[0], run.model_config, rows, arguments.batch_size
+    )
     results = []
     with run.same_weights() as weights:
         scorer = Scorer(run.load_model(), samples)
         for table in tables:
             results.append(
-                evaluate.ranked(run, data, scorer, table, arguments.turns, arguments.batch_size)
+                evaluation.ranked(run, data, scorer, table, arguments.turns, arguments.batch_size)
             )
     scored = []
     for table, result in zip(tables, results, strict=True):
         usable = calibration_fit.choices_only(result)
         scored.append((usable, len(table)))
-        line = f"{table.name}: {evaluate.describe_sample(len(table), arguments.turns)}"
+        line = f"{table.name}: {evaluation.describe_sample(len(table), arguments.turns)}"
         single = len(result.rows) - len(usable.rows)
         print(line + (f", {single:,} with a single candidate left out" if single else ""))
     calibration_fit.check_enough(scored[0][0], f"{data.path}: {tables[0].name}")

@@ -12,7 +12,7 @@ from dim_tf.calibration import HIGHEST, LOWEST, SIGNALS, Figures
 from dim_tf.errors import DataError
 
 if TYPE_CHECKING:
-    from dim_tf.evaluate import Result
+    from dim_tf.evaluation import Result
 
 BINS = 15
 # What decides which turns lose their gold reply; another number for the test split.

@@ -16,7 +16,7 @@ from dim_tf.prepared_folder import ABSENT, TurnTable
 if TYPE_CHECKING:
     from dim_tf.config import ModelConfig
     from dim_tf.dataset import PreparedData
-    from dim_tf.evaluate import Result
+    from dim_tf.evaluation import Result
 
 # The last word count of each group of replies; longer ones are a group of their own.
 LENGTHS = (5, 10, 15, 20)

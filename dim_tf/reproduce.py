@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dim_tf import backend, cli, evaluate, files, report, settings, train
+from dim_tf import backend, cli, evaluation, files, report, results, settings, train
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import DivergedError, UsageError
 
@@ -104,11 +104,11 @@ def _test(cell: Cell, data: PreparedData, turns: int | None) -> None:
     from dim_tf.scoring import Scorer
 
     tables = [data.table("test", cell.setting.persona, version) for version in cell.tested_on]
-    rows = evaluate.sample_rows(len(tables[0]), turns)
-    samples = evaluate.sample_batches(data, tables[0], cell.run.model_config, rows)
+    rows = evaluation.sample_rows(len(tables[0]), turns)
+    samples = evaluation.sample_batches(data, tables[0], cell.run.model_config, rows)
     scorer = Scorer(cell.run.load_model(), samples)
     for table in tables:
-        summary = evaluate.rank_table(cell.run, data, scorer, table, turns)
+        summary = results.rank_table(cell.run, data, scorer, table, turns)
         print(
             f"{cell.name}, {table.name}: hits@1 {summary['hits@1']:.3f} MRR {summary['MRR']:.3f}",
             flush=True,

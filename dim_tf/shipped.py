@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dim_tf.errors import CheckpointError, did_you_mean
+from dim_tf.errors import CheckpointError, UsageError, did_you_mean
 
 ARTEFACTS = Path(__file__).resolve().parents[1] / "artefacts"
 
@@ -48,3 +48,19 @@ def find(name_or_path: str | os.PathLike) -> Path:
         f"{path}: found no run folder (config.json is missing) and no shipped model of that name; "
         f"{which}"
     )
+
+
+def to_write_into(name_or_path: str | os.PathLike) -> Path:
+    """The folder of a run that is to keep what is found.
+
+    Raises:
+        CheckpointError: As for `find`.
+        UsageError: It is a shipped model, given by its name: those stay as they came.
+    """
+    path = find(name_or_path)
+    if path != Path(name_or_path):
+        raise UsageError(
+            f"--run {name_or_path}: what is found is kept in the run folder, but a shipped model "
+            f"stays as it came; copy it (cp -r {path} DIR) and give --run DIR"
+        )
+    return path

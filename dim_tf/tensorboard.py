@@ -16,7 +16,7 @@ from dim_tf.attention_weights import turn_heatmaps
 if TYPE_CHECKING:
     from dim_tf.config import ModelConfig
     from dim_tf.dataset import PreparedData
-    from dim_tf.evaluate import Result
+    from dim_tf.evaluation import Result
     from dim_tf.prepared_folder import TurnTable
 
 RANKINGS = 4

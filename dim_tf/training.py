@@ -25,7 +25,7 @@ import numpy as np
 from dim_tf import checkpoint, files, model_card
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import DivergedError
-from dim_tf.evaluate import (
+from dim_tf.evaluation import (
     Result,
     describe_sample,
     evaluate,

@@ -70,7 +70,7 @@ def test_without_the_context_it_does_not(study):
 
 
 def test_with_the_persona_of_another_dialogue_it_does_not(study):
-    from dim_tf.evaluate import evaluate
+    from dim_tf.evaluation import evaluate
     from dim_tf.scoring import Scorer
 
     hits_at_1, _ = study("dim")

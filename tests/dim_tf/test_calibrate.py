@@ -5,11 +5,11 @@ import shutil
 import numpy as np
 import pytest
 
-from dim_tf import calibrate, evaluate
+from dim_tf import calibrate, evaluation
 from dim_tf.calibration import Calibration
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import DataError, UsageError
-from dim_tf.evaluate import Result
+from dim_tf.evaluation import Result
 from dim_tf.run_folder import Run
 
 
@@ -25,10 +25,10 @@ def without_test(prepared, tmp_path):
 @pytest.fixture
 def scored(monkeypatch):
     """Puts a function of its result in the place of ranking."""
-    ranked = evaluate.ranked
+    ranked = evaluation.ranked
 
     def replace(function):
-        monkeypatch.setattr(evaluate, "ranked", lambda *given: function(ranked(*given)))
+        monkeypatch.setattr(evaluation, "ranked", lambda *given: function(ranked(*given)))
 
     return replace
 
@@ -69,7 +69,7 @@ def test_figures_are_those_of_the_run_read_again(run_copy, prepared):
     from dim_tf.scoring import Scorer
 
     table = data.table("test", "self", "original")
-    result = evaluate.evaluate(Scorer(run.load_model()), data, table, run.model_config)
+    result = evaluation.evaluate(Scorer(run.load_model()), data, table, run.model_config)
     gold = found.probabilities(result.logits, result.present)[np.arange(14), result.target]
     assert -np.log(gold).mean() == pytest.approx(found.test.loss_after, rel=1e-5)
     # What the ranker would say of the turns that are left as they are, one by one.

@@ -4,7 +4,7 @@ import pytest
 from dim_tf import calibration_fit, metrics
 from dim_tf.calibration import HIGHEST, LOWEST
 from dim_tf.errors import DataError
-from dim_tf.evaluate import Result
+from dim_tf.evaluation import Result
 
 
 def drawn(temperature, turns=20000, candidates=5, seed=0):

@@ -1,90 +1,14 @@
-import csv
 import json
 import re
 
 import numpy as np
 import pytest
 
-from dim_tf import calibrate, evaluate, files
+from dim_tf import calibrate, evaluate, evaluation, files
 from dim_tf.calibration import Calibration
-from dim_tf.config import ModelConfig
-from dim_tf.dataset import PreparedData
 from dim_tf.errors import CheckpointError, UsageError
-from dim_tf.evaluate import Result
 from dim_tf.run_folder import Run
-
-
-def result(logits, target, present=None):
-    logits = np.array(logits, "float32")
-    present = np.ones(logits.shape, bool) if present is None else np.array(present, bool)
-    return Result(np.arange(len(logits)) + 7, logits, np.array(target), present)
-
-
-def read_scores(path):
-    with path.open(newline="") as handle:
-        return list(csv.DictReader(handle, delimiter="\t"))
-
-
-def test_order_puts_the_gold_reply_last_among_ties_and_leaves_out_absent_candidates():
-    some = result([[1, 3, 1, 1, 9]], [2], [[1, 1, 1, 1, 0]])
-    assert some.order(0).tolist() == [1, 0, 3, 2]
-    assert some.ranks.tolist() == [4]
-
-
-def test_scores_file_has_the_authors_format(tmp_path):
-    evaluate.write_scores(tmp_path / "out.txt", result([[0.0, 0.0, 5.0]], [0], [[1, 1, 0]]))
-    assert (tmp_path / "out.txt").read_text() == (
-        "query_id\tdocument_id\tscore\trank\trelevance\n7\t1\t0.5\t1\t0.0\n7\t0\t0.5\t2\t1.0\n"
-    )
-
-
-def test_recall_read_off_the_file_is_ours_with_ties_everywhere(tmp_path):
-    rng = np.random.default_rng(0)
-    present = rng.random((300, 20)) > 0.2
-    target = rng.integers(0, 20, 300)
-    present[np.arange(300), target] = True
-    # Few distinct logits, and some so far apart that probabilities are equal to the last digit.
-    some = result(rng.integers(0, 4, (300, 20)) * 60.0, target, present)
-    evaluate.write_scores(tmp_path / "out.txt", some)
-    rows = read_scores(tmp_path / "out.txt")
-    assert len(rows) == present.sum()
-    gold = np.array([int(row["rank"]) for row in rows if row["relevance"] == "1.0"])
-    assert len(gold) == 300
-    for k in (1, 2, 5, 10):
-        assert np.mean(gold <= k) == some.summary()[f"hits@{k}"]
-
-
-def test_sample_is_fixed_sorted_and_without_repeats():
-    rows = evaluate.sample_rows(7801, 500)
-    assert len(set(rows.tolist())) == 500
-    assert (np.diff(rows) > 0).all()
-    np.testing.assert_array_equal(rows, evaluate.sample_rows(7801, 500))
-    np.testing.assert_array_equal(evaluate.sample_rows(5, None), np.arange(5))
-
-
-def test_evaluate_scores_each_turn_once_whatever_the_batch_size(prepared):
-    data = PreparedData.load(prepared)
-    table = data.table("test", "self", "original")
-    config = ModelConfig(**data.sizes)
-    rows = np.array([0, 3, 4, 9, 13])
-    shapes, turns = set(), []
-
-    def scorer(inputs):
-        shapes.add(inputs["responses"].shape)
-        return inputs["responses"].sum(axis=2).astype("float32")
-
-    found = evaluate.evaluate(scorer, data, table, config, rows, 3, turns.append)
-    assert turns == [3, 2]
-    assert len(shapes) == 1
-    inputs, target = data.inputs(table, rows, config)
-    np.testing.assert_array_equal(found.rows, rows)
-    np.testing.assert_array_equal(found.target, target)
-    np.testing.assert_array_equal(found.logits, inputs["responses"].sum(axis=2))
-    np.testing.assert_array_equal(found.present, inputs["responses_len"] > 0)
-    whole = evaluate.evaluate(scorer, data, table, config)
-    np.testing.assert_array_equal(whole.logits[rows], found.logits)
-    with pytest.raises(UsageError, match="test_self_original holds no turns"):
-        evaluate.evaluate(scorer, data, table, config, rows[:0])
+from tests.scored import read_scores
 
 
 @pytest.mark.backend
@@ -120,7 +44,7 @@ def test_command_says_that_it_took_a_sample_and_names_the_file_after_another_set
     assert lines[0] == "valid_their_revised: a fixed sample of 5 of 14 turns (seed 2019)"
     assert lines[-1].startswith("valid hits@1 ")
     rows = read_scores(run_copy / "persona_valid_out_their_revised_5_turns.txt")
-    expected = evaluate.sample_rows(14, 5).tolist()
+    expected = evaluation.sample_rows(14, 5).tolist()
     assert sorted({int(row["query_id"]) for row in rows}) == expected
     assert not (run_copy / "persona_valid_out.txt").exists()
 
@@ -152,7 +76,7 @@ def test_another_precision_is_for_this_test_alone(run_copy, prepared, monkeypatc
 
 
 def test_weights_that_are_replaced_meanwhile_get_no_results(run_copy, prepared, monkeypatch):
-    ranked = evaluate.ranked
+    ranked = evaluation.ranked
 
     def and_train(*given):
         run = Run.open(run_copy)
@@ -161,7 +85,7 @@ def test_weights_that_are_replaced_meanwhile_get_no_results(run_copy, prepared, 
         run.save_best(model)
         return ranked(*given)
 
-    monkeypatch.setattr(evaluate, "ranked", and_train)
+    monkeypatch.setattr(evaluation, "ranked", and_train)
     command = ["--run", str(run_copy), "--prepared", str(prepared)]
     for main in (evaluate.main, calibrate.main):
         with pytest.raises(UsageError, match=r"best\.weights\.h5 was replaced meanwhile"):

@@ -4,7 +4,7 @@ import pytest
 from dim_tf import mistakes
 from dim_tf.config import ModelConfig
 from dim_tf.dataset import PreparedData
-from dim_tf.evaluate import Result
+from dim_tf.evaluation import Result
 from tests.dim_tf.test_calibration import calibration
 
 CONFIG = ModelConfig(char_vocab_size=9)

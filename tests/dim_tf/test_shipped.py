@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from dim_tf import shipped
-from dim_tf.errors import CheckpointError
+from dim_tf import calibrate, evaluate, shipped
+from dim_tf.errors import CheckpointError, UsageError
 from dim_tf.ranker import Ranker
 from dim_tf.run_folder import BEST, Run
 from dim_tf.ship import LICENCES
@@ -54,6 +54,15 @@ def test_an_installation_without_models_says_where_they_are(tmp_path, monkeypatc
     monkeypatch.setattr(shipped, "ARTEFACTS", tmp_path / "nowhere")
     with pytest.raises(CheckpointError, match="come with a clone of the repository"):
         shipped.find("small")
+
+
+@pytest.mark.parametrize("command", [evaluate, calibrate])
+def test_what_is_found_is_not_kept_in_a_shipped_model(command, artefacts):
+    with pytest.raises(UsageError, match=rf"stays as it came; copy it \(cp -r {artefacts}/small"):
+        command.main(["--run", "small", "--prepared", "nowhere"])
+    assert shipped.to_write_into(artefacts / "small") == artefacts / "small"
+    with pytest.raises(CheckpointError, match="did you mean small"):
+        shipped.to_write_into("smal")
 
 
 def test_a_run_is_opened_by_its_name(trained, artefacts):

@@ -4,7 +4,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from dim_tf import tensorboard
 from dim_tf.dataset import PreparedData
-from dim_tf.evaluate import Result
+from dim_tf.evaluation import Result
 
 
 def test_curves_and_rankings_of_a_run(trained):

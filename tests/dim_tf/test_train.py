@@ -170,12 +170,12 @@ def test_epochs_and_patience_end_the_training(run_train, monkeypatch):
     run = run_train("epochs", "--epochs=2", "--eval-every=100")
     assert [row["update"] for row in Run.open(run).metrics()] == [10, 14]
 
-    from dim_tf import evaluate
+    from dim_tf import evaluation
 
     rising = iter([0.2, 0.5, 0.5, 0.4, 0.9])
-    summary = evaluate.Result.summary
+    summary = evaluation.Result.summary
     monkeypatch.setattr(
-        evaluate.Result, "summary", lambda self: {**summary(self), "MRR": next(rising)}
+        evaluation.Result, "summary", lambda self: {**summary(self), "MRR": next(rising)}
     )
     run = run_train("patience", "--patience=2", "--eval-every=2")
     valid = [row["MRR"] for row in Run.open(run).metrics() if row["kind"] == "valid"]

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from dim_tf import evaluate, files, metrics, turn_ranks
+from dim_tf import evaluate, evaluation, files, metrics, turn_ranks
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import DataError
 from dim_tf.run_folder import Run
@@ -23,7 +23,7 @@ def test_a_test_keeps_the_ranks_of_its_turns(run_copy, prepared):
     evaluate.main(command)
     run, data = Run.open(run_copy), PreparedData.load(prepared)
     table = data.table("test", "self", "original")
-    for key, rows in ((KEY, np.arange(14)), (f"{KEY}, 5 turns", evaluate.sample_rows(14, 5))):
+    for key, rows in ((KEY, np.arange(14)), (f"{KEY}, 5 turns", evaluation.sample_rows(14, 5))):
         assert turn_ranks.is_current(run, key)
         found = turn_ranks.load(run, key)
         np.testing.assert_array_equal(found.rows, rows)

@@ -40,9 +40,12 @@ def test_pages_of_results_are_those_of_their_files(page):
     assert tables.to_csv(results) == page.with_name(report.RESULTS_CSV).read_text(encoding="utf-8")
 
 
-def test_results_are_those_of_the_records():
-    kept = report.run_folders([ROOT / "docs/runs/equal"])
-    assert comparison.compare(kept) == report.read_results(RESULTS)
+@pytest.mark.parametrize(
+    "records, page", [("docs/runs", "docs"), ("docs/runs/equal", "docs/equal")]
+)
+def test_results_are_those_of_the_records(records, page):
+    kept = report.run_folders([ROOT / records])
+    assert comparison.compare(kept) == report.read_results(ROOT / page / report.RESULTS_JSON)
 
 
 def test_figures_of_the_trained_dim_are_those_of_its_record():

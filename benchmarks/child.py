@@ -181,7 +181,8 @@ def _model(task: Task, run: Run) -> keras.Model:
     """The fast model with random weights, or the plain one with the same."""
     import keras
 
-    from benchmarks.plain import build_plain, copy_weights
+    from benchmarks.plain import build_plain
+    from benchmarks.plain_weights import copy_weights
 
     keras.utils.set_random_seed(SEED)
     fast = run.build_model()

@@ -117,7 +117,8 @@ def _losses(
     """
     import keras
 
-    from benchmarks.plain import build_plain, copy_slots, copy_weights
+    from benchmarks.plain import build_plain
+    from benchmarks.plain_weights import copy_slots, copy_weights
     from dim_tf import checkpoint
     from dim_tf.steps import TrainingStep, adam
     from dim_tf.training_state import epoch_order
@@ -168,7 +169,8 @@ def _differences(losses: dict[str, list[float]]) -> str:
 
 def _study(data: PreparedData, settings: dict, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """The best validation of each training."""
-    from benchmarks.plain import build_plain, copy_weights
+    from benchmarks.plain import build_plain
+    from benchmarks.plain_weights import copy_weights
     from dim_tf import models
     from dim_tf.models.dim import build_dim
 

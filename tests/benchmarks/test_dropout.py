@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks.plain import build_plain, copy_weights, dropout_places, tf1_gradients
+from benchmarks.plain import build_plain, dropout_places
+from benchmarks.plain_weights import copy_weights, tf1_gradients
 from dim_tf.batching import pack
 from dim_tf.losses import masked_cross_entropy
 from dim_tf.models import build_model

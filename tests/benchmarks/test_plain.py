@@ -5,13 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.plain import (
-    build_plain,
-    copy_weights,
-    dropout_places,
-    load_tf1_variables,
-    tf1_gradients,
-)
+from benchmarks.plain import build_plain, dropout_places
+from benchmarks.plain_weights import copy_weights, load_tf1_variables, tf1_gradients
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.models import build_model
 from dim_tf.scoring import Scorer

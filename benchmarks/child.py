@@ -11,7 +11,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +100,7 @@ def _train(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
     from dim_tf.steps import TrainingStep, adam
 
     model = _model(task, run)
-    step = TrainingStep(model, adam(TrainingConfig()), SEED)
+    step = TrainingStep(model, adam(TrainingConfig()), SEED, _samples(task, run, data))
     losses = []
 
     def update(inputs: Inputs, target: np.ndarray) -> None:
@@ -116,7 +116,7 @@ def _eval(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
     """Times of forward passes, and the logits of the first batch."""
     from dim_tf.scoring import Scorer
 
-    scorer = Scorer(_model(task, run))
+    scorer = Scorer(_model(task, run), _samples(task, run, data))
     logits = []
 
     def score(inputs: Inputs, target: np.ndarray) -> None:
@@ -129,7 +129,7 @@ def _input(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
     """Times of making batches of a prepared folder, and of bringing them into the model's form."""
     from dim_tf.scoring import Scorer
 
-    form = Scorer(_model(task, run)).form
+    form = Scorer(_model(task, run), _samples(task, run, data)).form
     table = data.table("train", run.persona, run.version)
     made, packed = [], []
     began = time.perf_counter()
@@ -203,6 +203,12 @@ def _batches(task: Task, run: Run, data: PreparedData) -> list[tuple[Inputs, np.
     table = data.table("train", run.persona, run.version)
     order = _order(task, table)
     return list(data.batches(table, run.model_config, task.batch_size, order))
+
+
+def _samples(task: Task, run: Run, data: PreparedData) -> Iterator[Inputs]:
+    """As in a training: where sizes are fixed, they are not those of the batches measured."""
+    table = data.table("train", run.persona, run.version)
+    return data.samples(table, run.model_config, task.batch_size, SEED + 1)
 
 
 def _times(task: Task, step: Callable[..., None], batches: list) -> dict[str, Any]:

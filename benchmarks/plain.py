@@ -83,10 +83,10 @@ class PlainDIM(keras.layers.Layer):
             keras.layers.Conv1D(CHARACTER_FILTERS, width, activation="relu", name=f"width_{width}")
             for width in CHARACTER_WIDTHS
         ]
-        self.encoder = _bilstm(config.rnn_units, "encoder")
-        self.matcher = _bilstm(config.rnn_units, "matcher")
+        self.encoder = _bilstm(config, "encoder")
+        self.matcher = _bilstm(config, "matcher")
         if config.use_context:
-            self.aggregator = _bilstm(config.rnn_units, "aggregator")
+            self.aggregator = _bilstm(config, "aggregator")
         if config.use_persona:
             self.persona_scores = keras.layers.Dense(1, activation="relu", name="persona_scores")
         self.hidden = keras.layers.Dense(PROJECTION_UNITS, activation="relu", name="hidden")
@@ -201,11 +201,11 @@ def _frozen(table: np.ndarray, name: str) -> keras.layers.Embedding:
     return keras.layers.Embedding(*table.shape, weights=[table], trainable=False, name=name)
 
 
-def _bilstm(units: int, name: str) -> list[keras.layers.LSTM]:
-    """The layers of both directions."""
+def _bilstm(config: ModelConfig, name: str) -> list[keras.layers.LSTM]:
+    """The layers of both directions; what they give has the precision of the config."""
     return [
         keras.layers.LSTM(
-            units,
+            config.rnn_units,
             return_sequences=True,
             return_state=True,
             go_backwards=direction == "backward",
@@ -213,6 +213,7 @@ def _bilstm(units: int, name: str) -> list[keras.layers.LSTM]:
             # Faster on TensorFlow, and smaller; XLA would compile each step on its own.
             unroll=keras.backend.backend() == "tensorflow",
             name=f"{name}_{direction}",
+            dtype=config.dtype,
         )
         for direction in DIRECTIONS
     ]
@@ -232,7 +233,8 @@ def _run(bilstm, inputs, lengths, drop, place):
         output, last, _ = layer(inputs, mask=there > 0)
         if layer.go_backwards:
             output = ops.flip(output, axis=1)
-        outputs.append(drop(output * ops.expand_dims(there, 2), f"{place}/{direction}"))
+        output = output * ops.cast(ops.expand_dims(there, 2), output.dtype)
+        outputs.append(drop(output, f"{place}/{direction}"))
         lasts.append(last)
     outputs, last = ops.concatenate(outputs, axis=-1), ops.concatenate(lasts, axis=-1)
     width = last.shape[-1]
@@ -257,5 +259,6 @@ def _there(lengths, size: int):
 
 
 def _masked_softmax(scores, mask, axis: int):
-    """Uniform where nothing is there."""
-    return ops.softmax(scores * mask - 1e9 * (1.0 - mask), axis=axis)
+    """Uniform where nothing is there; in float32 at least."""
+    masked = ops.cast(scores, mask.dtype) * mask - 1e9 * (1.0 - mask)
+    return ops.cast(ops.softmax(masked, axis=axis), scores.dtype)

@@ -192,7 +192,7 @@ def markdown(figures: dict[str, Any]) -> str:
     rows = [
         (
             row["candidates"],
-            *(f"{1000 * row[m][p]:.0f}" for m in MODELS for p in ("p50_seconds", "p95_seconds")),
+            *(cell for model in MODELS for cell in _percentiles(row[model])),
             f"{row['ratio']:.2f}",
             *(f"{1000 * row[model]['seconds_per_candidate']:.1f}" for model in MODELS),
             *(_megabytes(row[model]["peak_bytes"]) for model in MODELS),
@@ -204,6 +204,12 @@ def markdown(figures: dict[str, Any]) -> str:
         heads += ["speed, fast/plain", "fast, ms a candidate", "plain, ms a candidate"]
         blocks.append(_table([*heads, "fast, memory (MB)", "plain, memory (MB)"], rows))
     return "\n\n".join(blocks)
+
+
+def _percentiles(figures: dict) -> tuple[str, str]:
+    """p50 and p95 in ms; a single call has but itself."""
+    p50, p95 = (f"{1000 * figures[name]:.0f}" for name in ("p50_seconds", "p95_seconds"))
+    return p50, p95 if figures["calls"] > 1 else ""
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

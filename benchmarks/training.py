@@ -6,8 +6,8 @@ losses    the same weights and batches, no dropout: how far the losses of the up
           beside it how far those of the fast model do by rounding alone, when the turns of each
           batch stand in the opposite order. The first updates of Adam have every weight step
           equally far, by the sign of its gradient, also where that is nothing but rounding; with
-          --run the updates are those that would come next in a training, with --float64 all is
-          computed in numbers whose rounding counts for nothing
+          --run they start from the state of a training, with --float64 all is computed in numbers
+          whose rounding counts for nothing
 study     whole trainings with dropout, from several seeds: the best validation MRR of each
 """
 
@@ -180,22 +180,22 @@ def _study(data: PreparedData, settings: dict, seeds: Sequence[int]) -> list[dic
         return plain
 
     models.MODELS["plain"] = plain_like_fast
-    rows = []
+    try:
+        return [_best(data, settings, name, seed) for seed in seeds for name in MODELS]
+    finally:
+        del models.MODELS["plain"]
+
+
+def _best(data: PreparedData, settings: dict, name: str, seed: int) -> dict[str, Any]:
+    """Trains one of the two models; the row of its best validation."""
+    model = "dim" if name == "fast" else name
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        for seed in seeds:
-            for name in MODELS:
-                run = new_run(
-                    Path(folder, f"{name}-{seed}"),
-                    data,
-                    {**settings, "seed": seed},
-                    model="dim" if name == "fast" else name,
-                )
-                training = open_training(run, data)
-                training.train()
-                best = training.state.best
-                rows.append({"model": name, "seed": seed, **best})
-                print(f"{name}, seed {seed}: best validation MRR {best['MRR']:.4f}", flush=True)
-    return rows
+        run = new_run(Path(folder, name), data, {**settings, "seed": seed}, model=model)
+        training = open_training(run, data)
+        training.train()
+    best = training.state.best
+    print(f"{name}, seed {seed}: best validation MRR {best['MRR']:.4f}", flush=True)
+    return {"model": name, "seed": seed, **best}
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

@@ -194,6 +194,22 @@ class PreparedData:
         for first in range(start, len(order), batch_size):
             yield self.inputs(table, order[first : first + batch_size], config, **options)
 
+    def samples(
+        self,
+        table: TurnTable,
+        config: ModelConfig,
+        batch_size: int,
+        seed: int,
+        count: int = 24,
+    ) -> Iterator[Inputs]:
+        """Inputs of some batches, each drawn at random, for fixed sizes to be fitted to.
+
+        The same seed gives the same; a table of fewer turns than a batch gives none.
+        """
+        rng = np.random.default_rng(seed)
+        for _ in range(count if len(table) >= batch_size else 0):
+            yield self.inputs(table, rng.choice(len(table), batch_size, replace=False), config)[0]
+
     def texts(self, table: TurnTable, row: int) -> dict[str, Any]:
         """A turn as people read it: tokens joined by spaces, without the final `_eos_`.
 

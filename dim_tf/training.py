@@ -42,7 +42,6 @@ from dim_tf.training_state import State, epoch_order, total_updates
 
 ROW_EVERY = 10
 EVALUATION_BATCH = 32
-SAMPLES = 24
 
 
 class Stopped(Exception):
@@ -68,9 +67,10 @@ class Training:
         self.updates = total_updates(self.config, len(self.table))
         self.state = State()
         self._optimizer = adam(self.config)
-        self._step = TrainingStep(
-            model, self._optimizer, self.config.seed, self._samples(), jit_compile
+        samples = data.samples(
+            self.table, run.model_config, self.config.batch_size, self.config.seed
         )
+        self._step = TrainingStep(model, self._optimizer, self.config.seed, samples, jit_compile)
         self._scorer = Scorer(
             model, sample_batches(data, self.valid_table, run.model_config, self.valid_rows)
         )
@@ -169,13 +169,6 @@ class Training:
                 self.table, self.run.model_config, size, order=order, start=position * size
             )
             update = (epoch + 1) * self.updates_per_epoch
-
-    def _samples(self) -> Iterator[dict[str, np.ndarray]]:
-        """Inputs of some batches, for sizes to be fitted to; the same in a resumed run."""
-        rng = np.random.default_rng(self.config.seed)
-        for _ in range(SAMPLES if len(self.table) >= self.config.batch_size else 0):
-            rows = rng.choice(len(self.table), self.config.batch_size, replace=False)
-            yield self.data.inputs(self.table, rows, self.run.model_config)[0]
 
     def _turns_after(self, update: int) -> int:
         """How many turns the first `update` updates see: the last of an epoch may see fewer."""

@@ -88,6 +88,26 @@ def test_gradients_are_those_of_dim():
             np.testing.assert_allclose(found[name], gradient, rtol=0, atol=bound, err_msg=name)
 
 
+def test_bfloat16_is_where_dim_has_it():
+    config = CONFIG.replace(precision="bfloat16")
+    rng = np.random.default_rng(1)
+    fast, plain = build_model("dim", config, table()), build_plain(config, table())
+    random_weights(rng, plain, fast)
+    layer = plain.get_layer("plain")
+    for bilstm in (layer.encoder, layer.matcher, layer.aggregator):
+        assert {lstm.compute_dtype for lstm in bilstm} == {"bfloat16"}
+        assert {lstm.variable_dtype for lstm in bilstm} == {"float32"}
+    assert layer.hidden.compute_dtype == layer.logits.compute_dtype == "float32"
+    inputs = test_dim.random_inputs(rng)
+    logits, expected = np.asarray(plain(inputs)), np.asarray(fast(inputs, training=False))
+    assert logits.dtype == np.float32
+    exact = build_plain(CONFIG, table())
+    exact.set_weights(plain.get_weights())
+    coarse = np.abs(logits - np.asarray(exact(inputs))).max()
+    assert 1e-4 < coarse < 0.1 * np.abs(expected).max()
+    assert np.abs(logits - expected).max() < 3 * coarse
+
+
 def test_dropout_has_the_authors_places():
     """A given `drop` sees every output once: words, LSTM directions, joined features, hidden."""
     seen = {}

@@ -10,6 +10,8 @@ from benchmarks.turns import write_turns
 from dim_tf import cli
 from dim_tf.config import ModelConfig
 from dim_tf.errors import DimError
+from dim_tf.scoring import Scorer
+from dim_tf.steps import TrainingStep
 
 # Half a model, of two words everywhere.
 TINY = (
@@ -58,6 +60,24 @@ def test_all_parts(here, tmp_path, capsys):
     assert "| training step, 2 turns |" in printed
     assert "NOTE: the plain model reached only" in printed
     assert printed.endswith(f"figures: {path}\n")
+
+
+@pytest.mark.parametrize(("part", "fitted"), [("train", TrainingStep), ("eval", Scorer)])
+def test_fixed_sizes_are_fitted_as_in_a_training(part, fitted, here, tmp_path, monkeypatch):
+    prepared = tmp_path / "prepared"
+    prepared.mkdir()
+    write_turns(prepared, 20, word_dim=2)
+    given = []
+
+    def init(self, *arguments, **options):
+        given.extend(arguments[-1])
+        raise DimError("seen")
+
+    monkeypatch.setattr(fitted, "__init__", init)
+    with pytest.raises(DimError, match="seen"):
+        measure(Task(part, str(prepared), {"rnn_units": 3}, batch_size=4))
+    assert len(given) == 24
+    assert {len(inputs["responses"]) for inputs in given} == {4}
 
 
 @pytest.mark.slow

@@ -6,6 +6,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+EXPORT = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"]
+JAX = ["jax>=0.4.35"]
 VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "dim_tf/__init__.py").read_text("utf-8"))[1]
 
 setup(
@@ -15,12 +17,13 @@ setup(
     long_description=(HERE / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    python_requires=">=3.11",
+    python_requires=">=3.11,<3.14",  # the versions that TensorFlow is released for
     packages=find_packages(include=["dim_tf", "dim_tf.*", "data_prep", "data_prep.*"]),
     install_requires=[
         "tensorflow>=2.18",
         "keras>=3.13.2",
         "numpy>=1.26",
+        "h5py>=3.11",
         "nltk>=3.9",
         "gensim>=4.3.3",
         "tensorboard>=2.18",
@@ -29,18 +32,16 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "export": ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"],
-        "jax": ["jax>=0.4.35"],
+        "export": EXPORT,
+        "jax": JAX,
         "test": [
+            *EXPORT,
+            *JAX,
             "hypothesis>=6.100",
-            "jax>=0.4.35",
-            "onnx>=1.17",
-            "onnxruntime>=1.20",
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.9",
             "scikit-learn>=1.4",
-            "tf2onnx>=1.17",
         ],
     },
     entry_points={"console_scripts": ["dim-tf = dim_tf.commands:main"]},

@@ -32,14 +32,11 @@ WITHOUT_PERSONA = ("imn",)
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = build_parser().parse_args(argv)
-    changes, chosen, initial = checked(arguments)
+    changes, chosen, resumed, initial = checked(arguments)
     data = PreparedData.load(arguments.prepared)
-    if arguments.resume:
-        run = Run.open(arguments.run)
-        _check_same(run, {**chosen, **changes})
-        run.check_prepared(data)
-    else:
-        run = new_run(arguments.run, data, changes, **chosen)
+    if resumed:
+        resumed.check_prepared(data)
+    run = resumed or new_run(arguments.run, data, changes, **chosen)
     check_data(run, data)
     if initial:
         _check_initial(initial, run)
@@ -74,32 +71,35 @@ def main(argv: Sequence[str]) -> int | None:
 
 def checked(
     arguments: argparse.Namespace,
-) -> tuple[dict[str, Any], dict[str, str], Run | None]:
+) -> tuple[dict[str, Any], dict[str, str], Run | None, Run | None]:
     """Refuses what can be refused before the data is read.
 
     Args:
         arguments: Of `build_parser`.
 
     Returns:
-        The settings that are given; of model, persona and version those that are; and the run
-        whose weights are the first ones, if one is given.
+        The settings that are given; of model, persona and version those that are; the run that is
+        to go on, or None; and the run whose weights are the first ones, or None.
 
     Raises:
-        UsageError: Options that exclude each other, or the run exists.
+        UsageError: Options that exclude each other; the run exists, or cannot go on like this.
         ConfigError: An unknown setting, or an impossible one.
-        CheckpointError: The run whose weights are the first ones is missing or damaged.
+        CheckpointError: A run that has to be there is missing or damaged.
     """
     changes = given_settings(arguments)
     chosen = {n: getattr(arguments, n) for n in ("model", "persona", "version") if n in arguments}
     if arguments.resume and arguments.init_from:
         raise UsageError("--resume and --init-from exclude each other: a run has one beginning")
-    if not arguments.resume:
+    TrainingConfig.from_dict({n: v for n, v in changes.items() if n in TRAINING_FIELDS})
+    resumed = Run.open(arguments.run) if arguments.resume else None
+    if resumed:
+        _check_same(resumed, {**chosen, **changes})
+    else:
         run_folder.check_free(arguments.run, ", or go on with that run: --resume")
         if chosen.get("model") in WITHOUT_PERSONA:
             chosen.setdefault("persona", "none")
-    TrainingConfig.from_dict({n: v for n, v in changes.items() if n in TRAINING_FIELDS})
     initial = Run.open(arguments.init_from) if arguments.init_from else None
-    return changes, chosen, initial
+    return changes, chosen, resumed, initial
 
 
 def build_parser() -> argparse.ArgumentParser:

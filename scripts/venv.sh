@@ -10,30 +10,38 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 python="$root/.venv/bin/python"
 
 use_venv() {
-  # The stamp says for what .venv was last installed. An extra stands at the end, so that an
-  # environment with it serves those who ask for none.
-  local stamp="$root/.venv/dim_tf.stamp" extra="${1:+[$1]}" wanted
-  wanted="$({ echo "$root"; cat "$root/setup.py" "$root/pyproject.toml"; } | sha256sum)$extra"
-  if [[ -x "$python" && -f "$stamp" && "$(<"$stamp")" == "$wanted"* ]]; then
+  # The stamp says where .venv was made, with which interpreter, and for what it was last installed.
+  # An extra stands at the end, so that an environment with it serves those who ask for none.
+  local stamp="$root/.venv/dim_tf.stamp" extra="${1:+[$1]}" made="" installed="" wanted
+  wanted="$(cat "$root/setup.py" "$root/pyproject.toml" | sha256sum)$extra"
+  if [[ -f "$stamp" ]]; then
+    { read -r made && read -r installed; } <"$stamp" || true
+  fi
+  if [[ -x "$python" && "$made" == "$(place)" && "$installed" == "$wanted"* ]]; then
     return
   fi
-  if ! "$python" -m pip --version >/dev/null 2>&1; then
+  # An environment can neither be moved nor change its interpreter.
+  if [[ -n "$made" && "$made" != "$(place)" ]] || ! "$python" -m pip --version >/dev/null 2>&1; then
     make_venv
   fi
   echo "installing dim_tf and what it needs into $root/.venv (once)" >&2
   "$python" -m pip install --quiet --disable-pip-version-check --editable "$root$extra" >&2
-  echo "$wanted" >"$stamp"
+  printf '%s\n' "$(place)" "$wanted" >"$stamp"
+}
+
+place() {
+  echo "$root $(readlink -f "$python")"
 }
 
 make_venv() {
-  local base
+  local base supported='import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'
   for base in python3 python3.13 python3.12 python3.11 ""; do
-    if "$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
+    if "$base" -c "$supported" >/dev/null 2>&1; then
       break
     fi
   done
   if [[ -z "$base" ]]; then
-    echo "error: found no Python 3.11 or newer; install it: sudo apt-get install python3" >&2
+    echo "error: found no Python 3.11, 3.12 or 3.13; install one: sudo apt-get install python3" >&2
     exit 2
   fi
   # Debian's python3 comes without this module, and would stop half-way.

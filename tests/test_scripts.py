@@ -12,15 +12,17 @@ import pytest
 
 from dim_tf.errors import DimError, UsageError
 from scripts import pipeline
+from tests.tiny_results import made_up_run
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ("run_train.sh", "run_test.sh", "tests/run.sh", ".ci/run", "scripts/venv.sh")
+PYTHONS = ("python3", "python3.11", "python3.12", "python3.13")
 # Stands for python3 and for .venv/bin/python: writes down what it is asked, does as $STUB_ says.
 STUB = """#!/usr/bin/env bash
 echo "$*" >>"$STUB_LOG"
 case "$*" in
-  *version_info*) exit "${STUB_OLD:-0}" ;;
-  *ensurepip*) exit "${STUB_NO_VENV:-0}" ;;
+  *version_info*) [[ " ${STUB_OTHER:-} " != *" ${0##*/} "* ]] ;;
+  *ensurepip*) [[ " ${STUB_NO_VENV:-} " != *" ${0##*/} "* ]] ;;
   "-m pip install"*) exit "${STUB_PIP:-0}" ;;
   "-m venv"*) mkdir -p "${@: -1}/bin" && cp "$0" "${@: -1}/bin/python" ;;
   *"-m pytest"*"-m backend") echo "jax $KERAS_BACKEND"; exit "${STUB_JAX:-0}" ;;
@@ -44,7 +46,7 @@ def run(clone, tmp_path):
     """Runs a script of the clone from elsewhere, with stubs of Python; gives process and log."""
     programs, log = tmp_path / "bin", tmp_path / "log"
     programs.mkdir()
-    for name in ("python3", "python3.11", "python3.12", "python3.13"):
+    for name in PYTHONS:
         (programs / name).write_text(STUB)
         (programs / name).chmod(0o755)
 
@@ -93,15 +95,41 @@ def test_another_setup_is_installed(run, clone):
     assert not any("-m venv" in line for line in log)
 
 
-def test_a_moved_repository_is_installed_anew(run, clone):
+def test_a_moved_repository_has_its_environment_made_anew(run, clone):
+    """What pip installs names its interpreter by the path where it was."""
     run("run_train.sh")
     moved = clone.rename(clone.with_name("moved"))
     _, log = run("run_train.sh", folder=moved)
-    assert log == [
-        "-m pip --version",
+    assert log[-3:] == [
+        f"-m venv --clear {moved}/.venv",
         f"-m pip install --quiet --disable-pip-version-check --editable {moved}",
         f"{moved}/scripts/pipeline.py train",
     ]
+    _, log = run("run_train.sh", folder=moved)
+    assert log == [f"{moved}/scripts/pipeline.py train"]
+
+
+def test_an_interpreter_that_was_replaced_has_its_environment_made_anew(run, clone, tmp_path):
+    run("run_train.sh")
+    python = clone / ".venv/bin/python"
+    python.unlink()
+    python.symlink_to(tmp_path / "bin/python3.12")
+    _, log = run("run_train.sh")
+    assert f"-m venv --clear {clone}/.venv" in log
+
+
+def test_an_environment_made_by_hand_is_used(run, clone, tmp_path):
+    (clone / ".venv/bin").mkdir(parents=True)
+    shutil.copy(tmp_path / "bin/python3", clone / ".venv/bin/python")
+    _, log = run("run_train.sh")
+    assert log[0] == "-m pip --version"
+    assert not any("-m venv" in line for line in log)
+
+
+def test_a_python_that_tensorflow_has_no_release_for_is_passed_over(run, clone, tmp_path):
+    _, log = run("run_train.sh", STUB_OTHER="python3 python3.13")
+    assert sum("version_info" in line for line in log) == 3
+    assert f"-m venv --clear {clone}/.venv" in log
 
 
 def test_tests_want_their_extra_and_others_are_served_by_it(run, clone):
@@ -124,10 +152,13 @@ def test_a_failed_installation_is_tried_again(run):
 
 @pytest.mark.parametrize(
     ("stub", "message"),
-    [("STUB_NO_VENV", "sudo apt-get install python3-venv"), ("STUB_OLD", "Python 3.11 or newer")],
+    [
+        ("STUB_NO_VENV", "sudo apt-get install python3-venv"),
+        ("STUB_OTHER", "no Python 3.11, 3.12 or 3.13"),
+    ],
 )
 def test_a_missing_python_is_one_line_and_leaves_nothing(run, clone, stub, message):
-    done, _ = run("run_train.sh", **{stub: "1"})
+    done, _ = run("run_train.sh", **{stub: " ".join(PYTHONS)})
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr and len(done.stderr.splitlines()) == 1
     assert not (clone / ".venv").exists()
@@ -208,6 +239,7 @@ def test_options_go_to_the_command_that_knows_them():
         (["--set", "epochs=0"], "epochs: found 0"),
         (["--init-from", "nothing"], "nothing: found no run folder"),
         (["--resume", "--init-from", "x"], "exclude each other"),
+        (["--resume", "--run", "runs/no"], "runs/no: found no run folder"),
     ],
 )
 def test_what_training_would_refuse_is_refused_before_anything_is_prepared(options, message):
@@ -215,7 +247,20 @@ def test_what_training_would_refuse_is_refused_before_anything_is_prepared(optio
         pipeline.train(["--source", "download", *options])
 
 
-def test_a_resumed_run_of_the_sample_keeps_its_own_settings():
+@pytest.fixture
+def stopped(tmp_path):
+    """Makes a run that can go on, as far as its folder tells."""
+
+    def make(name):
+        run = made_up_run(tmp_path / name, [1])
+        (run / "latest.npz").touch()
+        return run
+
+    return make
+
+
+def test_a_resumed_run_of_the_sample_keeps_its_own_settings(stopped):
+    stopped("runs/a")
     _, train, _ = pipeline.train(["--resume", "--run", "runs/a"])
     assert train.options == ["--prepared", "prepared/sample", "--run", "runs/a", "--resume"]
 
@@ -255,12 +300,14 @@ def test_a_bad_option_is_refused_before_anything_is_prepared(options, message):
         pipeline.train(options)
 
 
-def test_an_existing_run_is_refused_unless_it_goes_on(tmp_path):
-    (tmp_path / "runs/sample").mkdir(parents=True)
+def test_an_existing_run_is_refused_unless_it_goes_on(stopped):
+    stopped("runs/sample")
     with pytest.raises(UsageError, match=r"runs/sample exists; .* --resume"):
         pipeline.train([])
     train = pipeline.train(["--resume"])[1]
     assert train.options[-1] == "--resume"
+    with pytest.raises(UsageError, match="seed 7 was asked for, but runs/sample was started with"):
+        pipeline.train(["--resume", "--seed", "7"])
 
 
 def test_a_failing_step_ends_it_with_its_status(capfd, monkeypatch):
@@ -269,6 +316,38 @@ def test_a_failing_step_ends_it_with_its_status(capfd, monkeypatch):
     out, error = capfd.readouterr()
     assert out == f"$ {sys.executable} -m no_such 'a b'\n"
     assert "No module named no_such" in error
+
+
+def sleeping(tmp_path, body):
+    """A step in a process of its own, whose module has this body."""
+    (tmp_path / "sleeper.py").write_text(f"import os, signal, sys, time\n{body}\n")
+    code = "import sys; from scripts import pipeline as p; sys.exit(p._run(p.Step('sleeper', [])))"
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    return subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_a_step_is_told_to_stop_and_its_status_is_handed_on(tmp_path):
+    body = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))\nprint('ready', flush=True)"
+    with sleeping(tmp_path, f"{body}\ntime.sleep(60)") as process:
+        lines = [process.stdout.readline() for _ in range(2)]
+        assert lines[1] == "ready\n"
+        process.terminate()
+        assert process.wait(30) == 130
+
+
+def test_a_killed_step_has_the_status_that_shells_give(tmp_path):
+    with sleeping(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)") as process:
+        assert process.wait(30) == 128 + 9
+
+
+def test_modules_are_those_of_the_clone_wherever_one_is(tmp_path, monkeypatch, capfd):
+    (tmp_path / "dim_tf").mkdir()
+    (tmp_path / "dim_tf/__init__.py").write_text("raise SystemExit('a decoy')")
+    monkeypatch.chdir(tmp_path)
+    assert pipeline._run(pipeline.Step("dim_tf", ["--version"])) == 0
+    assert "a decoy" not in "".join(capfd.readouterr())
 
 
 # === The whole ===
@@ -288,9 +367,14 @@ def test_the_sample_from_a_new_clone(tmp_path):
     )
     (there / "lent.pth").write_text(f"{here}\n")
 
+    # "false" is how pip is told not to fetch what it builds with.
+    offline = {**os.environ, "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "false"}
+
     def call(script, *options):
         command = [str(clone / script), *options]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, cwd=tmp_path, env=offline, capture_output=True, text=True, check=False
+        )
 
     short = ("--max-updates", "5", "--valid-turns", "20", "--rnn-units", "8")
     done = call("run_train.sh", *short)

@@ -80,7 +80,13 @@ class PlainDIM(keras.layers.Layer):
         one_hot[0] = 0.0  # padding
         self.characters = _frozen(one_hot, "characters")
         self.convolutions = [
-            keras.layers.Conv1D(CHARACTER_FILTERS, width, activation="relu", name=f"width_{width}")
+            keras.layers.Conv1D(
+                CHARACTER_FILTERS,
+                width,
+                activation="relu",
+                data_format="channels_last",
+                name=f"width_{width}",
+            )
             for width in CHARACTER_WIDTHS
         ]
         self.encoder = _bilstm(config, "encoder")

@@ -32,11 +32,19 @@ def main(argv: Sequence[str]) -> int | None:
     rules = TextRules(args.tokeniser, lowercase=not args.keep_case)
     with open_source(args.source, _source_options(args)) as corpus:
         if args.check:
-            known = None if corpus.words is None else authors_files.words_of_authors(corpus.words)
-            report = doctor.examine(corpus, tensors.SIZES, rules, known and set(known))
+            report = doctor.examine(corpus, tensors.SIZES, rules, _known(args, corpus))
             print(report.to_text(), end="")
             return 0
         return _prepare(args, rules, corpus)
+
+
+def _known(args: argparse.Namespace, corpus: Corpus) -> set[str] | None:
+    """The words that the report tells from others, if there are such."""
+    if args.like is not None:
+        return set(args.like.words)
+    if corpus.words is not None:
+        return set(authors_files.words_of_authors(corpus.words))
+    return None
 
 
 def _prepare(args: argparse.Namespace, rules: TextRules, corpus: Corpus) -> int:
@@ -156,9 +164,8 @@ def _check(args: argparse.Namespace) -> None:
     if args.like is not None:
         if args.word2vec is not None:
             raise UsageError("--like brings vectors of its own: leave --word2vec out")
-        if not args.check:
-            args.like = Like.open(args.like)
-            _check_like(args)
+        args.like = Like.open(args.like)
+        _check_like(args)
     else:
         args.word2vec = "train" if args.word2vec is None else args.word2vec
     args.tokeniser = args.tokeniser or "authors"

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
-import lzma
 import os
 import shutil
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from dim_tf.errors import DataError
+from dim_tf.vector_files import DAMAGE
 
 SUFFIXES = (".tgz", ".tar.gz", ".tar.xz", ".txz", ".tar", ".zip")
 
 _DAMAGE = (
+    *DAMAGE,
     tarfile.TarError,
-    zipfile.BadZipFile,
-    gzip.BadGzipFile,
-    lzma.LZMAError,
-    zlib.error,
-    EOFError,
     NotImplementedError,  # a zip member packed by a method that Python does not know
 )
 

@@ -10,9 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-SPLITS = ("train", "valid", "test")
-PERSONAS = ("none", "self", "their", "both")
-VERSIONS = ("original", "revised")
+from dim_tf.dataset import PERSONAS, SPLITS, VERSIONS
 
 
 @dataclass(frozen=True, slots=True)

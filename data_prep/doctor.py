@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from itertools import combinations
 
-from data_prep.dialogues import SPLITS, Corpus, Table
+from data_prep.dialogues import Corpus, Table
+from dim_tf.dataset import SPLITS
 from dim_tf.text import TextRules
 
 

@@ -11,14 +11,13 @@ left out. An optional field may also be null; fields of other names are ignored.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from dim_tf.errors import DataError
-from dim_tf.lines import numbered_lines
+from dim_tf.lines import json_value, numbered_lines
 
 _SHAPES = {"utterances": "a dialogue", "response": "a turn"}
 
@@ -176,12 +175,9 @@ class _Record:
     def __init__(self, text: str, line: int, label: str):
         self.line, self._label = line, label
         try:
-            self._fields = json.loads(text)
-        except json.JSONDecodeError as error:
-            message = f"not JSON: {error.msg} at position {error.colno}"
-            raise DataError(message, path=label, line=line) from None
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"not JSON that can be read: {error}", path=label, line=line) from None
+            self._fields = json_value(text)
+        except DataError as error:
+            raise DataError(str(error), path=label, line=line) from None
         if not isinstance(self._fields, dict):
             found = f"found {_kind(self._fields)}, expected a JSON object"
             raise DataError(found, path=label, line=line)

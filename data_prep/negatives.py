@@ -50,10 +50,10 @@ class Pool:
         avoid = self._known.intersection(avoid)
         free = len(self) - len(avoid)
         if free < count:
+            remedy = "ask for fewer with --candidates" if free else "give more dialogues"
             raise DataError(
                 f"the {self.split} split has {free} utterances of other dialogues, expected at"
-                f" least {count} to draw from; ask for fewer with --candidates, or give the"
-                " candidates yourself"
+                f" least {count} to draw from; {remedy}, or give the candidates yourself"
             )
         # Only random() is promised to give the same numbers under every Python version.
         rng = random.Random(f"{self._seed} {self.split} {key[0]} {key[1]}")

@@ -12,9 +12,10 @@ import random
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from data_prep.dialogues import PERSONAS, SPLITS, VERSIONS, Table, Turn
+from data_prep.dialogues import Table, Turn
 from data_prep.jsonl import Dialogue, Reply, read_dialogues
 from data_prep.negatives import Pool
+from dim_tf.dataset import PERSONAS, SPLITS, VERSIONS
 from dim_tf.errors import DataError
 
 _PERSONAS = {"dialogue": PERSONAS, "turn": ("none", "self")}

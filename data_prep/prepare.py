@@ -15,10 +15,10 @@ import numpy as np
 import dim_tf
 from data_prep import doctor, embeddings, tensors, vocabulary
 from data_prep.dense import write_dense
-from data_prep.dialogues import SPLITS, Corpus
+from data_prep.dialogues import Corpus
 from data_prep.like import Like
 from dim_tf import authors_files, files, prepared_folder
-from dim_tf.dataset import PreparedData
+from dim_tf.dataset import SPLITS, PreparedData
 from dim_tf.errors import DataError, UsageError
 from dim_tf.text import TextRules, Vocabulary
 from dim_tf.vector_files import WordVectors, matrix, read_vectors
@@ -214,6 +214,11 @@ def _others(like: Like, glove: WordVectors | None) -> WordVectors | None:
         raise UsageError(
             f"--vectors: found {glove.dim} dimensions, expected {theirs.dim}, as --like "
             f"{like.name} has beside Word2Vec's; give the vectors that it was trained with, or none"
+        )
+    if glove.contradicts(theirs):
+        raise UsageError(
+            f"--vectors: most words have other vectors there than in --like {like.name}: they are "
+            "of another set; give the vectors that it was trained with, or none"
         )
     known = set(theirs.words)
     new = [place for place, word in enumerate(glove.words) if word not in known]

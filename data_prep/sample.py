@@ -47,11 +47,10 @@ from data_prep.sample_language import (
     TOPICS,
     Topic,
 )
+from dim_tf.dataset import SPLITS, VERSIONS
 from dim_tf.files import write_lines
 
-SPLITS = ("train", "valid", "test")
 PERSONAS = ("none", "self", "other", "both")
-VERSIONS = ("original", "revised")
 DIALOGUES = {"train": 485, "valid": 80, "test": 90}
 PROFILES = 5
 TURNS = (2, 3)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from data_prep.dialogues import SPLITS, Table, Turn
+from data_prep.dialogues import Table, Turn
+from dim_tf.dataset import SPLITS
 from dim_tf.errors import DataError
+from dim_tf.prepared_folder import ABSENT
 from dim_tf.progress import Progress
 from dim_tf.text import TextRules
 
@@ -27,7 +29,6 @@ SIZES = {
     "max_profile_len": MAX_PROFILE_LEN,
     "max_word_len": MAX_WORD_LEN,
 }
-ABSENT = -1
 
 Arrays = dict[str, np.ndarray]
 

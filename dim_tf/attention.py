@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from dim_tf import backend, cli, files, heatmap, predict
+from dim_tf.calibration import Calibration
 from dim_tf.dataset import SPLITS, PreparedData
 from dim_tf.errors import UsageError
 from dim_tf.heatmap import Heatmap
@@ -41,7 +42,9 @@ def main(argv: Sequence[str]) -> int | None:
     if given and (arguments.prepared or arguments.turn is not None):
         raise UsageError(f"--{given[0]} and --prepared or --turn exclude each other")
     run = Run.open(arguments.run)
-    out = Path(arguments.out or run.path / FOLDER)
+    # A shipped model stays as it came.
+    place = run.path if run.path == Path(arguments.run) else Path()
+    out = Path(arguments.out or place / FOLDER)
     files.check_place(out / "file")
     name, facts, maps = (_of_texts if given else _of_turn)(run, arguments)
     if not maps:
@@ -66,7 +69,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--run", required=True, help="the run folder")
-    parser.add_argument("--out", metavar="DIR", help="(default: the folder attention of the run)")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="(default: attention in the run folder; for a shipped model, in this one)",
+    )
     parser.add_argument(
         "--candidate",
         type=_number,
@@ -111,9 +118,10 @@ def _of_turn(
         raise UsageError(f"--candidate: found {column}, {expected} (turn {row} of {table.name})")
 
     backend.load()
-    from dim_tf.attention_weights import turn_heatmaps
+    from dim_tf.attention_weights import Attention, turn_heatmaps
 
-    maps = turn_heatmaps(run.load_model(), data, table, row, run.model_config, column)
+    attention = Attention(run.load_model())
+    maps = turn_heatmaps(attention, data, table, row, run.model_config, column)
     reply = data.texts(table, row)["candidates"][column]
     name = f"{table.name}_turn_{row}" + ("" if column == target else f"_candidate_{column}")
     which = "the right reply" if column == target else f"a wrong reply, candidate {column}"
@@ -134,10 +142,12 @@ def _of_texts(
     number = arguments.candidate
     if number is not None and number >= len(candidates):
         raise UsageError(f"--candidate: found {number}, expected 0 to {len(candidates) - 1}")
-    ranker = Ranker.load(run.path)
-    ranking = ranker.rank(context, persona, candidates)
+    with cli.telling_warnings():
+        ranker = Ranker(run, run.load_model(), Calibration.load(run.path))
+        ranking = ranker.rank(context, persona, candidates)
     chosen = next(row for row in ranking if number in (None, row["index"]))
-    maps = ranker.explain(context, persona, chosen["candidate"]).maps
+    with cli.warned():  # as before
+        maps = ranker.explain(context, persona, chosen["candidate"]).maps
     facts = [("reply", chosen["candidate"])]
     if len(candidates) > 1:
         facts.append(("rank", f"{chosen['rank']} of {len(candidates)}"))

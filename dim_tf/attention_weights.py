@@ -61,11 +61,6 @@ class Attention:
         return {name: weights for name, weights in found.items() if weights is not None}
 
 
-def attention_weights(model: keras.Model, inputs: Arrays) -> dict[str, np.ndarray]:
-    """What `Attention` computes, once."""
-    return Attention(model)(inputs)
-
-
 def heatmaps(
     weights: Mapping[str, np.ndarray],
     inputs: Arrays,
@@ -104,7 +99,7 @@ def heatmaps(
 
 
 def turn_heatmaps(
-    model: keras.Model,
+    attention: Attention,
     data: PreparedData,
     table: TurnTable,
     row: int,
@@ -114,7 +109,7 @@ def turn_heatmaps(
     """The weights of a candidate of a prepared turn: the right reply if none is given.
 
     Args:
-        model: Of `build_model`.
+        attention: Of the model.
         data: A prepared folder.
         table: Of that folder.
         row: Of that table.
@@ -130,7 +125,7 @@ def turn_heatmaps(
         "persona": [text.split() for text in texts["persona"]],
     }
     reply, inputs = texts["candidates"][column].split(), only(inputs, column)
-    return heatmaps(attention_weights(model, inputs), inputs, reply, sentences)
+    return heatmaps(attention(inputs), inputs, reply, sentences)
 
 
 def only(inputs: Arrays, candidate: int) -> dict[str, np.ndarray]:

@@ -34,6 +34,8 @@ def load() -> None:
 
 
 def _import_keras(name: str) -> None:
+    # What Keras' own settings file says of the backend does not count.
+    os.environ["KERAS_BACKEND"] = name
     # Must be there before TensorFlow is: its products of many small matrices are slow without.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     _keep_freed_memory()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,6 @@ from dim_tf.packing import pack_rows
 from dim_tf.sizes import Sizes
 
 Arrays = Mapping[str, np.ndarray]
-_MULTIPLIERS = np.random.default_rng(2019).integers(2**63, size=64, dtype=np.uint64) | np.uint64(1)
 
 
 def pack(
@@ -169,8 +169,15 @@ def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The first place of each distinct row, and for each row its number among them."""
     # Sorting one number a row is much faster than sorting rows. Should two rows ever share a
     # number, the slow way is taken.
-    numbers = (rows.astype(np.uint64) * _MULTIPLIERS[: rows.shape[1]]).sum(axis=1, dtype=np.uint64)
+    numbers = (rows.astype(np.uint64) * _multipliers(rows.shape[1])).sum(axis=1, dtype=np.uint64)
     _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
     if not np.array_equal(rows[first[inverse]], rows):
         _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     return first, inverse.ravel()
+
+
+@functools.cache
+def _multipliers(count: int) -> np.ndarray:
+    """Odd random numbers, uint64 [count]."""
+    drawn = np.random.default_rng(2019).integers(2**63, size=count, dtype=np.uint64)
+    return drawn | np.uint64(1)

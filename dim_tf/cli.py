@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -100,22 +102,28 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
     """Runs a command; returns its exit status.
 
     0: done; 1: done, but some of the input was bad and is reported; 2: not done, and one line on
-    standard error says why; 130: stopped by Ctrl-C.
+    standard error says why; 130: stopped by Ctrl-C; 143: by SIGTERM, after cleaning up.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     # TensorFlow's notices would stand between our lines.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if hasattr(sys.stdout, "reconfigure"):
+        # Names of files, and whatever the terminal cannot show.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return main(argv) or 0
+        with _unwinding_on_sigterm():
+            status = main(argv) or 0
+        sys.stdout.flush()
+        return status
     except Exception as error:
         known = isinstance(error, DimError | OSError) or is_full_disk(error)
         if not (known or _is_out_of_memory(error)):
             raise
         if "--debug" in argv:
             traceback.print_exc()
+        _drop_output_that_does_not_get_out()
         if isinstance(error, BrokenPipeError):
             # The reader of our output has gone (`| head`): nobody is left to tell.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         print(f"error: {_one_line(error)}", file=sys.stderr)
         return 2
@@ -124,6 +132,27 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
             traceback.print_exc()
         print("stopped by Ctrl-C", file=sys.stderr)
         return 130
+
+
+def _drop_output_that_does_not_get_out() -> None:
+    """Python would try again at its end, and complain in words of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _unwinding_on_sigterm() -> Iterator[None]:
+    """Has SIGTERM end the process as an error would: temporary files are removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

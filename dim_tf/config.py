@@ -25,8 +25,12 @@ class _Config:
             value = getattr(self, field.name)
             # An int is welcome where a float is meant; a bool is a number nowhere.
             if field.type == "float" and isinstance(value, int) and not isinstance(value, bool):
-                object.__setattr__(self, field.name, float(value))
-                value = float(value)
+                try:
+                    value = float(value)
+                except OverflowError:
+                    found = f"a number of {len(str(abs(value)))} digits"
+                    raise ConfigError(f"{field.name}: found {found}, expected float") from None
+                object.__setattr__(self, field.name, value)
             if type(value).__name__ not in field.type.split(" | "):
                 if value is None and "None" in field.type:
                     continue

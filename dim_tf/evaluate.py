@@ -25,7 +25,8 @@ from dim_tf.run_folder import Run
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
-    _check_out(arguments.out)
+    if arguments.out is not None:
+        files.check_output(arguments.out, "--out")
     run = Run.open(shipped.to_write_into(arguments.run))
     data = PreparedData.load(arguments.prepared)
     run.check_prepared(data)
@@ -77,21 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check_out(out: str | None) -> None:
-    """Refuses, before anything is computed, a file that cannot be written."""
-    if out is None:
-        return
-    if Path(out).exists() and not Path(out).is_file():
-        raise UsageError(f"--out: {out} is not a file, expected the name of one")
-    if not Path(out).parent.is_dir():
-        raise UsageError(f"--out: there is no folder {Path(out).parent}")
-    files.check_place(out)
-
-
 def _check_profiles(run: Run, data: PreparedData, persona: str) -> None:
-    room = run.model_config.max_profiles
-    needed = 2 * data.sizes["max_profiles"] if persona == "both" else 1
-    if run.model_config.use_persona and room < needed:
+    """Refuses both personas where the run was trained to read one of them."""
+    room, needed = run.model_config.max_profiles, 2 * data.sizes["max_profiles"]
+    if persona == "both" != run.persona and run.model_config.use_persona and room < needed:
         raise UsageError(
             f"--persona both gives up to {needed} profiles, but {run.path} was trained with room "
             f"for {room} (--persona {run.persona}); train a run with --persona both"

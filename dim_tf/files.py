@@ -43,7 +43,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     temporary = path.with_name(f"{stem}-{uuid.uuid4().hex[:8]}.tmp{dot}{suffixes}")
     try:
         yield temporary
-        with temporary.open("rb") as handle:
+        with temporary.open("rb+") as handle:  # Windows flushes what is open for writing
             os.fsync(handle.fileno())
         temporary.replace(path)
     except OSError as error:
@@ -79,12 +79,12 @@ def creating_folder(path: str | os.PathLike, *, replace: bool = False) -> Iterat
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     for leftover in path.parent.glob(f"{glob.escape(path.name)}-{'[0-9a-f]' * 8}.tmp/"):
-        with _locking(leftover) as free:
+        with locking(leftover) as free:
             if free:
                 shutil.rmtree(leftover)
     temporary = path.with_name(f"{path.name}-{uuid.uuid4().hex[:8]}.tmp")
     temporary.mkdir()
-    with _locking(temporary):
+    with locking(temporary):
         try:
             yield temporary
             _put_in_place(temporary, path, replace)
@@ -110,13 +110,13 @@ def _put_in_place(new: Path, path: Path, replace: bool) -> None:
 
 
 @contextlib.contextmanager
-def _locking(folder: Path) -> Iterator[bool]:
+def locking(folder: str | os.PathLike) -> Iterator[bool | None]:
     """Locks a folder until the end or the death of the process.
 
-    False if another holds it, or where folders cannot be locked.
+    False if another holds it; None where folders cannot be locked.
     """
     if fcntl is None:
-        yield False
+        yield None
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -125,6 +125,8 @@ def _locking(folder: Path) -> Iterator[bool]:
             free = True
         except BlockingIOError:
             free = False
+        except OSError:  # some network file systems
+            free = None
         yield free
     finally:
         os.close(handle)
@@ -139,6 +141,16 @@ def check_place(path: str | os.PathLike) -> None:
             if not os.access(folder, os.W_OK):
                 raise UsageError(f"{path} cannot be made: {folder} cannot be written to")
             return
+
+
+def check_output(path: str | os.PathLike, option: str) -> None:
+    """As `check_place`, for a file that `option` gives: it is made in a folder that is there."""
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{option}: {path} is not a file, expected the name of one")
+    if not path.parent.is_dir():
+        raise UsageError(f"{option}: there is no folder {path.parent}")
+    check_place(path)
 
 
 def _named(error: OSError, path: str | os.PathLike) -> OSError:
@@ -199,7 +211,10 @@ def append_line(path: str | os.PathLike, line: str) -> None:
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes indented JSON with sorted keys."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    with replacing(path) as temporary:
+        # Bytes of a file name that are not UTF-8 become JSON's own escapes.
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def read_json(path: str | os.PathLike) -> Any:

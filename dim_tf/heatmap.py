@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Longer contexts go on in the next line of a picture.
 WORDS_A_LINE = 45
+# Of longer words a picture shows the beginning.
+LETTERS = 30
 INCH_A_WORD, INCH_A_LETTER = 0.26, 0.085
 INCH_OF_TICKS, INCH_OF_TITLE = 0.2, 0.35
 
@@ -87,9 +89,13 @@ def figure(maps: Sequence[Heatmap]) -> Figure:
 
 def _height(each: Heatmap, line: Sequence[int]) -> float:
     """Inches of a strip: its rows, the longest of the words below it, and what stands above."""
-    longest = max((len(word) for number in line for word in each.groups[number]), default=0)
+    longest = max((len(_shown(word)) for n in line for word in each.groups[n]), default=0)
     title = INCH_OF_TITLE if line[0] == 0 else 0.0
     return INCH_A_WORD * len(each.rows) + INCH_A_LETTER * longest + INCH_OF_TICKS + title
+
+
+def _shown(word: str) -> str:
+    return word if len(word) <= LETTERS else f"{word[: LETTERS - 1]}…"
 
 
 def _strip(axes, each: Heatmap, line: Sequence[int], width: int) -> None:
@@ -97,8 +103,9 @@ def _strip(axes, each: Heatmap, line: Sequence[int], width: int) -> None:
     weights = np.concatenate([parts[number] for number in line], axis=1)
     axes.imshow(weights, cmap="Greys", vmin=0.0, vmax=each.largest or 1.0, aspect="auto")
     axes.set_xlim(-0.5, width - 0.5)  # as wide a word in each line
-    axes.set_xticks(range(len(words)), words, rotation=90)
-    axes.set_yticks(range(len(each.rows)), each.rows)
+    # Words are no formulas, whatever dollar signs they have.
+    axes.set_xticks(range(len(words)), map(_shown, words), rotation=90, parse_math=False)
+    axes.set_yticks(range(len(each.rows)), map(_shown, each.rows), parse_math=False)
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     start = -0.5
     for number in line:

@@ -97,6 +97,7 @@ class CharacterCNN(keras.layers.Layer):
                 CHARACTER_FILTERS,
                 width,
                 activation="relu",
+                data_format="channels_last",
                 bias_initializer="glorot_uniform",
                 name=f"width_{width}",
             )

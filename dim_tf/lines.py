@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import json
 import lzma
 import os
 import zlib
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from dim_tf.errors import DataError
 
@@ -83,3 +84,23 @@ def decoded(line: bytes) -> str:
     except UnicodeDecodeError as error:
         found = f"found byte 0x{line[error.start]:02x} at position {error.start + 1}"
         raise DataError(f"{found}, expected UTF-8 text") from None
+
+
+def json_value(text: str, **options: Any) -> Any:
+    """The value of a line of JSON; raises `DataError` if it is none.
+
+    Args:
+        text: The line.
+        options: Of `json.loads`.
+
+    >>> json_value("[1, 2")
+    Traceback (most recent call last):
+        ...
+    dim_tf.errors.DataError: not JSON: Expecting ',' delimiter at position 6
+    """
+    try:
+        return json.loads(text, **options)
+    except json.JSONDecodeError as error:
+        raise DataError(f"not JSON: {error.msg} at position {error.colno}") from None
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, 100,000 brackets
+        raise DataError(f"not JSON that can be read: {error}") from None

@@ -30,7 +30,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from dim_tf import cli, lines
+from dim_tf import cli, files, lines
 from dim_tf.config import PRECISIONS
 from dim_tf.errors import DataError, UsageError
 from dim_tf.progress import Progress
@@ -129,7 +129,8 @@ def _rank_file(arguments: argparse.Namespace) -> int:
         if getattr(arguments, name):
             raise UsageError(f"--{name} and --input exclude each other: the file holds the turns")
     output = arguments.output or STANDARD
-    _check_output(output)
+    if output != STANDARD:
+        files.check_output(output, "--output")
     if arguments.input != STANDARD:
         if not Path(arguments.input).exists():
             raise DataError("the file is missing, expected JSON Lines", path=arguments.input)
@@ -232,14 +233,9 @@ def _answers(ranker: Ranker, batch: Sequence[_Line], top_k: int | None) -> Itera
 
 def _record(line: bytes) -> dict[str, Any]:
     """The JSON object of a line."""
-    try:
-        record = json.loads(
-            lines.decoded(line), parse_constant=_finite_number, parse_float=_finite_number
-        )
-    except json.JSONDecodeError as error:
-        raise DataError(f"not JSON: {error.msg} at position {error.colno}") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"not JSON that can be read: {error}") from None
+    record = lines.json_value(
+        lines.decoded(line), parse_constant=_finite_number, parse_float=_finite_number
+    )
     if not isinstance(record, dict):
         raise DataError(f"found {kind(record)}, expected a JSON object")
     return record
@@ -265,17 +261,6 @@ def _fields(record: Mapping[str, Any]) -> Iterator[list[str]]:
 def _json_line(record: Mapping[str, Any]) -> bytes:
     # Half a surrogate pair has no UTF-8; its backslash form is the JSON escape for it.
     return (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
-
-
-def _check_output(output: str) -> None:
-    """Refuses, before anything is computed, a file that cannot be written."""
-    if output == STANDARD:
-        return
-    path = Path(output)
-    if path.exists() and not path.is_file():
-        raise UsageError(f"--output: {path} is not a file; - is standard output")
-    if not path.parent.is_dir():
-        raise UsageError(f"--output: there is no folder {path.parent}")
 
 
 @contextmanager

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
 
 from tqdm import tqdm
 
-Item = TypeVar("Item")
 LOG_EVERY_S = 30.0
 
 
@@ -68,11 +65,3 @@ class Progress:
             line = f"{self._label}: {self._done:,} of {self._total:,} {self._unit}, {rate:,.1f}/s"
             line += f", {left / 60:.1f} min left"
         return f"{line}  {self._note}".rstrip()
-
-
-def track(items: Iterable[Item], label: str, total: int | None, unit: str) -> Iterator[Item]:
-    """Goes through `items` and shows the progress."""
-    with Progress(label, total, unit) as progress:
-        for item in items:
-            yield item
-            progress.advance()

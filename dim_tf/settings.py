@@ -60,6 +60,6 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
             raise ConfigError(f"--set: {name} follows from the prepared folder; prepare it anew")
         try:
             changes[name] = json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # no JSON, or a number of 5,000 digits
             changes[name] = value
     return changes

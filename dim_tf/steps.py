@@ -84,36 +84,6 @@ class TrainingStep:
         return self._update(*self.form.pack(inputs), target, seeds)
 
 
-def value_and_gradients(
-    model: keras.Model, inputs: Arrays, target: np.ndarray
-) -> tuple[float, list[np.ndarray]]:
-    """The loss without dropout, and its gradient for each of `model.trainable_variables`.
-
-    Compiled anew in each call where a backend is slow without: this is for a few calls, not for
-    training.
-    """
-    form = Form(model)
-    batch, sizes = form.pack(inputs)
-    variables = values(model.trainable_variables)
-    if backend_name() == "jax":
-        import jax
-
-        other = values(model.non_trainable_variables)
-
-        def loss_of(trainable):
-            logits, _ = run_stateless(model, lambda: form.call(batch, sizes), trainable, other)
-            return _loss(batch, target, logits)
-
-        loss, gradients = jax.jit(jax.value_and_grad(loss_of))(variables)
-    else:
-        import tensorflow as tf
-
-        with tf.GradientTape() as tape:
-            loss = _loss(batch, target, form.call(batch, sizes))
-        gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
-    return float(loss), [np.asarray(gradient) for gradient in gradients]
-
-
 def _tensorflow_update(model, form, optimizer, seed_states) -> Callable:
     import tensorflow as tf
 

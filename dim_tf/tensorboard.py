@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from dim_tf import heatmap
-from dim_tf.attention_weights import turn_heatmaps
+from dim_tf.attention_weights import Attention, turn_heatmaps
 
 if TYPE_CHECKING:
     from dim_tf.config import ModelConfig
@@ -28,9 +28,11 @@ class Board:
 
     Args:
         folder: Open it with `tensorboard --logdir FOLDER`.
+        model: The one that is trained.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, model: keras.Model):
+        self._attention = Attention(model)
         self._writer = self._tf = None
         try:
             import tensorflow as tf
@@ -61,7 +63,6 @@ class Board:
     def validation(
         self,
         row: dict[str, Any],
-        model: keras.Model,
         config: ModelConfig,
         data: PreparedData,
         table: TurnTable,
@@ -71,7 +72,7 @@ class Board:
         if self._writer is None:
             return
         self.scalars(row)
-        maps = turn_heatmaps(model, data, table, int(result.rows[0]), config)
+        maps = turn_heatmaps(self._attention, data, table, int(result.rows[0]), config)
         with self._writer.as_default(step=row["update"]):
             for number in range(min(RANKINGS, len(result.rows))):
                 self._tf.summary.text(

@@ -20,6 +20,7 @@ from dim_tf.dataset import PERSONAS, VERSIONS, PreparedData
 from dim_tf.errors import DataError, UsageError
 from dim_tf.run_folder import LATEST, Run
 from dim_tf.settings import MODEL_FIELDS, TRAINING_FIELDS, add_settings, given_settings
+from dim_tf.vector_files import WordVectors
 
 if TYPE_CHECKING:
     import keras
@@ -281,13 +282,19 @@ def _check_initial(initial: Run, run: Run) -> None:
     if initial.rules != run.rules:
         data.append(f"the rules of the text ({initial.rules} there, {run.rules} here)")
     there, here = initial.model_config.to_dict(), run.model_config.to_dict()
-    for name in sorted(there.keys() - {"dropout", "precision", "char_vocab_size"}):
-        # How much of a turn is read is nothing to the weights.
-        if not name.startswith("max_") and there[name] != here[name]:
-            reasons = data if name == "word_dim" else settings
-            reasons.append(f"{name} ({there[name]} there, {here[name]} here)")
+    # How much of a turn is read is nothing to the weights.
+    differing = [
+        name
+        for name in sorted(there.keys() - {"dropout", "precision", "char_vocab_size"})
+        if not name.startswith("max_") and there[name] != here[name]
+    ]
+    for name in differing:
+        reasons = data if name == "word_dim" else settings
+        reasons.append(f"{name} ({there[name]} there, {here[name]} here)")
     if initial.prepared["word2vec"] != run.prepared["word2vec"]:
         data.append("the Word2Vec vectors")
+    elif "word_dim" not in differing and _vectors(initial).contradicts(_vectors(run)):
+        data.append("the word vectors")
     if data or settings:
         remedies = [f"prepare the data with --like {initial.path}"] * bool(data)
         remedies += ["train with the settings of that run"] * bool(settings)
@@ -295,6 +302,10 @@ def _check_initial(initial: Run, run: Run) -> None:
             f"--init-from {initial.path}: its weights would mean nothing here, since these differ: "
             f"{', '.join([*data, *settings])}; {', and '.join(remedies)}"
         )
+
+
+def _vectors(run: Run) -> WordVectors:
+    return WordVectors(run.words, run.word_vectors)
 
 
 def _copy_weights(initial: Run, model: keras.Model) -> None:

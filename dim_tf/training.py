@@ -24,7 +24,7 @@ import numpy as np
 
 from dim_tf import checkpoint, files, model_card
 from dim_tf.dataset import PreparedData
-from dim_tf.errors import DivergedError
+from dim_tf.errors import DivergedError, UsageError
 from dim_tf.evaluation import (
     Result,
     describe_sample,
@@ -93,7 +93,12 @@ class Training:
 
         Raises:
             CheckpointError: It is missing, damaged, or of another model.
+            UsageError: Another process trains the run.
         """
+        with self._alone():
+            self._restore()
+
+    def _restore(self) -> None:
         state = checkpoint.load(self.run.path / LATEST, self.model, self._optimizer)
         self.state = State(**state)
         for name in (BEST, LATEST, METRICS):
@@ -108,11 +113,13 @@ class Training:
         Raises:
             Stopped: After Ctrl-C or SIGTERM; the state is saved.
             DivergedError: A loss, score or weight is not finite.
+            UsageError: Another process trains the run.
         """
         turns, done = map(self._turns_after, (self.updates, self.state.update))
         with (
+            self._alone(),
             self._stopping_on_signals(),
-            contextlib.closing(Board(self.run.path / "tensorboard")) as self._board,
+            contextlib.closing(Board(self.run.path / "tensorboard", self.model)) as self._board,
             Progress("training", turns, "turns", start=done) as self._progress,
             contextlib.closing(self._batches()) as batches,
         ):
@@ -253,9 +260,7 @@ class Training:
             f"update {state.update:,}: validation loss {row['loss']:.4f}, hits@1 "
             f"{row['hits@1']:.4f}, MRR {row['MRR']:.4f}{', the best so far' if better else ''}"
         )
-        self._board.validation(
-            row, self.model, self.run.model_config, self.data, self.valid_table, result
-        )
+        self._board.validation(row, self.run.model_config, self.data, self.valid_table, result)
 
     def _rank_validation_turns(self) -> Result:
         def on_batch(turns: int) -> None:
@@ -296,6 +301,14 @@ class Training:
             f"{self.valid_table.name}: {sample}, every {self.config.eval_every:,} updates",
         ):
             self._progress.say(line)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two processes in one run folder would undo each other's work."""
+        with files.locking(self.run.path) as free:
+            if free is False:
+                raise UsageError(f"{self.run.path}: another process trains this run; wait for it")
+            yield
 
     @contextlib.contextmanager
     def _stopping_on_signals(self) -> Iterator[None]:

@@ -23,6 +23,16 @@ import numpy as np
 from dim_tf.errors import DataError
 from dim_tf.progress import Progress
 
+# What unpacking a damaged .gz, .xz or .zip raises.
+DAMAGE = (
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    gzip.BadGzipFile,
+    zipfile.BadZipFile,
+    UnicodeDecodeError,  # the name of a zip member
+    IndexError,  # an empty one
+)
 LONGEST_LINE = 1 << 20
 NUMERIC = b"0123456789.+-eE \t"
 LINES_A_STEP = 1000
@@ -40,6 +50,27 @@ class WordVectors:
     def dim(self) -> int:
         """Dimensions of a vector."""
         return self.vectors.shape[1]
+
+    def contradicts(self, other: WordVectors) -> bool:
+        """Whether most words that both have a vector of have another one there.
+
+        Vectors that were rounded to float16 are the same.
+
+        >>> one = WordVectors(["hi", "tea"], np.array([[1.0, 0.5], [0.0, 0.0]], np.float32))
+        >>> one.contradicts(WordVectors(["tea", "hi"], np.array([[3.0, 4.0], [1.0, 0.5]])))
+        False
+        >>> one.contradicts(WordVectors(["hi"], np.array([[0.5, 1.0]])))
+        True
+        """
+        places = {word: place for place, word in enumerate(other.words)}
+        pairs = [(n, places[word]) for n, word in enumerate(self.words) if word in places]
+        if not pairs:
+            return False
+        ours, theirs = np.array(pairs).T
+        ours, theirs = self.vectors[ours], other.vectors[theirs]
+        both = ours.any(axis=1) & theirs.any(axis=1)
+        equal = np.isclose(ours[both], theirs[both], rtol=2e-3, atol=1e-3).all(axis=1)
+        return bool(both.any()) and equal.mean() < 0.5
 
 
 def read_vectors(
@@ -115,7 +146,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes, bytes]]:
                 yield number, *_split(line, dim, path, number)
                 count += 1
             advance()
-    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise DataError(f"damaged or cut short ({error})", path=path) from None
     except NotImplementedError as error:  # such as Windows' Deflate64
         raise DataError(f"{error}; unpack the file and give its path", path=path) from None

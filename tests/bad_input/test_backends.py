@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -44,6 +45,30 @@ def test_a_backend_that_is_not_installed_is_one_line(whole_run, replies):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: Keras cannot start on jax (")
     assert done.stderr.endswith("; install it, or set KERAS_BACKEND to tensorflow or jax\n")
+
+
+def test_keras_own_settings_do_not_count(tmp_path):
+    settings = {"backend": "theano", "image_data_format": "channels_first"}
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    code = "from dim_tf import backend; backend.load(); import keras; from dim_tf.layers import "
+    code += "CharacterCNN; c = CharacterCNN(5); c.build((None, 6)); print(keras.backend.backend(), "
+    code += "c.convolutions[0].kernel.shape)"
+    done = python(f"-c {code}", KERAS_HOME=str(tmp_path), KERAS_BACKEND="")
+    assert done.stdout == "tensorflow (3, 5, 50)\n", done.stderr
+
+
+@pytest.mark.backend
+def test_float32_products_are_full_ones(monkeypatch):
+    """A CPU computes them so in any case; a GPU would not."""
+    jax = pytest.importorskip("jax")
+    before = jax.config.jax_default_matmul_precision
+    try:
+        for chosen, expected in ((None, "highest"), ("tensorfloat32", "tensorfloat32")):
+            jax.config.update("jax_default_matmul_precision", chosen)
+            backend._multiply_exactly()
+            assert jax.config.jax_default_matmul_precision == expected
+    finally:
+        jax.config.update("jax_default_matmul_precision", before)
 
 
 def test_no_notice_of_tensorflow_stands_before_the_one_line(run, replies):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 import data_prep.__main__ as data_prep
 from dim_tf import cli, evaluate, predict, train
 
+ROOT = Path(__file__).parents[2]
 FLAGS = {
     "flag of data_prep": (
         (data_prep, "--source", "sample", "--vectrs", "x"),
@@ -83,6 +89,55 @@ def test_debug_shows_where_it_happened(command):
     assert (status, out) == (2, "")
     assert error.startswith("Traceback (most recent call last):\n")
     assert "in open_source" in error and error.endswith(plain[2])
+
+
+@pytest.mark.parametrize("value", ["1" + "0" * 400, "9" * 5000])
+def test_a_number_beyond_all_numbers(value, prepared, refused, tmp_path):
+    folders = ("--prepared", prepared, "--run", tmp_path / "run")
+    assert "learning_rate: found " in refused(train, *folders, "--set", f"learning_rate={value}")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_output_that_does_not_get_out_is_one_line():
+    command = [sys.executable, "-m", "dim_tf", "--version"]
+    environment = {n: v for n, v in os.environ.items() if n != "PYTHONUNBUFFERED"}
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, env=environment, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, b"error: No space left on device\n")
+
+
+def test_what_a_terminal_cannot_show_is_escaped():
+    code = r"from dim_tf import cli; cli.run(lambda argv: print('\u2013 caf\udce9'), [])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == rb"\u2013 caf\udce9" + b"\n"
+
+
+TERMINATED = """
+import os, signal, sys, time
+from dim_tf import cli, files
+
+def main(argv):
+    with files.replacing(argv[0]) as temporary:
+        temporary.touch()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+
+sys.exit(cli.run(main))
+"""
+
+
+def test_sigterm_lets_temporary_files_be_removed(tmp_path):
+    command = [sys.executable, "-c", TERMINATED, str(tmp_path / "file")]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 143
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):

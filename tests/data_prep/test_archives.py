@@ -104,6 +104,36 @@ def test_archives_without_files_and_with_a_file_twice_are_errors(tmp_path, suffi
         unpack(twice, tmp_path / "out")
 
 
+@pytest.mark.parametrize("name", [b"caf\xe9.txt", b""])
+def test_damaged_names_in_a_zip_archive(tmp_path, name):
+    archive = make(tmp_path / "a.zip", {"é" * 4 + ".txt": b"1"})  # flagged as UTF-8
+    plain = ("é" * 4 + ".txt").encode()
+    content = archive.read_bytes()
+    if name:
+        content = content.replace(plain, name.ljust(len(plain), b"x"))
+    else:
+        place = content.rindex(plain)
+        content = content[:place] + content[place + len(plain) :]
+        header = place - 46
+        content = content[: header + 28] + b"\0\0" + content[header + 30 :]
+        end = content.rindex(b"PK\x05\x06")
+        size = int.from_bytes(content[end + 12 : end + 16], "little") - len(plain)
+        content = content[: end + 12] + size.to_bytes(4, "little") + content[end + 16 :]
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match="not a readable archive"):
+        unpack(archive, tmp_path / "out")
+
+
+def test_an_encrypted_zip_archive(tmp_path):
+    archive = make(tmp_path / "a.zip", {"a.txt": b"1"})
+    content = bytearray(archive.read_bytes())
+    for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(signature) + place] |= 1
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match=r"member 'a\.txt' is encrypted"):
+        unpack(archive, tmp_path / "out")
+
+
 def test_names():
     assert is_archive_name("A.TAR.XZ")
     assert not is_archive_name("turns.jsonl.gz")

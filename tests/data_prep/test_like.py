@@ -59,11 +59,16 @@ def test_a_folder_made_like_another_shares_characters_and_word2vec(first, tmp_pa
 
 
 def test_vectors_of_a_file_are_for_words_that_the_other_lacks(first, tmp_path):
-    """`i` and `ski` are known there; `fun` is in neither vocabulary's GloVe part."""
+    """`ski` is known there, with another vector."""
     corpus = tiny_corpus()
     path = tmp_path / "more.txt"
-    write_vectors(path, WordVectors(["ski", "dune"], np.full((2, 3), 7, np.float32)))
     like = Like.open(first)
+    places = np.flatnonzero(like.others.vectors.any(axis=1))
+    words = [like.words[place] for place in places]
+    vectors = like.others.vectors[places]
+    vectors[words.index("ski")] = 7
+    vectors = np.concatenate([vectors, np.full((1, 3), 7, np.float32)])
+    write_vectors(path, WordVectors([*words, "dune"], vectors))
     data = PreparedData.load(prepare_tiny(tmp_path / "a", corpus, vectors=path, like=like))
     old = PreparedData.load(first)
     for word in old.words[2:]:
@@ -93,6 +98,14 @@ def test_vectors_of_another_size_are_refused(first, tmp_path):
     path = tmp_path / "other.txt"
     write_vectors(path, WordVectors(["ski"], np.ones((1, 4), np.float32)))
     with pytest.raises(UsageError, match="found 4 dimensions, expected 3, as --like first has"):
+        prepare_tiny(tmp_path / "a", vectors=path, like=Like.open(first))
+
+
+def test_vectors_of_another_set_are_refused(first, tmp_path):
+    path, data = tmp_path / "other.txt", PreparedData.load(first)
+    known = [word for word, row in zip(data.words, data.word_vectors, strict=True) if row[:3].any()]
+    write_vectors(path, WordVectors(known, np.full((len(known), 3), 7, np.float32)))
+    with pytest.raises(UsageError, match="most words have other vectors there than in --like firs"):
         prepare_tiny(tmp_path / "a", vectors=path, like=Like.open(first))
 
 

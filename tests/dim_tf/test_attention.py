@@ -7,7 +7,7 @@ import sys
 import pytest
 from matplotlib.image import imread
 
-from dim_tf import attention, cli, train
+from dim_tf import attention, cli, shipped, train
 from dim_tf.dataset import PreparedData
 
 SIZES = {"rnn_units": 3, "max_utterances": 3, "max_utterance_len": 6, "max_response_len": 5}
@@ -79,6 +79,23 @@ def test_texts(run, tmp_path):
     assert '<th scope="row">&lt;3</th>' in page
     call(run, "--persona", "i ski", "--response", "tea")
     assert "reply to context" not in (run / "attention/text.html").read_text()
+
+
+def test_a_shipped_model_is_not_written_into(run, prepared, tmp_path, monkeypatch):
+    artefacts = tmp_path / "artefacts"
+    shutil.copytree(run, artefacts / "small")
+    monkeypatch.setattr(shipped, "ARTEFACTS", artefacts)
+    monkeypatch.chdir(tmp_path)
+    call("small", "--prepared", prepared, "--turn", 3)
+    assert len(files_of(tmp_path / "attention")) == 2
+    assert not (artefacts / "small/attention").exists()
+
+
+@pytest.mark.filterwarnings("error")
+def test_profiles_that_are_left_out_are_told_once(run, capsys):
+    call(run, "--persona", *["i ski"] * 6, "--response", "tea")
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert len(told) == 1 and "6" in told[0]
 
 
 def test_what_is_refused(run, run_copy, prepared, capsys):

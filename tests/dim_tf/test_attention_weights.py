@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dim_tf import build_model
-from dim_tf.attention_weights import attention_weights, heatmaps, only, turn_heatmaps
+from dim_tf.attention_weights import Attention, heatmaps, only, turn_heatmaps
 from dim_tf.config import ModelConfig
 from dim_tf.dataset import PreparedData
 from dim_tf.run_folder import Run
@@ -28,7 +28,7 @@ def model(data, config):
 @pytest.mark.backend
 def test_weights_of_dim_add_up_to_one_over_the_words_that_are_there(model, data, config):
     inputs, _ = data.inputs(data.table("test", "self", "original"), [0, 1], config)
-    weights = attention_weights(model, inputs)
+    weights = Attention(model)(inputs)
     assert set(weights) == {"context", "persona"}
     replies = np.arange(5) < inputs["responses_len"][..., None]  # [B, C, R]
     for name, lengths in (("context", "utterances_len"), ("persona", "personas_len")):
@@ -42,15 +42,15 @@ def test_weights_of_dim_add_up_to_one_over_the_words_that_are_there(model, data,
 
 def test_weights_of_a_candidate_do_not_depend_on_the_others(model, data, config):
     inputs, _ = data.inputs(data.table("test", "self", "original"), [0], config)
-    alone = attention_weights(model, only(inputs, 3))["persona"]
-    among = attention_weights(model, inputs)["persona"]
+    alone = Attention(model)(only(inputs, 3))["persona"]
+    among = Attention(model)(inputs)["persona"]
     np.testing.assert_allclose(alone[0, 0], among[0, 3], atol=1e-6)
 
 
 def test_heat_maps_of_a_turn_name_its_words(model, data, config):
     table = data.table("test", "self", "original")
     texts = data.texts(table, 1)
-    maps = turn_heatmaps(model, data, table, 1, config)
+    maps = turn_heatmaps(Attention(model), data, table, 1, config)
     reply = tuple(texts["candidates"][texts["target"]].split()[:5])
     # Two utterances of six words at most, each ended by `_eos_` if there is room.
     context = [tuple([*text.split(), "_eos_"][:6]) for text in texts["context"][-2:]]
@@ -68,23 +68,23 @@ def test_another_candidate(model, data, config):
     table = data.table("test", "self", "original")
     texts = data.texts(table, 1)
     column = (texts["target"] + 1) % 6
-    maps = turn_heatmaps(model, data, table, 1, config, column)
+    maps = turn_heatmaps(Attention(model), data, table, 1, config, column)
     assert maps["persona"].rows == tuple(texts["candidates"][column].split()[:5])
 
 
 def test_halves_that_model_or_turn_lack_have_no_heat_map(data, config):
     model = build_model("dim", config.replace(use_persona=False), data.word_vectors)
     table = data.table("test", "self", "original")
-    assert set(turn_heatmaps(model, data, table, 1, config)) == {"context"}
+    assert set(turn_heatmaps(Attention(model), data, table, 1, config)) == {"context"}
     inputs = only(data.inputs(table, [0], config)[0], 0)
     inputs["utterances_len"] = np.zeros_like(inputs["utterances_len"])
     inputs["utterances_num"] = np.zeros_like(inputs["utterances_num"])
-    assert heatmaps(attention_weights(model, inputs), inputs, ["a"], {"context": []}) == {}
+    assert heatmaps(Attention(model)(inputs), inputs, ["a"], {"context": []}) == {}
 
 
 def test_a_model_that_does_not_match_words_has_none(run_copy, data):
     run = Run.open(run_copy)
     model = run.load_model()
     table = data.table("test", "self", "original")
-    assert turn_heatmaps(model, data, table, 0, run.model_config) == {}
+    assert turn_heatmaps(Attention(model), data, table, 0, run.model_config) == {}
     assert Scorer(model)(data.inputs(table, [0], run.model_config)[0]).shape == (1, 6)

@@ -13,10 +13,10 @@ from dim_tf.models.inputs import KINDS
 from dim_tf.packing import pack_rows
 from dim_tf.scoring import Scorer
 from dim_tf.sizes import EXACT, Sizes, largest
-from dim_tf.steps import value_and_gradients
 from dim_tf.tf1 import load_tf1_variables, tf1_name
 from tests.dim_tf.test_dim import CONFIG, random_inputs, random_variables, word_table
 from tests.dim_tf.test_golden import TRUE_ZEROS
+from tests.gradients import value_and_gradients
 
 HALVES = ("utterances", "personas")
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -115,10 +115,19 @@ def test_words_that_differ_in_one_character_stay_apart():
     assert words[first] == words[batch["responses"]["grid"][0, 0, 1]]
 
 
+def test_words_may_be_long():
+    sizes = CONFIG.replace(max_word_len=150)
+    inputs = random_inputs(np.random.default_rng(2), sizes)
+    batch = pack(inputs)
+    assert batch["words_char"].shape == (len(batch["words"]), 150)
+    short = pack({n: v[..., :6] if n.endswith("_char") else v for n, v in inputs.items()})
+    assert len(short["words"]) <= len(batch["words"])
+
+
 def test_a_collision_of_hashes_is_noticed(monkeypatch):
     inputs = random_inputs(np.random.default_rng(2))
     expected = pack(inputs)
-    monkeypatch.setattr(batching, "_MULTIPLIERS", np.zeros(64, np.uint64))
+    monkeypatch.setattr(batching, "_multipliers", lambda count: np.zeros(count, np.uint64))
     found = pack(inputs)
     assert len(found["words"]) == len(expected["words"])
     for kind in KINDS:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dim_tf.attention_weights import attention_weights
+from dim_tf.attention_weights import Attention
 from dim_tf.errors import DataError
 from dim_tf.explanation import Explanation
 from dim_tf.heatmap import Heatmap
@@ -43,7 +43,7 @@ def test_words_and_weights():
     encoder = ranker._encoder
     inputs = encoder.turns([encoder.context(CONTEXT)], [encoder.persona(PERSONA)])
     inputs |= encoder.responses([encoder.candidates(["dogs like tea , you"])])
-    weights = attention_weights(model, inputs)["persona"][0, 0, :4, :8]
+    weights = Attention(model)(inputs)["persona"][0, 0, :4, :8]
     np.testing.assert_allclose(found.persona.weights, weights, atol=1e-6)
     assert found.persona.weights.std() > 0.01
 

@@ -14,8 +14,9 @@ from dim_tf.losses import masked_cross_entropy
 from dim_tf.models import build_model
 from dim_tf.models.inputs import KINDS
 from dim_tf.sizes import EXACT, largest
-from dim_tf.steps import TrainingStep, adam, value_and_gradients
+from dim_tf.steps import TrainingStep, adam
 from dim_tf.tf1 import load_tf1_variables, tf1_name
+from tests.gradients import value_and_gradients
 
 pytestmark = pytest.mark.backend
 

@@ -34,6 +34,19 @@ def test_larger_weights_are_darker_with_words_on_both_axes(small):
     assert red[0] > red[2] > red[1]
 
 
+def test_words_are_no_formulas_and_long_ones_are_cut(tmp_path):
+    words = ("$$", "$a$", "^$^$", "x" * 20_000)
+    dollars = Heatmap("reply to context", words, (words,), ("p 1",), np.eye(4))
+    figure = heatmap.figure([dollars])
+    figure.savefig(tmp_path / "figure.png")
+    (axes,) = figure.axes
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        shown = [label.get_text() for label in labels]
+        assert shown == ["$$", "$a$", "^$^$", "x" * 29 + "…"]
+        assert not any(label.get_parse_math() for label in labels)
+    assert figure.get_figheight() < 10
+
+
 def test_a_long_context_goes_on_in_the_next_line(tmp_path):
     long = random_map(15, words=20, rows=20)
     figure = heatmap.figure([long, random_map(2)])

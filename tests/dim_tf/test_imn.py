@@ -8,9 +8,9 @@ import pytest
 from dim_tf.errors import ConfigError
 from dim_tf.models import build_model
 from dim_tf.scoring import Scorer
-from dim_tf.steps import value_and_gradients
 from dim_tf.tf1 import load_tf1_variables
 from tests.dim_tf.test_dim import CONFIG, random_inputs, random_variables
+from tests.gradients import value_and_gradients
 from tests.numpy_dim import NumpyDIM
 from tests.numpy_imn import NumpyFusion
 

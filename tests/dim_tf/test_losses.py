@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from dim_tf.losses import masked_accuracy, masked_cross_entropy
-from dim_tf.steps import value_and_gradients
+from tests.gradients import value_and_gradients
 
 pytestmark = pytest.mark.backend
 

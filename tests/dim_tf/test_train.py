@@ -317,6 +317,22 @@ def test_init_from_refuses_weights_that_would_mean_nothing(run_copy, run_train, 
     assert not (tmp_path / "new").exists()
 
 
+def test_init_from_refuses_a_run_with_vectors_of_another_set(run_copy, run_train, tmp_path):
+    run = Run.open(run_copy)
+    for vectors, refused in (
+        (run.word_vectors.astype("float16").astype("float32"), False),
+        (run.word_vectors[:, ::-1], True),
+    ):
+        files.write_npz(run_copy / "vectors.npz", {"word_vectors": vectors})
+        options = ("new", f"--init-from={run_copy}", "--max-updates=1")
+        if refused:
+            with pytest.raises(UsageError, match="these differ: the word vectors; prepare"):
+                run_train(*options)
+        else:
+            run_train(*options)
+            shutil.rmtree(tmp_path / "new")
+
+
 def test_importing_the_commands_does_not_wait_for_keras():
     code = "import sys, dim_tf.train, dim_tf.evaluate; sys.exit('keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

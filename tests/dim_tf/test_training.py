@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from dim_tf import files
 from dim_tf.dataset import PreparedData
+from dim_tf.errors import UsageError
 from dim_tf.run_folder import Run
 from dim_tf.training import Training
 from dim_tf.training_state import epoch_order
@@ -58,6 +60,21 @@ def test_restoring_drops_the_rows_after_the_checkpoint_and_half_written_files(tr
     assert rows == [("train", 10), ("valid", 10), ("train", 20), ("valid", 20)]
     assert not list(training.run.path.glob("*.tmp*"))
     assert (training.run.path / "metrics.jsonl").read_text().endswith("}\n")
+
+
+def test_two_processes_do_not_train_one_run(training):
+    with (
+        files.locking(training.run.path) as free,
+        pytest.raises(UsageError, match="another process trains this run"),
+    ):
+        assert free
+        training.restore()
+    training.restore()
+    with (
+        files.locking(training.run.path),
+        pytest.raises(UsageError, match="another process trains this run"),
+    ):
+        training.train()
 
 
 def test_a_validation_row_after_a_stop_before_its_validation_is_dropped(training):

@@ -108,6 +108,15 @@ def test_output_that_does_not_get_out_is_one_line():
     assert (done.returncode, done.stderr) == (2, b"error: No space left on device\n")
 
 
+def test_nobody_who_reads_the_output_is_no_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "dim_tf", "--version"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, cwd=ROOT, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 def test_what_a_terminal_cannot_show_is_escaped():
     code = r"from dim_tf import cli; cli.run(lambda argv: print('\u2013 caf\udce9'), [])"
     done = subprocess.run(

@@ -43,10 +43,21 @@ def test_word2vec_is_equal_to_the_bit_in_another_process():
     assert len(sums) == 1 and len(sums.pop().strip()) == 64
 
 
-def test_word2vec_has_the_papers_settings_and_every_word():
+def test_word2vec_has_the_papers_settings_and_every_word(monkeypatch):
+    import gensim.models
+
+    given, word2vec = {}, gensim.models.Word2Vec
+
+    def noting(*sentences, **settings):
+        given.update(settings)
+        return word2vec(*sentences, **settings)
+
+    monkeypatch.setattr(gensim.models, "Word2Vec", noting)
     found = train_word2vec([("a", "b", "_eos_"), ("once",)], seed=1)
     assert sorted(found.words) == ["_eos_", "a", "b", "once"]
     assert found.vectors.shape == (4, 100) and found.vectors.dtype == np.float32
+    expected = {"vector_size": 100, "sg": 1, "window": 5, "min_count": 1, "epochs": 5}
+    assert {name: given[name] for name in expected} == expected
     other = train_word2vec([("a", "b", "_eos_"), ("once",)], seed=2)
     assert embeddings.fingerprint(found) != embeddings.fingerprint(other)
 

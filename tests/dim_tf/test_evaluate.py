@@ -6,8 +6,11 @@ import pytest
 
 from dim_tf import calibrate, evaluate, evaluation, files
 from dim_tf.calibration import Calibration
+from dim_tf.dataset import PreparedData
 from dim_tf.errors import CheckpointError, UsageError
+from dim_tf.metrics import probabilities
 from dim_tf.run_folder import Run
+from dim_tf.scoring import Scorer
 from tests.scored import read_scores
 
 
@@ -95,8 +98,36 @@ def test_weights_that_are_replaced_meanwhile_get_no_results(run_copy, prepared, 
 
 def test_no_persona_is_zero_profiles(run_copy, prepared):
     evaluate.main(["--run", str(run_copy), "--prepared", str(prepared), "--persona", "none"])
-    with_persona = Run.open(run_copy).path / "persona_test_out_none_original.txt"
-    assert len(read_scores(with_persona)) == 14 * 6
+    evaluate.main(["--run", str(run_copy), "--prepared", str(prepared)])
+    without, own = (
+        [float(row["score"]) for row in read_scores(run_copy / f"persona_test_out{name}.txt")]
+        for name in ("_none_original", "")
+    )
+    assert len(without) == len(own) == 14 * 6
+    run, data = Run.open(run_copy), PreparedData.load(prepared)
+    inputs, _ = data.inputs(data.table("test", "self", "original"), range(14), run.model_config)
+    inputs["personas_len"][:], inputs["personas_num"][:] = 0, 0
+    expected = probabilities(Scorer(run.load_model())(inputs), inputs["responses_len"] > 0)
+    np.testing.assert_allclose(without, -np.sort(-expected, axis=1).ravel(), rtol=0, atol=1e-5)
+    assert np.abs(np.subtract(own, without)).max() > 1e-3
+
+
+def test_a_run_for_both_personas_is_tested_whatever_its_room(run_copy, prepared):
+    config = files.read_json(run_copy / "config.json")
+    config["persona"] = "both"
+    files.write_json(run_copy / "config.json", config)
+    evaluate.main(["--run", str(run_copy), "--prepared", str(prepared)])
+    assert list(Run.open(run_copy).results()) == ["test_both_original"]
+
+
+def test_how_many_turns_at_once_changes_no_score(run_copy, prepared):
+    command = ["--run", str(run_copy), "--prepared", str(prepared)]
+    found = []
+    for size in ("3", "32"):
+        evaluate.main([*command, "--batch-size", size])
+        rows = read_scores(run_copy / "persona_test_out.txt")
+        found.append([float(row["score"]) for row in rows])
+    np.testing.assert_allclose(*found, rtol=0, atol=1e-6)
 
 
 def test_both_personas_need_room(run_copy, prepared):

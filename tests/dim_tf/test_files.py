@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from dim_tf import files
-from dim_tf.errors import UsageError
+from dim_tf.errors import DataError, UsageError
 
 
 def test_only_what_writers_of_the_file_left_is_removed(tmp_path):
@@ -55,6 +55,35 @@ def test_a_line_is_added_or_the_full_file_is_named(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left") as raised:
         files.append_line(path, "c")
     assert raised.value.filename == str(path)
+
+
+def test_lines_that_are_not_utf_8(tmp_path):
+    (tmp_path / "words.txt").write_bytes(b"a\ncaf\xe9\n")
+    with pytest.raises(DataError, match=r"words\.txt: not UTF-8 at byte 5"):
+        files.read_lines(tmp_path / "words.txt")
+
+
+def test_names_that_are_not_utf_8_in_json(tmp_path):
+    name = os.fsdecode(b"caf\xe9.txt")
+    files.write_json(tmp_path / "a.json", {"name": name, "other": "–"})
+    assert (tmp_path / "a.json").read_text(encoding="utf-8").count("–") == 1
+    assert files.read_json(tmp_path / "a.json") == {"name": name, "other": "–"}
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    with pytest.raises(UsageError, match=f"cannot be made: {tmp_path} cannot be written to"):
+        files.check_place(tmp_path / "deep/out")
+    with pytest.raises(UsageError, match="cannot be written to"):
+        files.check_output(tmp_path / "out.txt", "--out")
+
+
+def test_what_is_no_place_for_an_output(tmp_path):
+    files.check_output(tmp_path / "out.txt", "--out")
+    with pytest.raises(UsageError, match=f"--out: {tmp_path} is not a file"):
+        files.check_output(tmp_path, "--out")
+    with pytest.raises(UsageError, match=f"--out: there is no folder {tmp_path}/deep"):
+        files.check_output(tmp_path / "deep/out.txt", "--out")
 
 
 def test_other_errors_of_hdf5_are_not_of_the_disk(tmp_path):

@@ -45,6 +45,19 @@ def write_turns(path, *turns):
     return path
 
 
+def test_the_precision_is_that_of_the_option(replies, monkeypatch):
+    asked = []
+
+    def load(path, precision):
+        asked.append((path, precision))
+        return tiny_ranker()
+
+    monkeypatch.setattr(Ranker, "load", load)
+    assert run("--candidates", replies) == 0
+    assert run("--candidates", replies, "--precision", "bfloat16") == 0
+    assert asked == [("RUN", None), ("RUN", "bfloat16")]
+
+
 def test_prints_a_table(ranker, replies, capsys):
     options = ["--context", "hello", "i'm fine", "tea ?", "--persona", "i like tea"]
     assert run(*options, "--candidates", replies) == 0
@@ -115,7 +128,7 @@ def test_candidates_that_are_not_utf8(ranker, tmp_path, capsys):
         (["--input", "a", "--persona", "b"], "--persona and --input exclude each other"),
         (["--input", "a", "--json"], "--json and --input exclude each other"),
         (["--input", "no such file"], "no such file: the file is missing, expected JSON Lines"),
-        (["--input", "a", "--output", "/"], "--output: / is not a file; - is standard output"),
+        (["--input", "a", "--output", "/"], "--output: / is not a file, expected the name of one"),
         (["--input", "a", "--output", "/none/b"], "--output: there is no folder /none"),
         (["--input", "a", "--top-k", "0"], "argument --top-k: found 0, expected a whole number"),
         (["--imput", "a"], "unknown option --imput; did you mean --input?"),

@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.run_content import content
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +67,19 @@ def test_killed_from_outside_at_random_times(
 ):
     run, rng = tmp_path / "run", np.random.default_rng(repeat)
     command = [sys.executable, "-m", "tests.tiny", "train", "--prepared", prepared, "--run", run]
-    for _ in range(4):
+
+    def started():
         options = ["--resume"] if run.exists() else []
-        process = subprocess.Popen([*command, *tiny_options, *options])
+        return subprocess.Popen([*command, *tiny_options, *options], cwd=ROOT)
+
+    ended = []
+    for _ in range(4):
+        process = started()
         time.sleep(rng.uniform(5, 12))
         process.kill()
-        process.wait()
-    assert subprocess.run([*command, *tiny_options, *options], check=False).returncode == 0
+        ended.append(process.wait())
+    assert -signal.SIGKILL in ended
+    assert started().wait() == 0
     assert content(run) == content(uninterrupted)
 
 

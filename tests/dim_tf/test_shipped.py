@@ -77,5 +77,14 @@ def test_the_models_of_the_repository(name):
     sizes = {path.name: path.stat().st_size for path in folder.rglob("*")}
     assert sum(sizes.values()) <= LARGEST
     assert {"MODEL_CARD.md", LICENCES, BEST} <= sizes.keys()
-    ranking = Ranker.load(name).rank(["hi , how are you ?"], ["i ski ."], ["fine .", "i like tea"])
-    assert len(ranking) == 2
+    ranking = Ranker.load(name).rank(
+        ["i went to the beach with my family . do you like the beach ?"],
+        ["i am afraid of water.", "i love skiing."],
+        ["the weather is nice today .", "not really , i am scared of the water ."],
+    )
+    assert [row["index"] for row in ranking] == [1, 0]
+    assert ranking[0]["fits"] and ranking[0]["probability"] > 0.99
+
+
+def test_the_model_that_the_readme_names_is_there():
+    assert "personachat-subset" in shipped.names()

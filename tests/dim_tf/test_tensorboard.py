@@ -3,8 +3,10 @@ import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dim_tf import tensorboard
+from dim_tf.config import ModelConfig
 from dim_tf.dataset import PreparedData
 from dim_tf.evaluation import Result
+from dim_tf.models import build_model
 
 
 def test_curves_and_rankings_of_a_run(trained):
@@ -18,6 +20,24 @@ def test_curves_and_rankings_of_a_run(trained):
     text = events.Tensors("ranking/0")[-1].tensor_proto.string_val[0].decode()
     assert "> what do you like ?" in text
     assert text.count("**") == 2
+
+
+def test_attention_of_a_model_that_has_some(prepared, tmp_path):
+    data = PreparedData.load(prepared)
+    small = {"max_utterances": 2, "max_utterance_len": 6, "max_response_len": 5}
+    config = ModelConfig(**{**data.sizes, **small, "max_word_len": 6, "rnn_units": 3})
+    board = tensorboard.Board(tmp_path, build_model("dim", config, data.word_vectors))
+    table, logits = data.table("test", "self", "original"), np.zeros((1, 6), "float32")
+    result = Result(np.array([1]), logits, table.target[[1]], np.ones((1, 6), bool))
+    board.validation({"kind": "valid", "update": 7, "MRR": 0.5}, config, data, table, result)
+    board.close()
+    events = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0})
+    events.Reload()
+    tags = {"valid/MRR", "ranking/0", "attention/context", "attention/persona"}
+    assert set(events.Tags()["tensors"]) == tags
+    (event,) = events.Tensors("attention/context")
+    assert event.step == 7
+    assert event.tensor_proto.string_val[2].startswith(b"\x89PNG")
 
 
 def test_ranking_text_shows_persona_context_and_replies_best_first(prepared):

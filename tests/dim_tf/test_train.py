@@ -1,5 +1,6 @@
 """The command: what it refuses and what it writes."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -331,6 +332,24 @@ def test_init_from_refuses_a_run_with_vectors_of_another_set(run_copy, run_train
         else:
             run_train(*options)
             shutil.rmtree(tmp_path / "new")
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a setting of TensorFlow")
+@pytest.mark.parametrize(
+    ("wanted", "gpus", "made"), [(False, 0, True), (False, 1, False), (True, 1, True)]
+)
+def test_on_a_gpu_repeatable_operations_are_for_who_wants_them(wanted, gpus, made, monkeypatch):
+    import tensorflow as tf
+
+    calls = []
+    monkeypatch.setenv("XLA_FLAGS", "--a=1")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
+    config = tf.config.experimental
+    monkeypatch.setattr(config, "enable_op_determinism", lambda: calls.append("made"))
+    train._make_deterministic(wanted)
+    assert calls == ["made"] * made
+    flag = " --xla_gpu_deterministic_ops=true"
+    assert os.environ["XLA_FLAGS"] == "--a=1" + flag * wanted
 
 
 def test_importing_the_commands_does_not_wait_for_keras():

@@ -1,8 +1,6 @@
 """The command that draws what a reply looked at."""
 
 import shutil
-import subprocess
-import sys
 
 import pytest
 from matplotlib.image import imread
@@ -120,8 +118,3 @@ def test_what_is_refused(run, run_copy, prepared, capsys):
         assert said.startswith("error: ") and said.count("\n") == 1
         assert message in said
         assert not (folder / "attention").exists()
-
-
-def test_importing_the_command_does_not_wait_for_keras():
-    code = "import sys, dim_tf.attention; sys.exit('keras' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

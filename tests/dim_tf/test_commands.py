@@ -86,3 +86,12 @@ def test_the_console_script_is_that_function():
     [(name, module, function)] = re.findall(r'"(\S+) = ([\w.]+):(\w+)"', setup)
     assert name == "dim-tf"
     assert getattr(sys.modules[module], function) is commands.main
+
+
+def test_importing_the_commands_does_not_wait_for_keras():
+    """Nor for what else takes long and few of them need."""
+    modules = ", ".join(module for module, _ in commands.COMMANDS.values())
+    slow = {"keras", "tensorflow", "jax", "scipy", "gensim", "matplotlib"}
+    code = f"import sys, {modules}; print(*({slow} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"

@@ -1,8 +1,6 @@
 """The command, its tables and pictures, and the README's section that it writes."""
 
 import csv
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -155,8 +153,3 @@ def test_results_of_another_format(tmp_path):
     files.write_json(tmp_path / "results.json", {"format": 0})
     with pytest.raises(DataError, match="found format 0, expected 1"):
         report.read_results(tmp_path / "results.json")
-
-
-def test_importing_the_command_does_not_wait_for_keras_or_scipy():
-    code = "import sys, dim_tf.report; sys.exit(bool({'keras', 'scipy'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

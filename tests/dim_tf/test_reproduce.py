@@ -1,8 +1,5 @@
 """The command, with the tiny model in the place of the paper's systems."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -132,8 +129,3 @@ def test_what_is_refused_before_anything_is_trained(prepared, tmp_path, capsys):
         assert said.startswith("error: ") and said.count("\n") == 1
         assert message in said
     assert not (tmp_path / "runs").exists()
-
-
-def test_importing_the_command_does_not_wait_for_keras():
-    code = "import sys, dim_tf.reproduce; sys.exit('keras' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,16 +2,17 @@
 
 RUNS are run folders, folders of run folders, or names of shipped models. Prints the tables in
 Markdown. With `--out DIR` it also writes `results.json`, `results.md`, `results.csv`, `curves.png`
-and `bars.png` there. With `--readme FILE` it writes the tables between the lines
-`<!-- results:begin -->` and `<!-- results:end -->` of that file. Without RUNS it writes the
-Markdown and the README anew from the `results.json` in DIR. With `--keep DIR` it copies what it
-read of each run, a fraction of a megabyte, to a folder of that name in DIR: such records can be
-reported on in the place of the runs.
+and `bars.png` there. With `--readme FILE` it writes the tables, and the pictures if they are in
+DIR, between the lines `<!-- results:begin -->` and `<!-- results:end -->` of that file. Without
+RUNS it writes the Markdown and the README anew from the `results.json` in DIR. With `--keep DIR` it
+copies what it read of each run, a fraction of a megabyte, to a folder of that name in DIR: such
+records can be reported on in the place of the runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,7 +53,8 @@ def main(argv: Sequence[str]) -> int | None:
     if out:
         write(out, results, records)
     if arguments.readme:
-        readme.write_section(arguments.readme, text)
+        shown = pictures(out, Path(arguments.readme).parent) if out else []
+        readme.write_section(arguments.readme, "\n\n".join([text.strip("\n"), *shown]))
     print(text, end="")
 
 
@@ -117,9 +119,14 @@ def write(out: Path, results: dict[str, Any], runs: Sequence[Record]) -> None:
     charts.save(charts.bars(results), out / BARS)
     if runs:
         charts.save(charts.curves(runs), out / CURVES)
-    pictures = [f"![{name}]({name})" for name in (BARS, CURVES) if (out / name).exists()]
-    parts = ["# Comparison with the paper", tables.markdown(results).strip("\n"), *pictures]
-    files.write_text(out / RESULTS_MD, "\n\n".join(parts) + "\n")
+    parts = ["# Comparison with the paper", tables.markdown(results).strip("\n")]
+    files.write_text(out / RESULTS_MD, "\n\n".join([*parts, *pictures(out, out)]) + "\n")
+
+
+def pictures(out: Path, folder: Path) -> list[str]:
+    """The pictures in `out` as Markdown that stands in a file of `folder`."""
+    there = [out / name for name in (BARS, CURVES) if (out / name).exists()]
+    return [f"![{path.stem}]({Path(os.path.relpath(path, folder)).as_posix()})" for path in there]
 
 
 def read_results(path: Path) -> dict[str, Any]:

@@ -28,7 +28,10 @@ def test_results_in_the_readme_are_those_of_the_results_file():
     if not RESULTS.exists():
         assert not section, "the README shows results, but there is no docs/results.json"
         return
-    expected = tables.markdown(report.read_results(RESULTS)).strip("\n")
+    pictures = report.pictures(RESULTS.parent, ROOT)
+    assert len(pictures) == 2
+    tables_of_file = tables.markdown(report.read_results(RESULTS)).strip("\n")
+    expected = "\n\n".join([tables_of_file, *pictures])
     again = "python -m dim_tf.report --out docs --readme README.md"
     assert section == expected, f"the README's results are not those of the file; run {again}"
 
@@ -48,18 +51,25 @@ def test_results_are_those_of_the_records(records, page):
     assert comparison.compare(kept) == report.read_results(ROOT / page / report.RESULTS_JSON)
 
 
-def test_figures_of_the_trained_dim_are_those_of_its_record():
-    record = Record.open(ROOT / "docs/runs/dim")
-    valid = {row["update"]: row for row in record.metrics() if row["kind"] == "valid"}
-    sample = "1,000 turns of valid, a fixed sample"
-    rows = [("after one epoch", sample, valid[1020]), ("after two", "the same", valid[2040])]
-    rows += [("after three, the best", "the same", valid[record.best_update()])]
-    for key, found in record.results().items():
-        _, *setting = key.split("_")
-        ranked = f"test, {' '.join(setting)}, all {found['turns']:,} turns"
-        rows.append(("the same weights", ranked, found))
-    table = "\n".join(f"| {a} | {b} | {c['hits@1']:.3f} | {c['MRR']:.3f} |" for a, b, c in rows)
-    assert table in TEXT
+def test_figures_of_the_trainings_are_those_of_their_records():
+    records = [Record.open(ROOT / "docs/runs" / name) for name in ("dim", "imn")]
+    trained = [
+        {row["update"]: row for row in record.metrics() if row["kind"] == "valid"}
+        for record in records
+    ]
+    rows = [
+        (f"valid, after {epochs}", [valid[update] for valid in trained])
+        for epochs, update in (("one epoch", 1020), ("two", 2040), ("three", 3060))
+    ]
+    assert {record.best_update() for record in records} == {3060}
+    dim, imn = (record.results() for record in records)
+    rows.append(("test", [dim["test_self_original"], imn["test_none_original"]]))
+    rows.append(("test, revised personas", [dim["test_self_revised"]]))
+    lines = []
+    for name, found in rows:
+        cells = [f"{one['hits@1']:.3f} / {one['MRR']:.3f}" for one in found] + ["–"]
+        lines.append(f"| {name} | {found[0]['turns']:,} | {' | '.join(cells[:2])} |")
+    assert "\n".join(lines) in TEXT
 
 
 def test_links_lead_somewhere():

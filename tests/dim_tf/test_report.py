@@ -1,6 +1,7 @@
 """The command, its tables and pictures, and the README's section that it writes."""
 
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def test_out_holds_tables_and_pictures(runs, tmp_path):
     assert files.read_json(out / "results.json") == compare(report.run_folders([runs]))
     assert str(tmp_path) not in (out / "results.json").read_text()
     page = (out / "results.md").read_text()
-    assert page.endswith("![bars.png](bars.png)\n\n![curves.png](curves.png)\n")
+    assert page.endswith("\n\n![bars](bars.png)\n\n![curves](curves.png)\n")
     for name in ("bars.png", "curves.png"):
         pixels = imread(out / name)
         assert min(pixels.shape[:2]) > 200
@@ -91,7 +92,9 @@ def test_readme_section_is_written_and_can_be_written_anew_without_the_runs(runs
     assert text.startswith(f"# A\n\nbefore\n\n{readme.BEGIN}\n\nhits@1 / MRR")
     assert text.endswith(f"\n\n{readme.END}\n\nafter\n")
     body = readme.section(text)
-    assert body == tables.markdown(files.read_json(out / "results.json")).strip("\n")
+    shown = tables.markdown(files.read_json(out / "results.json")).strip("\n")
+    folder = os.path.relpath(out, page.parent)
+    assert body == f"{shown}\n\n![bars]({folder}/bars.png)\n\n![curves]({folder}/curves.png)"
     page.write_text(text.replace("88.8", "99.9"))
     assert readme.section(page.read_text()) != body
     report.main(["--out", str(out), "--readme", str(page)])

@@ -17,7 +17,6 @@ from dim_tf.calibration import Calibration
 from dim_tf.config import PRECISIONS
 from dim_tf.dataset import PERSONAS, SPLITS, VERSIONS, PreparedData
 from dim_tf.errors import UsageError
-from dim_tf.evaluation import describe_sample, sample_batches, sample_rows
 from dim_tf.results import keep, keep_mistakes
 from dim_tf.run_folder import Run
 
@@ -39,8 +38,8 @@ def main(argv: Sequence[str]) -> int | None:
     backend.load()
     from dim_tf.scoring import Scorer
 
-    rows = sample_rows(len(table), arguments.turns)
-    samples = sample_batches(data, table, run.model_config, rows, arguments.batch_size)
+    rows = evaluation.sample_rows(len(table), arguments.turns)
+    samples = evaluation.sample_batches(data, table, run.model_config, rows, arguments.batch_size)
     run.results()  # as above
     with run.same_weights():
         update = run.best_update()
@@ -51,7 +50,7 @@ def main(argv: Sequence[str]) -> int | None:
     precision = None if own else arguments.precision
     out = Path(arguments.out) if arguments.out else None
     out = keep(run, data, table, result, update, out, precision)
-    print(f"{table.name}: {describe_sample(len(table), arguments.turns)}")
+    print(f"{table.name}: {evaluation.describe_sample(len(table), arguments.turns)}")
     for name, value in summary.items():
         print(f"{name:8}{value:.4f}")
     print(f"scores: {out}")

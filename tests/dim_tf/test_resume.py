@@ -70,16 +70,23 @@ def test_killed_from_outside_at_random_times(
 
     def started():
         options = ["--resume"] if run.exists() else []
-        return subprocess.Popen([*command, *tiny_options, *options], cwd=ROOT)
+        process = subprocess.Popen(
+            [*command, *tiny_options, *options], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        )
+        for line in process.stderr:
+            if line.startswith("valid_"):  # all is set up, the updates begin
+                break
+        return process
 
     ended = []
     for _ in range(4):
-        process = started()
-        time.sleep(rng.uniform(5, 12))
-        process.kill()
-        ended.append(process.wait())
-    assert -signal.SIGKILL in ended
-    assert started().wait() == 0
+        with started() as process:
+            time.sleep(rng.uniform(0.3, 1.8))
+            process.kill()
+        ended.append(process.returncode)
+    assert ended[0] == -signal.SIGKILL
+    with started() as process:
+        assert process.wait() == 0
     assert content(run) == content(uninterrupted)
 
 

@@ -70,7 +70,7 @@ class WordVectors:
         ours, theirs = self.vectors[ours], other.vectors[theirs]
         both = ours.any(axis=1) & theirs.any(axis=1)
         equal = np.isclose(ours[both], theirs[both], rtol=2e-3, atol=1e-3).all(axis=1)
-        return bool(both.any()) and equal.mean() < 0.5
+        return bool(both.any() and equal.mean() < 0.5)
 
 
 def read_vectors(

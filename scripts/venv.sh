@@ -20,8 +20,10 @@ use_venv() {
   if [[ -x "$python" && "$made" == "$(place)" && "$installed" == "$wanted"* ]]; then
     return
   fi
-  # An environment can neither be moved nor change its interpreter.
-  if [[ -n "$made" && "$made" != "$(place)" ]] || ! "$python" -m pip --version >/dev/null 2>&1; then
+  # An environment can neither be moved nor change its interpreter. One that is linked here is not
+  # ours to clear.
+  if [[ ! -L "$root/.venv" && -n "$made" && "$made" != "$(place)" ]] ||
+    ! "$python" -m pip --version >/dev/null 2>&1; then
     make_venv
   fi
   echo "installing dim_tf and what it needs into $root/.venv (once)" >&2

@@ -118,6 +118,16 @@ def test_an_interpreter_that_was_replaced_has_its_environment_made_anew(run, clo
     assert f"-m venv --clear {clone}/.venv" in log
 
 
+def test_an_environment_that_is_linked_is_not_cleared(run, clone, tmp_path):
+    run("run_train.sh")
+    other = tmp_path / "other clone"
+    shutil.copytree(clone, other, ignore=shutil.ignore_patterns(".venv"))
+    (other / ".venv").symlink_to(clone / ".venv")
+    _, log = run("run_train.sh", folder=other)
+    assert any(line.endswith(f"--editable {other}") for line in log)
+    assert not any("-m venv" in line for line in log)
+
+
 def test_an_environment_made_by_hand_is_used(run, clone, tmp_path):
     (clone / ".venv/bin").mkdir(parents=True)
     shutil.copy(tmp_path / "bin/python3", clone / ".venv/bin/python")

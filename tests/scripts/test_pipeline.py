@@ -1,0 +1,168 @@
+"""What `run_train.sh` and `run_test.sh` do: where the options go, how the steps are run."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dim_tf.errors import DimError, UsageError
+from scripts import pipeline
+from tests.tiny_results import made_up_run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Folders that others made are not in the way."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pipeline, "ROOT", tmp_path)
+
+
+def test_no_option_means_the_sample():
+    prepare, train, test = pipeline.train([])
+    assert (prepare.module, train.module) == ("data_prep", "dim_tf.train")
+    assert prepare.options == ["--source", "sample", "--out", "prepared/sample"]
+    folders = ["--prepared", "prepared/sample", "--run", "runs/sample"]
+    assert train.options == [*folders, *pipeline.SAMPLE_SETTINGS]
+    assert train.hint.endswith("tensorboard --logdir runs/sample")
+    assert test == pipeline.Step(
+        "dim_tf.evaluate", ["--run", "runs/sample", "--prepared", "prepared/sample"]
+    )
+    assert pipeline.test([]) == [test]
+
+
+def test_options_go_to_the_command_that_knows_them():
+    options = ["--vectors", "g.txt", "--eval-every=100", "--source", "data/my talk.tar.xz"]
+    options += ["--seed", "7", "--dense", "--set", "dropout=0.1", "--debug"]
+    prepare, train = pipeline.train(options)
+    name = "my talk"
+    assert prepare.options == [
+        *("--source", "data/my talk.tar.xz", "--out", f"prepared/{name}", "--debug"),
+        *("--vectors", "g.txt", "--seed", "7", "--dense"),
+    ]
+    assert train.options == [
+        *("--prepared", f"prepared/{name}", "--run", f"runs/{name}", "--debug"),
+        *("--eval-every=100", "--seed", "7", "--set", "dropout=0.1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", "max_utterence=5"], "unknown setting 'max_utterence'; did you mean"),
+        (["--set", "epochs=0"], "epochs: found 0"),
+        (["--init-from", "nothing"], "nothing: found no run folder"),
+        (["--resume", "--init-from", "x"], "exclude each other"),
+        (["--resume", "--run", "runs/no"], "runs/no: found no run folder"),
+    ],
+)
+def test_what_training_would_refuse_is_refused_before_anything_is_prepared(options, message):
+    with pytest.raises(DimError, match=message):
+        pipeline.train(["--source", "download", *options])
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    """Makes a run that can go on, as far as its folder tells."""
+
+    def make(name):
+        run = made_up_run(tmp_path / name, [1])
+        (run / "latest.npz").touch()
+        return run
+
+    return make
+
+
+def test_a_resumed_run_of_the_sample_keeps_its_own_settings(stopped):
+    stopped("runs/a")
+    _, train, _ = pipeline.train(["--resume", "--run", "runs/a"])
+    assert train.options == ["--prepared", "prepared/sample", "--run", "runs/a", "--resume"]
+
+
+@pytest.mark.parametrize("flag", ["--out", "--prepared"])
+def test_the_folders_can_be_chosen(flag):
+    prepare, train, test = pipeline.train([flag, "a", "--run", "b"])
+    assert prepare.options[2:4] == ["--out", "a"]
+    assert train.options[:4] == ["--prepared", "a", "--run", "b"]
+    assert test.options == ["--run", "b", "--prepared", "a"]
+    (test,) = pipeline.test(["--run", "x/b", "--turns", "9"])
+    assert test.options == ["--run", "x/b", "--prepared", "prepared/b", "--turns", "9"]
+
+
+def test_from_elsewhere_the_defaults_lie_in_the_repository(tmp_path, monkeypatch):
+    (tmp_path / "inner").mkdir()
+    monkeypatch.chdir(tmp_path / "inner")
+    assert pipeline.train([])[0].options[-1] == str(tmp_path / "prepared/sample")
+
+
+def test_a_check_trains_nothing():
+    assert [step.module for step in pipeline.train(["--check"])] == ["data_prep"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sorce", "x"], "unknown option --sorce; did you mean --source?"),
+        (["--eval-evry", "5"], "unknown option --eval-evry; did you mean --eval-every?"),
+        (["--persona", "selv"], "--persona: found 'selv'"),
+        (["--tokeniser", "author"], "--tokeniser: found 'author'"),
+        (["--epochs"], "argument --epochs: expected one argument"),
+    ],
+)
+def test_a_bad_option_is_refused_before_anything_is_prepared(options, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        pipeline.train(options)
+
+
+def test_an_existing_run_is_refused_unless_it_goes_on(stopped):
+    stopped("runs/sample")
+    with pytest.raises(UsageError, match=r"runs/sample exists; .* --resume"):
+        pipeline.train([])
+    train = pipeline.train(["--resume"])[1]
+    assert train.options[-1] == "--resume"
+    with pytest.raises(UsageError, match="seed 7 was asked for, but runs/sample was started with"):
+        pipeline.train(["--resume", "--seed", "7"])
+
+
+def test_a_failing_step_ends_it_with_its_status(capfd, monkeypatch):
+    monkeypatch.setattr(pipeline, "train", lambda options: [pipeline.Step("no_such", ["a b"])] * 2)
+    assert pipeline.main(["train"]) == 1
+    out, error = capfd.readouterr()
+    assert out == f"$ {sys.executable} -m no_such 'a b'\n"
+    assert "No module named no_such" in error
+
+
+def sleeping(tmp_path, body):
+    """A step in a process of its own, whose module has this body."""
+    (tmp_path / "sleeper.py").write_text(f"import os, signal, sys, time\n{body}\n")
+    code = "import sys; from scripts import pipeline as p; sys.exit(p._run(p.Step('sleeper', [])))"
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    return subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_a_step_is_told_to_stop_and_its_status_is_handed_on(tmp_path):
+    body = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))\nprint('ready', flush=True)"
+    with sleeping(tmp_path, f"{body}\ntime.sleep(60)") as process:
+        lines = [process.stdout.readline() for _ in range(2)]
+        assert lines[1] == "ready\n"
+        process.terminate()
+        assert process.wait(30) == 130
+
+
+def test_a_killed_step_has_the_status_that_shells_give(tmp_path):
+    with sleeping(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)") as process:
+        assert process.wait(30) == 128 + 9
+
+
+def test_modules_are_those_of_the_clone_wherever_one_is(tmp_path, monkeypatch, capfd):
+    (tmp_path / "dim_tf").mkdir()
+    (tmp_path / "dim_tf/__init__.py").write_text("raise SystemExit('a decoy')")
+    monkeypatch.chdir(tmp_path)
+    assert pipeline._run(pipeline.Step("dim_tf", ["--version"])) == 0
+    assert "a decoy" not in "".join(capfd.readouterr())

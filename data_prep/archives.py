@@ -6,13 +6,12 @@ import os
 import shutil
 import stat
 import tarfile
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from dim_tf.errors import DataError
-from dim_tf.vector_files import DAMAGE
+from dim_tf.vector_files import DAMAGE, open_zip
 
 SUFFIXES = (".tgz", ".tar.gz", ".tar.xz", ".txz", ".tar", ".zip")
 
@@ -84,7 +83,7 @@ def _tar_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    with zipfile.ZipFile(archive) as bundle:
+    with open_zip(archive) as bundle:
         for member in bundle.infolist():
             if stat.S_ISLNK(member.external_attr >> 16):
                 raise DataError(f"member {member.filename!r} is a link, expected a file")

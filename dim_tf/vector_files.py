@@ -10,6 +10,7 @@ import codecs
 import gzip
 import io
 import lzma
+import os
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -24,15 +25,7 @@ from dim_tf.errors import DataError
 from dim_tf.progress import Progress
 
 # What unpacking a damaged .gz, .xz or .zip raises.
-DAMAGE = (
-    EOFError,
-    zlib.error,
-    lzma.LZMAError,
-    gzip.BadGzipFile,
-    zipfile.BadZipFile,
-    UnicodeDecodeError,  # the name of a zip member
-    IndexError,  # an empty one
-)
+DAMAGE = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile)
 LONGEST_LINE = 1 << 20
 NUMERIC = b"0123456789.+-eE \t"
 LINES_A_STEP = 1000
@@ -178,7 +171,7 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, Callable[[], None]]]:
         if path.suffix == ".gz":
             yield stack.enter_context(gzip.open(raw)), advance
         elif path.suffix == ".zip":
-            archive = stack.enter_context(zipfile.ZipFile(raw))
+            archive = stack.enter_context(open_zip(raw))
             members = [item for item in archive.infolist() if not item.is_dir()]
             if len(members) != 1:
                 raise DataError(
@@ -194,6 +187,17 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, Callable[[], None]]]:
             yield io.BufferedReader(member, 1 << 20), advance
         else:
             yield raw, advance
+
+
+def open_zip(file: str | os.PathLike | BinaryIO) -> zipfile.ZipFile:
+    """Opens a zip archive; raises `BadZipFile` for damaged names too, which `zipfile` does not."""
+    try:
+        archive = zipfile.ZipFile(file)
+        for member in archive.infolist():
+            member.is_dir()
+    except (UnicodeDecodeError, IndexError) as error:  # not UTF-8, empty
+        raise zipfile.BadZipFile(f"the name of a member: {error}") from None
+    return archive
 
 
 def _header(line: bytes) -> tuple[int, int] | None:

@@ -146,7 +146,7 @@ def _of_texts(
         ranker = Ranker(run, run.load_model(), Calibration.load(run.path))
         ranking = ranker.rank(context, persona, candidates)
     chosen = next(row for row in ranking if number in (None, row["index"]))
-    with cli.warned():  # as before
+    with cli.warned():  # of what has just been told
         maps = ranker.explain(context, persona, chosen["candidate"]).maps
     facts = [("reply", chosen["candidate"])]
     if len(candidates) > 1:

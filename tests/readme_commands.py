@@ -17,7 +17,7 @@ from pathlib import Path
 from data_prep.sample import write_sample
 from dim_tf import cli, files
 from scripts import pipeline
-from tests.dim_tf.test_convert import SIZES, write_characters, write_checkpoint
+from tests.authors_checkpoint import SIZES, write_characters, write_checkpoint
 from tests.tiny_run import CHARACTERS, WORDS, tf1_variables
 
 # Beginnings of commands that install, run the tests or serve pages.

@@ -12,7 +12,7 @@ from benchmarks.arithmetic import ideas
 from dim_tf.batching import pack
 from dim_tf.models import build_model
 from dim_tf.sizes import EXACT
-from tests.dim_tf.test_dim import CONFIG, random_inputs, word_table
+from tests.random_model import CONFIG, random_inputs, word_table
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="counted operation by operation"

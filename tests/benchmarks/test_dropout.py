@@ -14,9 +14,8 @@ from dim_tf.models import build_model
 from dim_tf.packing import pack_rows
 from dim_tf.sizes import EXACT
 from dim_tf.tf1 import tf1_name
-from tests.dim_tf.test_batching import room_for
-from tests.dim_tf.test_dim import CONFIG, random_inputs, random_variables, word_table
-from tests.dim_tf.test_golden import TRUE_ZEROS
+from tests.authors_numbers import TRUE_ZEROS
+from tests.random_model import CONFIG, random_inputs, random_variables, room_for, word_table
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="takes minutes where nothing is compiled"

@@ -12,8 +12,8 @@ from dim_tf.models import build_model
 from dim_tf.scoring import Scorer
 from dim_tf.steps import TrainingStep, adam
 from dim_tf.tf1 import TF1_NAMES
+from tests.authors_numbers import SIZES, TRUE_ZEROS, part
 from tests.dim_tf import test_dim, test_golden
-from tests.dim_tf.test_golden import SIZES, TRUE_ZEROS, part
 from tests.gradients import value_and_gradients
 
 golden = test_golden.golden

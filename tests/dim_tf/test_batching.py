@@ -12,11 +12,11 @@ from dim_tf.models import build_model
 from dim_tf.models.inputs import KINDS
 from dim_tf.packing import pack_rows
 from dim_tf.scoring import Scorer
-from dim_tf.sizes import EXACT, Sizes, largest
+from dim_tf.sizes import EXACT, Sizes
 from dim_tf.tf1 import load_tf1_variables, tf1_name
-from tests.dim_tf.test_dim import CONFIG, random_inputs, random_variables, word_table
-from tests.dim_tf.test_golden import TRUE_ZEROS
+from tests.authors_numbers import TRUE_ZEROS
 from tests.gradients import value_and_gradients
+from tests.random_model import CONFIG, random_inputs, random_variables, room_for, word_table
 
 HALVES = ("utterances", "personas")
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -31,19 +31,6 @@ def unpacked(batch, places):
     """Ids and characters of encoded words."""
     words = batch["encoder"]["words"][places]
     return batch["words"][words], batch["words_char"][words]
-
-
-def room_for(inputs, halves=HALVES) -> Sizes:
-    """Larger than the batch needs, but nowhere larger than it can be."""
-    needed = Sizes.of(pack(inputs, halves))
-    whole = largest({name: value.shape for name, value in inputs.items()}, halves)
-    values = {}
-    for name, value in vars(needed).items():
-        if isinstance(value, tuple):
-            values[name] = (min(value[0] + 1, getattr(whole, name)[0]), *value[:-1])
-        elif value is not None:
-            values[name] = min(value + 3, getattr(whole, name))
-    return Sizes(**values)
 
 
 @pytest.mark.parametrize("fill", [False, True], ids=["exact", "filled"])

@@ -4,38 +4,9 @@ import json
 import numpy as np
 import pytest
 
-from dim_tf.calibration import CALIBRATION, Calibration, Figures, weights_fingerprint
+from dim_tf.calibration import CALIBRATION, Calibration, weights_fingerprint
 from dim_tf.errors import CheckpointError
-
-FIGURES = Figures(
-    turns=10,
-    of=12,
-    loss_before=1.0,
-    loss_after=0.9,
-    ece_before=0.1,
-    ece_after=0.05,
-    seed=2019,
-    without_gold=5,
-    precision=0.8,
-    recall=0.7,
-    f1=0.75,
-)
-
-
-def calibration(**changes):
-    values = {
-        "temperature": 2.0,
-        "signal": "score",
-        "threshold": 0.5,
-        "weights": "0" * 64,
-        "prepared": "1" * 64,
-        "persona": "self",
-        "version": "original",
-        "f1_by_signal": {"score": 0.75, "probability": 0.7},
-        "valid": FIGURES,
-        "test": FIGURES,
-    }
-    return Calibration(**{**values, **changes})
+from tests.tiny_calibration import FIGURES, calibration
 
 
 def test_probabilities_are_the_softmax_of_scaled_scores_for_any_shape():

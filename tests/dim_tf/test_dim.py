@@ -6,62 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from dim_tf.config import ModelConfig
 from dim_tf.errors import CheckpointError, ConfigError
 from dim_tf.models import build_model
-from dim_tf.tf1 import TF1_NAMES, load_tf1_variables, tf1_name
+from dim_tf.tf1 import TF1_NAMES, load_tf1_variables
 from tests.numpy_dim import NumpyDIM
-
-CONFIG = ModelConfig(
-    char_vocab_size=11,
-    max_utterances=3,
-    max_utterance_len=4,
-    max_candidates=3,
-    max_response_len=5,
-    max_profiles=3,
-    max_profile_len=4,
-    max_word_len=6,
-    word_dim=7,
-    rnn_units=4,
-)
-
-
-def random_inputs(rng, config=CONFIG, batch=4):
-    """Random lengths with empty rows; random ids everywhere, past the lengths too."""
-    c = config
-
-    def rows(count, words, least=0):
-        return {
-            "": rng.integers(0, 9, (batch, count, words)),
-            "_char": rng.integers(0, c.char_vocab_size, (batch, count, words, c.max_word_len)),
-            "_len": rng.integers(least, words + 1, (batch, count)),
-        }
-
-    inputs = {}
-    for name, count, words in (
-        ("utterances", c.max_utterances, c.max_utterance_len),
-        ("responses", c.max_candidates, c.max_response_len),
-        ("personas", c.max_profiles, c.max_profile_len),
-    ):
-        inputs |= {f"{name}{key}": value for key, value in rows(count, words).items()}
-    for name, count in (("utterances", c.max_utterances), ("personas", c.max_profiles)):
-        num = rng.integers(0, count + 1, batch)
-        num[0], num[1] = count, 0  # a full and an empty one are always there
-        inputs[f"{name}_len"] *= np.arange(count) < num[:, None]
-        inputs[f"{name}_num"] = num
-    inputs["responses_len"][:2, 0] = 0, c.max_response_len  # an absent and a full candidate
-    return {name: value.astype("int32") for name, value in inputs.items()}
-
-
-def random_variables(rng, model, scale=0.4):
-    return {
-        tf1_name(v): rng.normal(0, scale, v.shape).astype("float32")
-        for v in model.trainable_variables
-    }
-
-
-def word_table():
-    return np.random.default_rng(0).normal(0, 1, (9, CONFIG.word_dim)).astype("float32")
+from tests.random_model import CONFIG, random_inputs, random_variables, word_table
 
 
 def build(use_context=True, use_persona=True):

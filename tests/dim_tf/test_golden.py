@@ -16,24 +16,10 @@ from dim_tf.models.inputs import KINDS
 from dim_tf.sizes import EXACT, largest
 from dim_tf.steps import TrainingStep, adam
 from dim_tf.tf1 import load_tf1_variables, tf1_name
+from tests.authors_numbers import SIZES, TRUE_ZEROS, part
 from tests.gradients import value_and_gradients
 
 pytestmark = pytest.mark.backend
-
-SIZES = {
-    "max_utterances": "max_utter_num",
-    "max_utterance_len": "max_utter_len",
-    "max_candidates": "max_response_num",
-    "max_response_len": "max_response_len",
-    "max_profiles": "max_persona_num",
-    "max_profile_len": "max_persona_len",
-    "max_word_len": "max_word_length",
-    "word_dim": "embedding_dim",
-    "rnn_units": "rnn_size",
-    "char_vocab_size": "char_vocab",
-}
-# These two cancel out of the softmaxes: their gradients are rounding noise around a true zero.
-TRUE_ZEROS = {"prediction_layer/bias", "aggregation_layer/pers_b"}
 
 # A tensor of the authors' graph -> ours that is the same, but for axes that are folded together
 # there. What the packed form never makes (padded outputs of a BiLSTM, the four-fold enhanced
@@ -53,14 +39,6 @@ TENSORS = {
 def golden(shared):
     with np.load(shared / "golden/dim_tf1_small.npz", allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
-
-
-def part(golden, prefix):
-    return {
-        name.removeprefix(prefix): value
-        for name, value in golden.items()
-        if name.startswith(prefix) and name != "in/target"
-    }
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from dim_tf.graph_packing import _pack_rows, pack_in_graph
 from dim_tf.models import MODELS, build_model
 from dim_tf.packing import pack_rows
 from dim_tf.sizes import EXACT
-from tests.dim_tf.test_dim import CONFIG, random_inputs, word_table
+from tests.random_model import CONFIG, random_inputs, word_table
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="counts inside the graph are TensorFlow's"

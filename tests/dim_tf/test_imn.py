@@ -9,20 +9,10 @@ from dim_tf.errors import ConfigError
 from dim_tf.models import build_model
 from dim_tf.scoring import Scorer
 from dim_tf.tf1 import load_tf1_variables
-from tests.dim_tf.test_dim import CONFIG, random_inputs, random_variables
 from tests.gradients import value_and_gradients
 from tests.numpy_dim import NumpyDIM
 from tests.numpy_imn import NumpyFusion
-
-TABLE = np.random.default_rng(1).normal(0, 1, (9, CONFIG.word_dim)).astype("float32")
-
-
-def built(name, **changes):
-    """A model with weights of its own, and these."""
-    model = build_model(name, CONFIG.replace(**changes), TABLE)
-    variables = random_variables(np.random.default_rng(2), model)
-    load_tf1_variables(model, variables)
-    return model, variables
+from tests.random_model import CONFIG, built, random_inputs, word_table
 
 
 @pytest.mark.backend
@@ -30,9 +20,9 @@ def built(name, **changes):
 def test_equations(name, where):
     model, variables = built(name)
     inputs = random_inputs(np.random.default_rng(3))
-    expected = NumpyFusion(variables, TABLE, where).logits(inputs)
+    expected = NumpyFusion(variables, word_table(), where).logits(inputs)
     np.testing.assert_allclose(Scorer(model)(inputs), expected, rtol=0, atol=1e-5)
-    without = NumpyDIM(variables, TABLE, use_persona=False).logits(inputs)
+    without = NumpyDIM(variables, word_table(), use_persona=False).logits(inputs)
     has_persona = inputs["personas_num"] > 0
     assert not np.allclose(expected[has_persona], without[has_persona], atol=1e-3)
     np.testing.assert_allclose(expected[~has_persona], without[~has_persona], atol=1e-9)
@@ -84,4 +74,4 @@ def test_fusions_have_the_weights_of_imn():
 
 def test_without_a_context_there_is_no_imn():
     with pytest.raises(ConfigError, match="both false"):
-        build_model("imn", CONFIG.replace(use_context=False), TABLE)
+        build_model("imn", CONFIG.replace(use_context=False), word_table())

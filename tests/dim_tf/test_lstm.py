@@ -9,7 +9,7 @@ from keras import ops
 
 from dim_tf.lstm import _run_segments, run_lstm
 from dim_tf.packing import Packing, pack_rows
-from tests.dim_tf.test_packing import LENGTHS, MODES, ROWS, STEPS, make, on_tensorflow, packed_of
+from tests.packed_rows import LENGTHS, MODES, ROWS, STEPS, make, on_tensorflow, packed_of
 
 UNITS = 3
 

@@ -5,7 +5,7 @@ from dim_tf import mistakes
 from dim_tf.config import ModelConfig
 from dim_tf.dataset import PreparedData
 from dim_tf.evaluation import Result
-from tests.dim_tf.test_calibration import calibration
+from tests.tiny_calibration import calibration
 
 CONFIG = ModelConfig(char_vocab_size=9)
 

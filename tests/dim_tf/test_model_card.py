@@ -6,7 +6,7 @@ from dim_tf import files, metrics, model_card, significance, turn_ranks
 from dim_tf.calibration import weights_fingerprint
 from dim_tf.run_folder import Run
 from dim_tf.turn_ranks import TurnRanks
-from tests.dim_tf.test_calibration import calibration
+from tests.tiny_calibration import calibration
 
 
 def test_card_of_a_trained_run_says_data_sizes_recipe_and_results(trained):

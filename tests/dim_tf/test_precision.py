@@ -16,8 +16,8 @@ from dim_tf.ranker import Ranker
 from dim_tf.run_folder import Run
 from dim_tf.scoring import Scorer
 from dim_tf.steps import TrainingStep, adam
-from tests.dim_tf.test_dim import CONFIG, random_inputs, word_table
 from tests.gradients import value_and_gradients
+from tests.random_model import CONFIG, random_inputs, word_table
 from tests.tiny_run import SHORT, tiny_run
 
 TURNS = 48

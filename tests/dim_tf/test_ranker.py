@@ -15,8 +15,8 @@ import pytest
 from dim_tf.calibration import weights_fingerprint
 from dim_tf.errors import CheckpointError, ConfigError, DataError, UsageError
 from dim_tf.ranker import Ranker
-from tests.dim_tf.test_calibration import calibration
 from tests.numpy_dim import NumpyDIM
+from tests.tiny_calibration import calibration
 from tests.tiny_run import CHARACTERS, CONFIG, SHORT, WORDS, tf1_variables, tiny_ranker, tiny_run
 
 pytestmark = pytest.mark.backend

@@ -12,8 +12,7 @@ import pytest
 from dim_tf import scoring
 from dim_tf.scoring import FirstAlone, PublicScorer, Scorer, turn_scorer
 from dim_tf.sizes import EXACT
-from tests.dim_tf.test_dim import CONFIG, random_inputs, word_table
-from tests.dim_tf.test_imn import built
+from tests.random_model import CONFIG, built, random_inputs, word_table
 from tests.tiny import build_tiny
 
 SYSTEMS = [

@@ -11,7 +11,7 @@ from dim_tf.batching import pack
 from dim_tf.models.inputs import KINDS
 from dim_tf.sequences import Sequences, permute
 from dim_tf.sizes import Sizes, largest
-from tests.dim_tf.test_dim import random_inputs
+from tests.random_model import random_inputs
 
 HALVES = ("utterances", "personas")
 INPUTS = random_inputs(np.random.default_rng(1))

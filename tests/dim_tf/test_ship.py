@@ -16,7 +16,7 @@ from dim_tf.errors import CheckpointError
 from dim_tf.record import METRICS, RESULTS
 from dim_tf.run_folder import BEST, VECTORS, Run
 from dim_tf.scoring import Scorer
-from tests.dim_tf.test_calibration import calibration
+from tests.tiny_calibration import calibration
 
 LICENCE_TEXT = "The data is free.\n"
 

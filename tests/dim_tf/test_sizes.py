@@ -10,7 +10,7 @@ import pytest
 
 from dim_tf.batching import pack
 from dim_tf.sizes import EXACT, ROUNDED_TO, SHARES, STEPS_TOGETHER, Ladder, Sizes, largest
-from tests.dim_tf.test_dim import CONFIG, random_inputs
+from tests.random_model import CONFIG, random_inputs
 
 HALVES = ("utterances", "personas")
 LONGER = CONFIG.replace(max_utterance_len=6, max_response_len=7)

@@ -8,8 +8,8 @@ from dim_tf.models import build_model
 from dim_tf.scoring import Scorer
 from dim_tf.sizes import EXACT, SHARES
 from dim_tf.steps import TrainingStep, adam, learning_rate
-from tests.dim_tf.test_dim import CONFIG, random_inputs, word_table
 from tests.gradients import value_and_gradients
+from tests.random_model import CONFIG, random_inputs, word_table
 from tests.tiny import build_tiny
 
 pytestmark = pytest.mark.backend

@@ -2,7 +2,7 @@
 
 Cold starts, each in a fresh process: the import of the backend, then `Ranker.load`, then the first
 `rank`, which compiles. Then, warm: `rank` of 20 candidates, call by call, and `rank_many`. Prints a
-table in Markdown and writes all figures as JSON. Times are in seconds.
+table in Markdown, and writes all figures as JSON, there in seconds.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ losses    the same weights and batches, no dropout: how far the losses of the up
           equally far, by the sign of its gradient, also where that is nothing but rounding; with
           --run they start from the state of a training, with --float64 all is computed in numbers
           whose rounding counts for nothing
-study     whole trainings with dropout, from several seeds: the best validation MRR of each
+study     whole trainings, with dropout unless --dropout is 0, from several seeds: the best
+          validation MRR of each
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out",
         metavar="DIR",
-        help="(default: attention in the run folder; for a shipped model, in this one)",
+        help="where to (default: attention in the run folder; for a shipped model, in this one)",
     )
     parser.add_argument(
         "--candidate",
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     turn = parser.add_argument_group("a prepared turn")
     turn.add_argument("--prepared", metavar="DIR", help="the prepared folder of the run")
-    turn.add_argument("--split", choices=SPLITS, default="test", help="(default: test)")
+    turn.add_argument("--split", choices=SPLITS, default="test", help="from which split")
     turn.add_argument(
         "--turn", type=_number, metavar="I", help="row of the turn, from 0: query_id of the scores"
     )

@@ -16,6 +16,16 @@ from typing import NoReturn
 from dim_tf.errors import DimError, UsageError, did_you_mean, is_full_disk
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Names the default of an option, but where there is none or its help does so itself."""
+
+    def _get_help_string(self, action):
+        none = action.default is None or action.default is False or action.default == []
+        if none or "default" in (action.help or ""):
+            return action.help
+        return super()._get_help_string(action)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises `UsageError` and names the nearest right flag or value.
 
@@ -32,7 +42,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, **kwargs):
-        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        kwargs.setdefault("formatter_class", _HelpFormatter)
         super().__init__(allow_abbrev=False, **kwargs)
         self.add_argument("--debug", action="store_true", help="show a traceback on errors")
 

@@ -35,12 +35,12 @@ def compare(paths: Sequence[str | os.PathLike]) -> dict[str, Any]:
         paths: Record folders.
 
     Returns:
-        JSON. `data`: name and fingerprint of the prepared folder, and the size of the test sample
-        (None: whole splits). `cells`: for each trained setting and version that it was tested on,
-        by an id: mean, standard deviation over seeds, and 95 % interval of hits@1 and MRR, in
-        percent, and what they were made with. `tables`: the paper's, each cell with the paper's
-        score and the id of ours. `significance`: paired t-tests between the rows of a column.
-        `notes`: what a reader has to know.
+        JSON. `data`: name of the prepared folder, fingerprint of its text, and the size of the test
+        sample (None: whole splits). `cells`: for each trained setting and version that it was
+        tested on, by an id: mean, standard deviation over seeds, and 95 % interval of hits@1 and
+        MRR, in percent, and what they were made with. `tables`: the paper's, each cell with the
+        paper's score and the id of ours. `significance`: paired t-tests between the rows of a
+        column. `notes`: what a reader has to know.
 
     Raises:
         UsageError: The runs cannot be compared: of other data, tested on other turns, not tested

@@ -1,8 +1,9 @@
 """Ranks the turns of a split with a trained run: `python -m dim_tf.evaluate --run RUN ...`.
 
 Prints hits@1, 2, 5, 10, MRR and MAP, and writes the scores of all candidates in the
-authors' format. With `--errors N` also the N most confident mistakes, and hits@1 by the number of
-context utterances, by the length of the gold reply and by whether it shares words with the persona.
+authors' format. With `--errors N` also writes the N most confident mistakes, and prints hits@1 by
+the number of context utterances, by the length of the gold reply and by whether it shares words
+with the persona.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--turns", type=cli.positive, help="rank a fixed sample of so many turns")
     parser.add_argument("--batch-size", type=cli.positive, default=32, help="turns at once")
     parser.add_argument(
-        "--errors", type=cli.positive, metavar="N", help="show the N most confident mistakes"
+        "--errors", type=cli.positive, metavar="N", help="write the N most confident mistakes"
     )
     parser.add_argument("--out", help="scores file, if elsewhere than in the run folder")
     return parser

@@ -129,13 +129,13 @@ def outcomes_of(run: Record, turns: int | None) -> list[Outcome]:
 
 
 def check_same_data(outcomes: Sequence[Outcome]) -> None:
-    """Raises `UsageError` if they are of different prepared folders."""
+    """Raises `UsageError` if the texts of their prepared folders differ."""
     first = outcomes[0]
     for outcome in outcomes:
         if outcome.ranks.fingerprint != first.ranks.fingerprint:
             raise UsageError(
                 f"{first.run.path} and {outcome.run.path} were tested on different data (prepared "
-                f"folders with fingerprints {first.ranks.fingerprint[:12]} and "
+                f"folders whose texts have the fingerprints {first.ranks.fingerprint[:12]} and "
                 f"{outcome.ranks.fingerprint[:12]}); report on each in turn"
             )
 

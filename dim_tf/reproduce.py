@@ -123,12 +123,19 @@ def _parser() -> argparse.ArgumentParser:
         "--runs", default="runs/paper", metavar="DIR", help="folder of the run folders"
     )
     parser.add_argument(
-        "--table", type=int, nargs="+", choices=TABLES, default=TABLES, help="of the paper"
+        "--table",
+        type=int,
+        nargs="+",
+        choices=TABLES,
+        default=TABLES,
+        help="of the paper (default: all)",
     )
     parser.add_argument(
-        "--systems", nargs="+", metavar="NAME", help="(default: all that this program has)"
+        "--systems", nargs="+", metavar="NAME", help="some of them (default: all that are here)"
     )
-    parser.add_argument("--seeds", type=_seed, nargs="+", default=[1], help="one run each")
+    parser.add_argument(
+        "--seeds", type=_seed, nargs="+", default=[1], help="one run each (default: 1)"
+    )
     parser.add_argument("--test-turns", type=cli.positive, help="test on a fixed sample")
     parser.add_argument(
         "--updates",

@@ -19,7 +19,9 @@ DATA_FIELDS = ("word_dim", "char_vocab_size", "max_candidates")
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Adds the options that all runs of a comparison share; see `given_settings`."""
-    parser.add_argument("--deterministic", action="store_true", help="on a GPU too, if slower")
+    parser.add_argument(
+        "--deterministic", action="store_true", help="repeatable on a GPU too, though slower"
+    )
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,

@@ -110,14 +110,25 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--run", required=True, help="run folder, to be made")
     parser.add_argument("--resume", action="store_true", help="go on with that run")
     parser.add_argument("--init-from", metavar="RUN", help="start from the weights of another run")
-    parser.add_argument("--jit-compile", action="store_true", help="by XLA, on TensorFlow")
+    parser.add_argument(
+        "--jit-compile", action="store_true", help="with XLA, on TensorFlow: compile updates"
+    )
     # A setting that is not given must be told from one that is: a resumed run has its own.
     given = {"default": argparse.SUPPRESS}
     parser.add_argument("--model", help="which model (default: dim)", **given)
-    parser.add_argument("--persona", choices=PERSONAS, help="(default: self)", **given)
-    parser.add_argument("--version", choices=VERSIONS, help="(default: original)", **given)
     parser.add_argument(
-        "--no-context", action="store_const", const=False, dest="use_context", **given
+        "--persona", choices=PERSONAS, help="whose profile is read (default: self)", **given
+    )
+    parser.add_argument(
+        "--version", choices=VERSIONS, help="of the profile (default: original)", **given
+    )
+    parser.add_argument(
+        "--no-context",
+        action="store_const",
+        const=False,
+        dest="use_context",
+        help="leave out the conversation, as in Table 4",
+        **given,
     )
     parser.add_argument(
         "--max-updates", type=cli.positive, help="stop after so many updates", **given

@@ -22,7 +22,9 @@ def test_every_command_is_there(name, capsys):
     with pytest.raises(SystemExit) as end:
         commands.main([name, "--help"])
     assert end.value.code == 0
-    assert "usage:" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "usage:" in shown
+    assert not re.search(r"\(default: (None|False|\[\])\)", shown)
 
 
 def test_every_module_that_is_a_command_is_listed():

@@ -90,10 +90,15 @@ def is_tested(run: Record) -> bool:
 def common_turns(runs: Sequence[Record]) -> int | None:
     """How many turns of the test split all runs were tested on; None if all of them.
 
-    The most, if there are several such numbers. Tests with other weights than a run's best ones of
-    now do not count.
+    The most, if there are several such numbers. A whole split that is no larger than a sample
+    counts as one. Tests with other weights than a run's best ones of now do not count.
     """
-    there = [{turns for _, turns in _current_tests(run).values()} for run in runs]
+    tests = [_current_tests(run) for run in runs]
+    each = {test.turns for of_run in tests for test in of_run.values()}
+    there = [
+        {turns for turns in each if any(test.counts_as(turns) for test in of_run.values())}
+        for of_run in tests
+    ]
     for run, numbers in zip(runs, there, strict=True):
         if not numbers & there[0]:
             raise UsageError(
@@ -106,14 +111,27 @@ def common_turns(runs: Sequence[Record]) -> int | None:
             "there is no number of test turns that all runs were tested on; test them again with "
             "python -m dim_tf.evaluate, each with the same --turns or each without"
         )
-    return None if None in common else max(common)
+    found = {
+        turns: {
+            (number, key)
+            for number, of_run in enumerate(tests)
+            for key, test in of_run.items()
+            if test.counts_as(turns)
+        }
+        for turns in common
+    }
+    samples = sorted(common - {None}, reverse=True)
+    if None not in common:
+        return samples[0]
+    # Whole splits, unless these are all small and samples of larger ones stand beside them.
+    return next((turns for turns in samples if found[turns] > found[None]), None)
 
 
 def outcomes_of(run: Record, turns: int | None) -> list[Outcome]:
     """The tests of a run on so many turns, with the persona that it was trained with."""
     found = []
-    for key, (version, number) in _current_tests(run).items():
-        if number != turns:
+    for key, test in _current_tests(run).items():
+        if not test.counts_as(turns):
             continue
         entry, ranks = run.results()[key], turn_ranks.load(run, key)
         for name in MEASURES:
@@ -124,7 +142,7 @@ def outcomes_of(run: Record, turns: int | None) -> list[Outcome]:
                     "test the run again",
                     path=turn_ranks.path_of(run, key),
                 )
-        found.append(Outcome(run, Place(setting_of(run), version), ranks, entry["of"]))
+        found.append(Outcome(run, Place(setting_of(run), test.version), ranks, entry["of"]))
     return found
 
 
@@ -149,17 +167,33 @@ def check_same_turns(first: Outcome, second: Outcome) -> None:
         )
 
 
-def _own_tests(run: Record) -> dict[str, tuple[str, int | None]]:
-    """Tests with the persona that the run was trained with: key -> (version, turns or None)."""
-    matches = [_TEST.fullmatch(key) for key in sorted(run.results())]
+@dataclasses.dataclass(frozen=True)
+class _Test:
+    """One test of a run: on which version, and on how many turns (None: all) of the split's."""
+
+    version: str
+    turns: int | None
+    of: int
+
+    def counts_as(self, turns: int | None) -> bool:
+        """Whether a test on so many turns (None: all) would have ranked the same ones."""
+        return self.turns == turns or (self.turns is None and self.of <= (turns or 0))
+
+
+def _own_tests(run: Record) -> dict[str, _Test]:
+    """Tests with the persona that the run was trained with, by their keys."""
+    results = run.results()
+    matches = [_TEST.fullmatch(key) for key in sorted(results)]
     return {
-        match[0]: (match["version"], match["turns"] and int(match["turns"]))
+        match[0]: _Test(
+            match["version"], match["turns"] and int(match["turns"]), results[match[0]]["of"]
+        )
         for match in matches
         if match and match["persona"] == run.persona
     }
 
 
-def _current_tests(run: Record) -> dict[str, tuple[str, int | None]]:
+def _current_tests(run: Record) -> dict[str, _Test]:
     """Of `_own_tests` those with the run's best weights of now.
 
     Raises:

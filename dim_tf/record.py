@@ -145,7 +145,8 @@ class Record:
         path = self.path / RESULTS
         results = files.read_json(path) if path.exists() else {}
         if not isinstance(results, dict) or not all(
-            isinstance(result, dict) and result.keys() >= _MEASURES for result in results.values()
+            isinstance(result, dict) and result.keys() >= {*_MEASURES, "of"}
+            for result in results.values()
         ):
             raise DataError("found no results by table; remove the file", path=path)
         return results

@@ -27,6 +27,7 @@ def made_up_run(
     updates: int = 300,
     use_context: bool = True,
     tests: dict[str, list[int] | np.ndarray] | None = None,
+    whole: dict[str, list[int] | np.ndarray] | None = None,
     fingerprint: str = FINGERPRINT,
     sample_of: int | None = None,
     gold: int = 0,
@@ -42,6 +43,7 @@ def made_up_run(
         model: Of the run, as are persona, version, seed, use_context and further settings.
         updates: Of its metrics.
         tests: Further tests, version -> ranks.
+        whole: The same, of whole splits.
         fingerprint: Of the prepared folder.
         sample_of: How many turns the table has, if not all were ranked.
         gold: Where the numbers of the gold replies start.
@@ -90,16 +92,18 @@ def made_up_run(
             ]
             files.write_lines(unfinished.path / "metrics.jsonl", map(json.dumps, rows))
     results = {}
-    for tested_on, values in {version: ranks, **(tests or {})}.items():
+    samples = {version: ranks, **(tests or {})}
+    for tested_on, values in {**samples, **(whole or {})}.items():
         values = np.asarray(values)
+        of = len(values) if tested_on in (whole or {}) else sample_of or len(values)
         key = f"test_{persona}_{tested_on}"
-        if sample_of:
+        if of != len(values):
             key += f", {len(values)} turns"
         kept = TurnRanks(np.arange(len(values)), values, np.arange(len(values)) + gold, fingerprint)
         turn_ranks.save(run, key, kept)
         results[key] = {
             "turns": len(values),
-            "of": sample_of or len(values),
+            "of": of,
             "update": updates if trained else None,
             **metrics.summarise(values),
         }

@@ -182,6 +182,17 @@ def test_the_sample_that_all_were_tested_on(make):
     assert compare([both, make("d", ranks_with(9), "imn_utr")])["data"]["sample"] is None
 
 
+def test_a_whole_split_that_is_no_larger_than_a_sample_counts_as_one(make):
+    both = make("a", ranks_with(20, 25), sample_of=40, whole={"revised": ranks_with(9, 22)})
+    for runs in ([both], [both, make("b", ranks_with(10, 22), version="revised")]):
+        results = compare(runs)
+        assert results["data"]["sample"] == 25
+        assert {cell["test_turns"] for cell in results["cells"].values()} == {25, 22}
+    sample, larger = make("c", ranks_with(20, 25), sample_of=40), make("d", ranks_with(10, 30))
+    with pytest.raises(UsageError, match="on 25 turns, .*on the whole split: test both"):
+        compare([sample, larger])
+
+
 def test_runs_that_cannot_be_compared(make):
     run = make("run", ranks_with(30))
     for name, options, message in (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_prep import doctor, embeddings, tensors
+from data_prep import dense, doctor, embeddings, tensors
 from data_prep.dialogues import Corpus
 from data_prep.like import Like
 from data_prep.prepare import EXTRA_WORDS, Settings, prepare
@@ -137,7 +137,9 @@ def _is_there(out: Path, made: _Made) -> bool:
     try:
         data = PreparedData.load(out)
         for setting in data.settings():
-            data.table(*setting)
+            arrays = dense.path_of(out, data.table(*setting))
+            if made.options["dense"] and not arrays.is_file():
+                raise DataError("the file is missing", path=arrays)
     except DataError as error:
         raise DataError(f"{error}; --overwrite makes the folder anew") from None
     return True
@@ -263,9 +265,9 @@ def build_parser() -> cli.Parser:
         "--candidates", type=_candidates, default=defaults.candidates, help="of a turn without any"
     )
 
-    dense = parser.add_argument_group("plain arrays")
-    dense.add_argument("--dense", action="store_true", help="also write the model's inputs")
-    dense.add_argument(
+    arrays = parser.add_argument_group("plain arrays")
+    arrays.add_argument("--dense", action="store_true", help="also write the model's inputs")
+    arrays.add_argument(
         "--authors-response-characters",
         action="store_true",
         help="in them, only the first k candidates have characters (k: utterances), as the "

@@ -17,6 +17,11 @@ from dim_tf.progress import Progress
 TURNS_A_CHUNK = 512
 
 
+def path_of(folder: Path, table: TurnTable) -> Path:
+    """Where the arrays of a table are in its prepared folder."""
+    return folder / "dense" / f"{table.name}.npz"
+
+
 def write_dense(
     data: PreparedData,
     table: TurnTable,

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 import dim_tf
-from data_prep import doctor, embeddings, tensors, vocabulary
-from data_prep.dense import write_dense
+from data_prep import dense, doctor, embeddings, tensors, vocabulary
 from data_prep.dialogues import Corpus
 from data_prep.like import Like
 from dim_tf import authors_files, files, prepared_folder
@@ -252,13 +251,14 @@ def _form_ids(sentences: tensors.Sentences, known: Vocabulary, forms: list[str])
 
 
 def _write_dense(data: PreparedData, settings: Settings) -> None:
-    (data.path / "dense").mkdir()
     for setting in data.settings():
         table = data.table(*setting)
-        write_dense(
+        path = dense.path_of(data.path, table)
+        path.parent.mkdir(exist_ok=True)
+        dense.write_dense(
             data,
             table,
-            data.path / "dense" / f"{table.name}.npz",
+            path,
             authors_response_characters=settings.authors_response_characters,
         )
 

@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from dim_tf import backend, calibration_fit, cli, evaluation, model_card, shipped
+from dim_tf import backend, calibration_fit, cli, evaluation, files, model_card, shipped
 from dim_tf.calibration import CALIBRATION, Calibration, Figures
 from dim_tf.calibration_fit import FEWEST_TURNS, TEST_SEED, VALID_SEED
 from dim_tf.dataset import PreparedData
@@ -68,6 +68,7 @@ def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
     run = Run.open(shipped.to_write_into(arguments.run))
+    files.check_place(run.path / CALIBRATION)
     data = PreparedData.load(arguments.prepared)
     run.check_prepared(data)
     splits = ["valid", *(["test"] if data.has("test", run.persona, run.version) else [])]
@@ -127,7 +128,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--turns", type=cli.positive, help="take a fixed sample of so many turns of each split"
     )
-    parser.add_argument("--batch-size", type=cli.positive, default=32, help="turns at once")
+    parser.add_argument(
+        "--batch-size", type=cli.positive, default=evaluation.BATCH, help="turns at once"
+    )
     return parser
 
 

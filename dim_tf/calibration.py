@@ -122,18 +122,6 @@ class Calibration:
         """
         return _softmax(logits, present, self.temperature)
 
-    def signals(self, logits: np.ndarray, present: np.ndarray | None = None) -> np.ndarray:
-        """What is compared with the threshold: float64 [...], for arguments as above."""
-        return SIGNALS[self.signal](logits, present, self.temperature).max(axis=-1)
-
-    def fits(self, logits: np.ndarray) -> bool:
-        """Whether the best of a turn's candidates fits.
-
-        Args:
-            logits: Raw scores, [C].
-        """
-        return bool(self.fitting(logits).any())
-
     def fitting(self, logits: np.ndarray) -> np.ndarray:
         """Which of a turn's candidates reach the threshold: bool [C], for arguments as above.
 

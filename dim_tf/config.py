@@ -9,6 +9,8 @@ from typing import Any, Self
 
 from dim_tf.errors import ConfigError, did_you_mean
 
+# Models that read no persona; a run of one is of persona none.
+WITHOUT_PERSONA = ("imn",)
 PRECISIONS = ("float32", "bfloat16")
 CHARACTER_WIDTHS = (3, 4, 5)
 CHARACTER_FILTERS = 50

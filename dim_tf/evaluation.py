@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from dim_tf.scoring import Scorer
 
 SAMPLE_SEED = 2019
+# Turns at once, if nothing else is said.
+BATCH = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +95,7 @@ def evaluate(
     table: TurnTable,
     config: ModelConfig,
     rows: np.ndarray | None = None,
-    batch_size: int = 32,
+    batch_size: int = BATCH,
     on_batch: Callable[[int], None] | None = None,
 ) -> Result:
     """Scores turns of a table.
@@ -128,7 +130,7 @@ def ranked(
     scorer: Scorer,
     table: TurnTable,
     turns: int | None = None,
-    batch_size: int = 32,
+    batch_size: int = BATCH,
 ) -> Result:
     """Scores turns of a table with a trained run, and shows the progress.
 
@@ -150,7 +152,7 @@ def sample_batches(
     table: TurnTable,
     config: ModelConfig,
     rows: np.ndarray,
-    batch_size: int = 32,
+    batch_size: int = BATCH,
     count: int = 24,
 ) -> Iterator[Inputs]:
     """Inputs of some of the batches that `evaluate` makes, for `Scorer` to fit its sizes to."""

@@ -79,17 +79,28 @@ def creating_folder(path: str | os.PathLike, *, replace: bool = False) -> Iterat
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     for leftover in path.parent.glob(f"{glob.escape(path.name)}-{'[0-9a-f]' * 8}.tmp/"):
-        with locking(leftover) as free:
+        # Another process may be removing it too.
+        with contextlib.suppress(FileNotFoundError), locking(leftover) as free:
             if free:
                 shutil.rmtree(leftover)
-    temporary = path.with_name(f"{path.name}-{uuid.uuid4().hex[:8]}.tmp")
-    temporary.mkdir()
-    with locking(temporary):
+    with contextlib.ExitStack() as locks:
+        temporary = _new_folder(path, locks)
         try:
             yield temporary
             _put_in_place(temporary, path, replace)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _new_folder(path: Path, locks: contextlib.ExitStack) -> Path:
+    """A temporary folder beside `path`, locked."""
+    while True:
+        temporary = path.with_name(f"{path.name}-{uuid.uuid4().hex[:8]}.tmp")
+        temporary.mkdir()
+        # Before it is locked, another process may take it for a leftover.
+        with contextlib.suppress(FileNotFoundError):
+            if locks.enter_context(locking(temporary)) is not False and temporary.exists():
+                return temporary
 
 
 def _put_in_place(new: Path, path: Path, replace: bool) -> None:
@@ -178,14 +189,18 @@ def remove_temporaries(path: str | os.PathLike) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    r"""Writes UTF-8 text whose lines end in `\n` on every system."""
+    r"""Writes UTF-8 text whose lines end in `\n` on every system.
+
+    Bytes of a file name that are not UTF-8 become escapes.
+    """
     with replacing(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8"))
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def write_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:
     r"""Writes one line an item, each ended by `\n`; no item may hold a line break."""
-    write_text(path, "".join(line + "\n" for line in lines))
+    with replacing(path) as temporary:
+        temporary.write_bytes("".join(line + "\n" for line in lines).encode("utf-8"))
 
 
 def read_lines(path: str | os.PathLike) -> list[str]:
@@ -211,10 +226,8 @@ def append_line(path: str | os.PathLike, line: str) -> None:
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes indented JSON with sorted keys."""
-    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    with replacing(path) as temporary:
-        # Bytes of a file name that are not UTF-8 become JSON's own escapes.
-        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+    # Bytes of a file name that are not UTF-8 become JSON's own escapes.
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def read_json(path: str | os.PathLike) -> Any:

@@ -11,6 +11,7 @@ from dim_tf.errors import CheckpointError, DataError
 if TYPE_CHECKING:
     from dim_tf.run_folder import Run
 
+MODEL_CARD = "MODEL_CARD.md"
 COLUMNS = ("hits@1", "hits@2", "hits@5", "hits@10", "MRR", "MAP")
 # Those that are shown with their interval.
 WITH_INTERVAL = ("hits@1", "MRR")
@@ -29,7 +30,7 @@ FIGURES = {
 
 def write(run: Run) -> None:
     """Writes the card anew from all that the run folder says."""
-    files.write_text(run.path / "MODEL_CARD.md", text(run))
+    files.write_text(run.path / MODEL_CARD, text(run))
 
 
 def text(run: Run) -> str:

@@ -144,9 +144,9 @@ class Record:
         """
         path = self.path / RESULTS
         results = files.read_json(path) if path.exists() else {}
+        needed = {*_MEASURES, "of"}
         if not isinstance(results, dict) or not all(
-            isinstance(result, dict) and result.keys() >= {*_MEASURES, "of"}
-            for result in results.values()
+            isinstance(result, dict) and result.keys() >= needed for result in results.values()
         ):
             raise DataError("found no results by table; remove the file", path=path)
         return results
@@ -161,6 +161,8 @@ class Record:
             return
         self._check_renews(folder)
         (folder / RANKS).mkdir(parents=True, exist_ok=True)
+        for name in (CONFIG, METRICS, RESULTS):
+            files.remove_temporaries(folder / name)
         files.write_json(folder / CONFIG, self._config())
         for name in (METRICS, RESULTS):
             if (self.path / name).is_file():
@@ -174,7 +176,10 @@ class Record:
         if not folder.exists():
             files.check_place(folder)
             return
-        more = [path.name for path in folder.iterdir() if path.name not in FILES]
+        names = {path.name for path in folder.iterdir() if not files.is_temporary(path)}
+        if names <= {RANKS}:
+            return  # empty, or all that a copy had made when it was killed
+        more = sorted(names - set(FILES))
         if more or not (folder / CONFIG).is_file():
             what = f"{more[0]} is in it" if more else f"{CONFIG} is missing"
             raise UsageError(f"{folder} exists and is no record ({what}); give another folder")

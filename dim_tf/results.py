@@ -53,15 +53,15 @@ def keep(
         Where the scores are.
     """
     turns = len(result.rows)
+    stem = f"persona_{table.split}_out"
+    out = out or run.path / f"{name_of(run, table, turns, stem, precision)}.txt"
+    write_scores(out, result)
     gold = table.candidates[result.rows, result.target]
     key = key_of(table, turns, precision)
     turn_ranks.save(run, key, TurnRanks(result.rows, result.ranks, gold, data.text_fingerprint))
     entry = {"turns": turns, "of": len(table), "update": update}
     files.write_json(run.path / RESULTS, {**run.results(), key: {**entry, **result.summary()}})
     model_card.write(run)
-    stem = f"persona_{table.split}_out"
-    out = out or run.path / f"{name_of(run, table, turns, stem, precision)}.txt"
-    write_scores(out, result)
     return out
 
 

@@ -111,21 +111,13 @@ class Run(Record):
         if precision:
             config = config.replace(precision=precision)
         backend.load()
-        import h5py
         import keras
 
         # Every weight is about to be read: JAX would compile for seconds to draw its first value.
         with keras.utils.custom_object_scope({"glorot_uniform": keras.initializers.Zeros}):
             model = dataclasses.replace(self, model_config=config).build_model()
         try:
-            # Keras only warns of layers that it finds nothing for, and leaves them untrained. The
-            # filters are those of all threads: only Keras' warnings become errors, and the loads
-            # of two threads do not put back each other's.
-            with _LOADING, warnings.catch_warnings():
-                warnings.filterwarnings("error", category=UserWarning, module="keras")
-                model.load_weights(best)
-            with h5py.File(best) as file:
-                digest = file.attrs.get(DIGEST)
+            digest = _load_weights(model, best)
         except (OSError, ValueError, KeyError, RuntimeError, UserWarning) as error:
             reason = str(error).strip().split("\n")[0][:200]
             raise CheckpointError(
@@ -222,6 +214,27 @@ def check_free(path: str | os.PathLike, hint: str = "") -> None:
     if path.exists():
         raise UsageError(f"{path} exists; give another folder{hint}")
     files.check_place(path)
+
+
+def _load_weights(model: keras.Model, path: Path) -> str | None:
+    """Fills the model from a file, which a training may replace; gives the digest in the file."""
+    while True:
+        digest = _read_digest(path)
+        # Keras only warns of layers that it finds nothing for, and leaves them untrained. The
+        # filters are those of all threads: only Keras' warnings become errors, and the loads of two
+        # threads do not put back each other's.
+        with _LOADING, warnings.catch_warnings():
+            warnings.filterwarnings("error", category=UserWarning, module="keras")
+            model.load_weights(path)
+        if _read_digest(path) == digest:
+            return digest
+
+
+def _read_digest(path: Path) -> str | None:
+    import h5py
+
+    with h5py.File(path) as file:
+        return file.attrs.get(DIGEST)
 
 
 def _check_finite(model: keras.Model, path: Path, error: type[DimError]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dim_tf import backend, cli, run_folder
-from dim_tf.config import ModelConfig, TrainingConfig
+from dim_tf.config import WITHOUT_PERSONA, ModelConfig, TrainingConfig
 from dim_tf.dataset import PERSONAS, VERSIONS, PreparedData
 from dim_tf.errors import DataError, UsageError
 from dim_tf.run_folder import LATEST, Run
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     import keras
 
     from dim_tf.training import Training
-
-WITHOUT_PERSONA = ("imn",)
 
 
 def main(argv: Sequence[str]) -> int | None:

@@ -26,12 +26,14 @@ from dim_tf import checkpoint, files, model_card
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import DivergedError, UsageError
 from dim_tf.evaluation import (
+    BATCH,
     Result,
     describe_sample,
     evaluate,
     sample_batches,
     sample_rows,
 )
+from dim_tf.model_card import MODEL_CARD
 from dim_tf.progress import Progress
 from dim_tf.record import METRICS
 from dim_tf.run_folder import BEST, LATEST, Run
@@ -41,7 +43,6 @@ from dim_tf.tensorboard import Board
 from dim_tf.training_state import State, epoch_order, total_updates
 
 ROW_EVERY = 10
-EVALUATION_BATCH = 32
 
 
 class Stopped(Exception):
@@ -101,7 +102,7 @@ class Training:
     def _restore(self) -> None:
         state = checkpoint.load(self.run.path / LATEST, self.model, self._optimizer)
         self.state = State(**state)
-        for name in (BEST, LATEST, METRICS):
+        for name in (BEST, LATEST, METRICS, MODEL_CARD):
             files.remove_temporaries(self.run.path / name)
         last = {"train": self.state.update, "valid": self.state.validated}
         rows = [row for row in self.run.metrics() if row["update"] <= last[row["kind"]]]
@@ -150,7 +151,7 @@ class Training:
             loss, _ = self._step.update(number, *batch)
         float(loss)
         update = (time.monotonic() - began) / len(others)
-        rows = self.valid_rows[:EVALUATION_BATCH]
+        rows = self.valid_rows[:BATCH]
         seconds = []
         for _ in range(2):
             began = time.monotonic()
@@ -276,8 +277,7 @@ class Training:
                 self.valid_table,
                 self.run.model_config,
                 self.valid_rows,
-                EVALUATION_BATCH,
-                on_batch,
+                on_batch=on_batch,
             )
             _ = result.ranks
         except DivergedError as error:

@@ -192,12 +192,15 @@ def test_a_sum_may_be_in_capitals_and_must_be_one(command, capsys):
     assert "found 'abc', expected 64 hexadecimal digits" in capsys.readouterr().err
 
 
-def test_dense_is_written_on_request(command, tmp_path):
+def test_dense_is_written_on_request(command, capsys, tmp_path):
     assert command("--dense", "--authors-response-characters") == 0
     dense = files.read_npz(tmp_path / "out/dense/test_self_original.npz")
     assert dense["responses_char"].shape == (8, 3, 20, 18)
     # The first turn has one utterance, so that only its first candidate carries characters.
     assert dense["responses_char"][0, 0].any() and not dense["responses_char"][0, 1:].any()
+    (tmp_path / "out/dense/test_self_original.npz").unlink()
+    assert command("--dense", "--authors-response-characters") == 2
+    assert "test_self_original.npz: the file is missing; --overwrite" in capsys.readouterr().err
 
 
 def test_case_and_tokeniser_are_kept(command, source, tmp_path):

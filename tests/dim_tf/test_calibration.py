@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from dim_tf.calibration import CALIBRATION, Calibration, weights_fingerprint
+from dim_tf.calibration import CALIBRATION, SIGNALS, Calibration, weights_fingerprint
 from dim_tf.errors import CheckpointError
 from tests.tiny_calibration import FIGURES, calibration
 
@@ -22,8 +22,8 @@ def test_probabilities_are_the_softmax_of_scaled_scores_for_any_shape():
 def test_absent_candidates_have_no_probability_and_no_say():
     logits, present = np.array([[0.0, 0.0, 9.0]]), np.array([[True, True, False]])
     np.testing.assert_array_equal(calibration().probabilities(logits, present), [[0.5, 0.5, 0.0]])
-    assert calibration().signals(logits, present).tolist() == [0.0]
-    assert calibration(signal="probability").signals(logits, present).tolist() == [0.5]
+    found = {name: signal(logits, present, 2.0).max() for name, signal in SIGNALS.items()}
+    assert found == {"score": 0.0, "probability": 0.5}
 
 
 def test_extreme_scores_give_finite_probabilities():
@@ -32,14 +32,14 @@ def test_extreme_scores_give_finite_probabilities():
 
 
 def test_a_signal_at_the_threshold_fits():
-    assert calibration(threshold=0.5).fits(np.array([1.0, -7.0]))
-    assert not calibration(threshold=0.5).fits(np.array([0.999, -7.0]))
+    assert calibration(threshold=0.5).fitting(np.array([1.0, -7.0])).tolist() == [True, False]
+    assert not calibration(threshold=0.5).fitting(np.array([0.999, -7.0])).any()
 
 
 def test_a_single_candidate_fits_by_its_score_and_always_by_its_probability():
     low = np.array([-9.0])
-    assert not calibration(signal="score", threshold=0.0).fits(low)
-    assert calibration(signal="probability", threshold=1.0).fits(low)
+    assert not calibration(signal="score", threshold=0.0).fitting(low)
+    assert calibration(signal="probability", threshold=1.0).fitting(low)
 
 
 def test_what_is_saved_is_read_to_the_last_digit(tmp_path):

@@ -189,7 +189,7 @@ def test_a_whole_split_that_is_no_larger_than_a_sample_counts_as_one(make):
         assert results["data"]["sample"] == 25
         assert {cell["test_turns"] for cell in results["cells"].values()} == {25, 22}
     sample, larger = make("c", ranks_with(20, 25), sample_of=40), make("d", ranks_with(10, 30))
-    with pytest.raises(UsageError, match="on 25 turns, .*on the whole split: test both"):
+    with pytest.raises(UsageError, match=r"on 25 turns, .*on the whole split: test both"):
         compare([sample, larger])
 
 

@@ -59,6 +59,16 @@ def test_scores_go_where_out_says(run_copy, prepared, tmp_path):
     assert not (run_copy / "persona_test_out.txt").exists()
 
 
+@pytest.mark.parametrize("command", [evaluate, calibrate])
+def test_a_run_folder_that_cannot_be_written_to_is_refused_before_the_work(
+    command, run_copy, prepared, monkeypatch
+):
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    monkeypatch.setattr(evaluation, "ranked", None)
+    with pytest.raises(UsageError, match=f"{run_copy} cannot be written to"):
+        command.main(["--run", str(run_copy), "--prepared", str(prepared)])
+
+
 def test_another_precision_is_for_this_test_alone(run_copy, prepared, monkeypatch):
     asked, load_model = [], Run.load_model
 

@@ -1,5 +1,6 @@
 """Folders that are whole or not there, and what takes the place of what."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -70,6 +71,15 @@ def test_names_that_are_not_utf_8_in_json(tmp_path):
     assert files.read_json(tmp_path / "a.json") == {"name": name, "other": "–"}
 
 
+def test_names_that_are_not_utf_8_in_a_text(tmp_path):
+    files.write_text(
+        tmp_path / "a.txt", f"of {os.fsdecode(b'caf')} and {os.fsdecode(b'caf' + bytes([233]))}"
+    )
+    assert (tmp_path / "a.txt").read_text() == r"of caf and caf\udce9"
+    with pytest.raises(UnicodeEncodeError):  # words have to come back as they were
+        files.write_lines(tmp_path / "words.txt", ["\udce9"])
+
+
 def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
     with pytest.raises(UsageError, match=f"cannot be made: {tmp_path} cannot be written to"):
@@ -101,6 +111,27 @@ def test_a_new_folder_appears_whole_or_not_at_all(tmp_path):
         (folder / "a").touch()
         assert not out.exists()
     assert [path.name for path in out.parent.rglob("*")] == ["out", "a"]
+
+
+def test_processes_that_make_one_folder_do_not_stumble_over_each_other(tmp_path, monkeypatch):
+    """Each may take the other's folder for a leftover before it is locked."""
+    lock, removed = files.locking, []
+
+    @contextlib.contextmanager
+    def locked_too_late(folder):
+        if len(removed) < 2:
+            removed.append(folder)
+            shutil.rmtree(folder)
+        with lock(folder) as free:
+            yield free
+
+    monkeypatch.setattr(files, "locking", locked_too_late)
+    leftover = tmp_path / "out-0123abcd.tmp"
+    leftover.mkdir()
+    with files.creating_folder(tmp_path / "out") as folder:
+        (folder / "a.txt").touch()
+    assert removed[0] == leftover and removed[1].name.startswith("out-")
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")] == ["out/a.txt"]
 
 
 def test_an_empty_folder_is_filled_and_another_is_not_touched(tmp_path):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dim_tf.config import WITHOUT_PERSONA
 from dim_tf.errors import ConfigError
-from dim_tf.models import build_model
+from dim_tf.models import MODELS, build_model
 from dim_tf.scoring import Scorer
 from dim_tf.tf1 import load_tf1_variables
 from tests.gradients import value_and_gradients
@@ -70,6 +71,15 @@ def test_both_forms_have_the_same_gradients(name):
 def test_fusions_have_the_weights_of_imn():
     paths = [[v.path for v in built(name)[0].trainable_variables] for name in ("imn", "imn_ctx")]
     assert paths[0] == paths[1]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_which_models_read_a_persona(name):
+    model, _ = built(name)
+    inputs = random_inputs(np.random.default_rng(6))
+    others = {**inputs, "personas": (inputs["personas"] + 1) % 9}
+    blind = np.array_equal(np.asarray(model(inputs)), np.asarray(model(others)))
+    assert blind == (name in WITHOUT_PERSONA)
 
 
 def test_without_a_context_there_is_no_imn():

@@ -60,6 +60,18 @@ def test_a_record_is_renewed_as_its_run_goes_on(runs, tmp_path):
     assert Record.open(record).best()["update"] == 400
 
 
+def test_a_record_whose_writing_was_killed_is_written_again(runs, tmp_path):
+    run, record = Record.open(runs / "imn"), tmp_path / "record"
+    (record / "ranks").mkdir(parents=True)
+    (record / "config-0123abcd.tmp.json").touch()
+    run.copy_to(record)
+    (record / "metrics-0123abcd.tmp.jsonl").touch()
+    run.copy_to(record)
+    assert sorted(path.name for path in record.iterdir()) == [
+        *("config.json", "metrics.jsonl", "ranks", "results.json")
+    ]
+
+
 def test_keeping_a_record_where_it_is_changes_nothing(runs, tmp_path):
     kept = tmp_path / "kept"
     report.main([str(runs), "--keep", str(kept)])
@@ -72,9 +84,10 @@ def test_what_is_no_record_of_the_run_is_not_overwritten(runs, tmp_path):
     run = Record.open(runs / "imn")
     with pytest.raises(UsageError, match=r"exists and is no record \(\w+\.\w+ is in it\)"):
         run.copy_to(runs / "dim")
-    (tmp_path / "empty").mkdir()
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows/metrics.jsonl").touch()
     with pytest.raises(UsageError, match=r"exists and is no record \(config.json is missing\)"):
-        run.copy_to(tmp_path / "empty")
+        run.copy_to(tmp_path / "rows")
     Record.open(runs / "dim").copy_to(tmp_path / "dim")
     with pytest.raises(UsageError, match="is a record of another run than"):
         run.copy_to(tmp_path / "dim")

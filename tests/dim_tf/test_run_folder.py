@@ -115,6 +115,25 @@ def test_load_model_gives_the_best_weights(run_copy):
         np.testing.assert_array_equal(np.asarray(found.value), np.asarray(expected.value))
 
 
+def test_weights_that_are_replaced_while_they_are_read(run_copy, monkeypatch):
+    run = Run.open(run_copy)
+    model = run.load_model()
+    load, former = type(model).load_weights, (run_copy / BEST).read_bytes()
+    model.trainable_variables[0].assign(model.trainable_variables[0].value + 1.0)
+    run.save_best(model)
+    better = (run_copy / BEST).read_bytes()
+    (run_copy / BEST).write_bytes(former)
+
+    def load_and_replace(self, path):
+        load(self, path)
+        (run_copy / BEST).write_bytes(better)
+
+    monkeypatch.setattr(type(model), "load_weights", load_and_replace)
+    pairs = zip(run.load_model().weights, model.weights, strict=True)
+    for found, expected in pairs:
+        np.testing.assert_array_equal(np.asarray(found.value), np.asarray(expected.value))
+
+
 def test_missing_weights(run_copy):
     (run_copy / BEST).unlink()
     with pytest.raises(CheckpointError, match=r"the weights file is missing.*--resume"):

@@ -52,6 +52,7 @@ def test_restoring_drops_the_rows_after_the_checkpoint_and_half_written_files(tr
     training.state.update, training.state.validated = 25, 20
     training.save()
     (training.run.path / "best-12345678.tmp.weights.h5").touch()
+    (training.run.path / "MODEL_CARD-12345678.tmp.md").touch()
     with (training.run.path / "metrics.jsonl").open("a") as handle:
         handle.write('{"kind": "tra')
     training.restore()

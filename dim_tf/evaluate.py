@@ -4,6 +4,9 @@ Prints hits@1, 2, 5, 10, MRR and MAP, and writes the scores of all candidates in
 authors' format. With `--errors N` also writes the N most confident mistakes, and prints hits@1 by
 the number of context utterances, by the length of the gold reply and by whether it shares words
 with the persona.
+
+Of data that the run was not trained on, but which was prepared `--like` it, nothing is kept in the
+run folder.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from dim_tf.dataset import PERSONAS, SPLITS, VERSIONS, PreparedData
 from dim_tf.errors import UsageError
 from dim_tf.evaluation import BATCH
 from dim_tf.record import RESULTS
-from dim_tf.results import keep, keep_mistakes
+from dim_tf.results import keep, keep_mistakes, write_scores
 from dim_tf.run_folder import Run
 
 
@@ -29,10 +32,18 @@ def main(argv: Sequence[str]) -> int | None:
     arguments = _parser().parse_args(argv)
     if arguments.out is not None:
         files.check_output(arguments.out, "--out")
-    run = Run.open(shipped.to_write_into(arguments.run))
-    files.check_place(run.path / RESULTS)
+    run = Run.open(shipped.find(arguments.run))
     data = PreparedData.load(arguments.prepared)
-    run.check_prepared(data)
+    kept = run.is_of(data)
+    if kept:
+        files.check_place(shipped.to_write_into(arguments.run) / RESULTS)
+    else:
+        run = run.with_words_of(data)
+        if arguments.errors:
+            raise UsageError(
+                f"--errors: {data.path} is not what {run.path} was trained on, and what is found "
+                "on other data is not kept in a run folder; leave it out"
+            )
     persona, version = arguments.persona or run.persona, arguments.version or run.version
     table = data.table(arguments.split, persona, version)
     _check_profiles(run, data, persona)
@@ -53,11 +64,15 @@ def main(argv: Sequence[str]) -> int | None:
     own = arguments.precision in (None, run.model_config.precision)
     precision = None if own else arguments.precision
     out = Path(arguments.out) if arguments.out else None
-    out = keep(run, data, table, result, update, out, precision)
+    if kept:
+        out = keep(run, data, table, result, update, out, precision)
+    elif out:
+        write_scores(out, result)
     print(f"{table.name}: {evaluation.describe_sample(len(table), arguments.turns)}")
     for name, value in summary.items():
         print(f"{name:8}{value:.4f}")
-    print(f"scores: {out}")
+    if out:
+        print(f"scores: {out}")
     if arguments.errors:
         lines = keep_mistakes(run, data, table, result, arguments.errors, calibration, precision)
         print("\n".join(lines))
@@ -67,7 +82,11 @@ def main(argv: Sequence[str]) -> int | None:
 def _parser() -> argparse.ArgumentParser:
     parser = cli.Parser(prog="python -m dim_tf.evaluate", description=__doc__)
     parser.add_argument("--run", required=True, help="the run folder")
-    parser.add_argument("--prepared", required=True, help="the prepared folder it was trained on")
+    parser.add_argument(
+        "--prepared",
+        required=True,
+        help="the prepared folder it was trained on, or one that was made --like it",
+    )
     parser.add_argument("--split", choices=SPLITS, default="test", help="which split to rank")
     parser.add_argument("--persona", choices=PERSONAS, help="if another than the run's own")
     parser.add_argument("--version", choices=VERSIONS, help="if another than the run's own")

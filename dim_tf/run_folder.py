@@ -32,9 +32,12 @@ import numpy as np
 from dim_tf import backend, files
 from dim_tf.errors import CheckpointError, DimError, DivergedError, UsageError
 from dim_tf.record import CONFIG, Record
+from dim_tf.vector_files import WordVectors
 
 if TYPE_CHECKING:
     import keras
+
+    from dim_tf.dataset import PreparedData
 
 WORDS, CHARACTERS, VECTORS = "words.txt", "chars.txt", "vectors.npz"
 BEST, LATEST = "best.weights.h5", "latest.npz"
@@ -157,27 +160,69 @@ class Run(Record):
                 "found is of other weights; do it again when the training has ended"
             )
 
-    def check_prepared(self, data: Any) -> None:
-        """Raises `UsageError` unless the run and the prepared folder `data` belong together.
+    def is_of(self, data: PreparedData) -> bool:
+        """Whether the run and a prepared folder belong together.
 
         A run that was trained here belongs to the folder it was trained on, and to every one with
         the same text: it has word vectors of its own. One that was converted belongs to every
         folder with its words and characters.
         """
         if not self.prepared["fingerprint"]:
-            if (data.words, data.characters) != (self.words, self.characters):
-                raise UsageError(
-                    f"{data.path} and {self.path} do not belong together: their words or their "
-                    "characters differ; prepare the folder with the vocabularies of the run"
-                )
-        elif data.text_fingerprint != self.prepared.get("text_fingerprint"):
-            known = self.prepared.get("text_fingerprint", "not known")[:12]
+            return (data.words, data.characters) == (self.words, self.characters)
+        return data.text_fingerprint == self.prepared.get("text_fingerprint")
+
+    def check_prepared(self, data: PreparedData) -> None:
+        """Raises `UsageError` unless the run and the prepared folder belong together."""
+        if self.is_of(data):
+            return
+        if not self.prepared["fingerprint"]:
             raise UsageError(
-                f"{data.path} and {self.path} do not belong together: the run was trained on "
-                f"{self.prepared['name']} with text fingerprint {known}, the prepared folder is "
-                f"{data.manifest['name']} with {data.text_fingerprint[:12]}; give the folder that "
-                "the run was trained on"
+                f"{data.path} and {self.path} do not belong together: their words or their "
+                "characters differ; prepare the folder with the vocabularies of the run"
             )
+        known = self.prepared.get("text_fingerprint", "not known")[:12]
+        raise UsageError(
+            f"{data.path} and {self.path} do not belong together: the run was trained on "
+            f"{self.prepared['name']} with text fingerprint {known}, the prepared folder is "
+            f"{data.manifest['name']} with {data.text_fingerprint[:12]}; give the folder that "
+            "the run was trained on"
+        )
+
+    def differences_from(self, data: PreparedData) -> list[str]:
+        """What keeps the words of a prepared folder from meaning the same to this run's weights.
+
+        Nothing does where the folder was prepared like this run, even if it has other words.
+        """
+        found = []
+        if self.characters != data.characters:
+            found.append("the characters")
+        if self.rules != data.rules:
+            found.append(f"the rules of the text ({self.rules} there, {data.rules} here)")
+        there, here = (each.word_vectors.shape[1] for each in (self, data))
+        if there != here:
+            found.append(f"word_dim ({there} there, {here} here)")
+        if self.prepared["word2vec"] != data.manifest.get("word2vec"):
+            found.append("the Word2Vec vectors")
+        elif there == here and WordVectors(self.words, self.word_vectors).contradicts(
+            WordVectors(data.words, data.word_vectors)
+        ):
+            found.append("the word vectors")
+        return found
+
+    def with_words_of(self, data: PreparedData) -> Self:
+        """The run with the words of a folder that was prepared like it.
+
+        Raises:
+            UsageError: It was not.
+        """
+        differences = self.differences_from(data)
+        if differences:
+            raise UsageError(
+                f"{data.path} and {self.path} do not belong together: {', '.join(differences)} "
+                "differ; give the folder that the run was trained on, or prepare this data with "
+                f"--like {self.path}"
+            )
+        return dataclasses.replace(self, words=data.words, word_vectors=data.word_vectors)
 
     @classmethod
     def _contents(cls, path: Path) -> dict[str, Any]:

@@ -19,8 +19,13 @@ from dim_tf.config import WITHOUT_PERSONA, ModelConfig, TrainingConfig
 from dim_tf.dataset import PERSONAS, VERSIONS, PreparedData
 from dim_tf.errors import DataError, UsageError
 from dim_tf.run_folder import LATEST, Run
-from dim_tf.settings import MODEL_FIELDS, TRAINING_FIELDS, add_settings, given_settings
-from dim_tf.vector_files import WordVectors
+from dim_tf.settings import (
+    DATA_FIELDS,
+    MODEL_FIELDS,
+    TRAINING_FIELDS,
+    add_settings,
+    given_settings,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -38,7 +43,7 @@ def main(argv: Sequence[str]) -> int | None:
     run = resumed or new_run(arguments.run, data, changes, **chosen)
     check_data(run, data)
     if initial:
-        _check_initial(initial, run)
+        _check_initial(initial, run, data)
         begun = {"run": initial.path.name, "prepared": initial.prepared, "initial": initial.initial}
         run = dataclasses.replace(run, initial=begun)
 
@@ -281,40 +286,23 @@ def _check_same(run: Run, changes: Mapping[str, Any]) -> None:
             )
 
 
-def _check_initial(initial: Run, run: Run) -> None:
+def _check_initial(initial: Run, run: Run, data: PreparedData) -> None:
     """Refuses weights that would mean something else here."""
-    data, settings = [], []
+    words, settings = initial.differences_from(data), []
     if initial.model != run.model:
         settings.append(f"the model ({initial.model} there, {run.model} here)")
-    if initial.characters != run.characters:
-        data.append("the characters")
-    if initial.rules != run.rules:
-        data.append(f"the rules of the text ({initial.rules} there, {run.rules} here)")
     there, here = initial.model_config.to_dict(), run.model_config.to_dict()
     # How much of a turn is read is nothing to the weights.
-    differing = [
-        name
-        for name in sorted(there.keys() - {"dropout", "precision", "char_vocab_size"})
-        if not name.startswith("max_") and there[name] != here[name]
-    ]
-    for name in differing:
-        reasons = data if name == "word_dim" else settings
-        reasons.append(f"{name} ({there[name]} there, {here[name]} here)")
-    if initial.prepared["word2vec"] != run.prepared["word2vec"]:
-        data.append("the Word2Vec vectors")
-    elif "word_dim" not in differing and _vectors(initial).contradicts(_vectors(run)):
-        data.append("the word vectors")
-    if data or settings:
-        remedies = [f"prepare the data with --like {initial.path}"] * bool(data)
+    for name in sorted(there.keys() - {"dropout", "precision", *DATA_FIELDS}):
+        if not name.startswith("max_") and there[name] != here[name]:
+            settings.append(f"{name} ({there[name]} there, {here[name]} here)")
+    if words or settings:
+        remedies = [f"prepare the data with --like {initial.path}"] * bool(words)
         remedies += ["train with the settings of that run"] * bool(settings)
         raise UsageError(
             f"--init-from {initial.path}: its weights would mean nothing here, since these differ: "
-            f"{', '.join([*data, *settings])}; {', and '.join(remedies)}"
+            f"{', '.join([*words, *settings])}; {', and '.join(remedies)}"
         )
-
-
-def _vectors(run: Run) -> WordVectors:
-    return WordVectors(run.words, run.word_vectors)
 
 
 def _copy_weights(initial: Run, model: keras.Model) -> None:

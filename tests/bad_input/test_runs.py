@@ -20,7 +20,8 @@ from tests.tiny_run import CONFIG as SIZES
 def test_run_and_prepared_folder_that_do_not_belong_together(run, prepared, refused):
     before = sorted(run.iterdir())
     said = refused(evaluate, "--run", run, "--prepared", prepared)
-    assert said.startswith(f"{prepared} and {run} do not belong together: the run was trained on")
+    assert said.startswith(f"{prepared} and {run} do not belong together: ")
+    assert said.endswith(f"prepare this data with --like {run}")
     assert sorted(run.iterdir()) == before
 
 

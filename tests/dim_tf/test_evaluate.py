@@ -147,12 +147,44 @@ def test_both_personas_need_room(run_copy, prepared):
     assert not (run_copy / "results.json").exists()
 
 
-def test_prepared_folder_that_does_not_belong_to_the_run(run_copy, prepared):
+@pytest.fixture
+def stranger(run_copy):
+    """The run, but it was trained on another text; and it lacks the last words of this one."""
     config = json.loads((run_copy / "config.json").read_text())
     config["prepared"]["text_fingerprint"] = "0" * 64
     (run_copy / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UsageError, match="do not belong together"):
-        evaluate.main(["--run", str(run_copy), "--prepared", str(prepared)])
+    files.write_lines(run_copy / "words.txt", files.read_lines(run_copy / "words.txt")[:-3])
+    vectors = files.read_npz(run_copy / "vectors.npz")["word_vectors"]
+    files.write_npz(run_copy / "vectors.npz", {"word_vectors": vectors[:-3]})
+    return run_copy
+
+
+def test_other_data_that_was_prepared_like_the_run(run_copy, prepared, stranger, tmp_path, capsys):
+    before = {path: path.stat().st_mtime_ns for path in stranger.rglob("*")}
+    out = tmp_path / "scores.txt"
+    command = ["--run", str(stranger), "--prepared", str(prepared)]
+    evaluate.main([*command, "--out", str(out)])
+    said = capsys.readouterr().out
+    assert f"scores: {out}\n" in said
+    evaluate.main(command)
+    assert capsys.readouterr().out == said.replace(f"scores: {out}\n", "")
+    assert {path: path.stat().st_mtime_ns for path in stranger.rglob("*")} == before
+    data, run = PreparedData.load(prepared), Run.open(stranger)
+    table = data.table("test", run.persona, run.version)
+    scorer = Scorer(run.with_words_of(data).load_model())
+    expected = evaluation.evaluate(scorer, data, table, run.model_config).summary()
+    assert f"test hits@1 {expected['hits@1']:.3f} MRR {expected['MRR']:.3f}\n" in said
+    assert len(read_scores(out)) == 14 * 6
+
+
+def test_other_data_that_means_something_else_to_the_run(prepared, stranger):
+    command = ["--run", str(stranger), "--prepared", str(prepared)]
+    with pytest.raises(UsageError, match=r"--errors: .* is not what .* was trained on"):
+        evaluate.main([*command, "--errors", "3"])
+    lines = files.read_lines(stranger / "chars.txt")
+    files.write_lines(stranger / "chars.txt", [lines[0], *reversed(lines[1:])])
+    with pytest.raises(UsageError, match="do not belong together: the characters differ; give"):
+        evaluate.main(command)
 
 
 def test_errors_are_written_as_text_and_as_a_page_beside_the_scores(run_copy, prepared, capsys):

@@ -57,9 +57,11 @@ def test_an_installation_without_models_says_where_they_are(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("command", [evaluate, calibrate])
-def test_what_is_found_is_not_kept_in_a_shipped_model(command, artefacts):
+def test_what_is_found_is_not_kept_in_a_shipped_model(command, artefacts, trained, prepared):
+    shutil.rmtree(artefacts / "small")
+    shutil.copytree(trained, artefacts / "small")
     with pytest.raises(UsageError, match=rf"stays as it came; copy it \(cp -r {artefacts}/small"):
-        command.main(["--run", "small", "--prepared", "nowhere"])
+        command.main(["--run", "small", "--prepared", str(prepared)])
     assert shipped.to_write_into(artefacts / "small") == artefacts / "small"
     with pytest.raises(CheckpointError, match="did you mean small"):
         shipped.to_write_into("smal")

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from dim_tf.errors import DataError
 from dim_tf.lines import json_value, numbered_lines
+from dim_tf.text import kind, problem_of
 
 _SHAPES = {"utterances": "a dialogue", "response": "a turn"}
 
@@ -179,7 +180,7 @@ class _Record:
         except DataError as error:
             raise DataError(str(error), path=label, line=line) from None
         if not isinstance(self._fields, dict):
-            found = f"found {_kind(self._fields)}, expected a JSON object"
+            found = f"found {kind(self._fields)}, expected a JSON object"
             raise DataError(found, path=label, line=line)
         shapes = [shape for shape in _SHAPES if self._fields.get(shape) is not None]
         if len(shapes) != 1:
@@ -202,30 +203,19 @@ class _Record:
             return None
         if not isinstance(value, list):
             hint = "" if field in self._fields else "; write [] if there is none"
-            found = _kind(value) if field in self._fields else "no such field"
-            self.fail(field, f"found {found}, expected a list of strings{hint}")
+            found = kind(value) if field in self._fields else "no such field"
+            self.fail(field, f"found {found}, expected a list of texts{hint}")
         return tuple([self._checked(field, text, place) for place, text in enumerate(value)])
 
     def split(self) -> str | None:
         value = self._fields.get("split")
         if value is not None and not isinstance(value, str):
-            self.fail("split", f"found {_kind(value)}, expected a string")
+            self.fail("split", f"found {kind(value)}, expected a text")
         return value
 
     def _checked(self, field: str, text: Any, place: int | None = None) -> str:
         where = "" if place is None else f"item {place + 1}: "
-        if not isinstance(text, str):
-            self.fail(field, f"{where}found {_kind(text)}, expected a string")
-        if not text.strip():
-            self.fail(field, f"{where}found an empty text, expected words")
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError:
-            self.fail(field, f"{where}found half of a surrogate pair, expected whole characters")
+        problem = problem_of(text)
+        if problem:
+            self.fail(field, where + problem)
         return sys.intern(text.strip())
-
-
-def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false"}
-    names |= {int: "a number", float: "a number", type(None): "null"}
-    return names[type(value)]

@@ -35,8 +35,8 @@ class DataError(DimError):
 
     >>> print(DataError("found 2 fields, expected 4", path="train.txt", line=7))
     train.txt:7: found 2 fields, expected 4
-    >>> print(DataError("expected a list of strings", path="a.jsonl", line=1, field="persona"))
-    a.jsonl:1: field "persona": expected a list of strings
+    >>> print(DataError("expected a list of texts", path="a.jsonl", line=1, field="persona"))
+    a.jsonl:1: field "persona": expected a list of texts
     """
 
     def __init__(

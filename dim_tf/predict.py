@@ -35,7 +35,8 @@ from dim_tf.config import PRECISIONS
 from dim_tf.errors import DataError, UsageError
 from dim_tf.progress import Progress
 from dim_tf.ranker import Ranker
-from dim_tf.turns import FIELDS, Turn, kind
+from dim_tf.text import kind
+from dim_tf.turns import FIELDS, Turn
 
 STANDARD = "-"
 # The fields of an answer; what a turn calls so is not handed on.

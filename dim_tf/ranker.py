@@ -15,8 +15,9 @@ from dim_tf.errors import CheckpointError, ConfigError, DataError, UsageError, d
 from dim_tf.explanation import Explanation
 from dim_tf.metrics import probabilities
 from dim_tf.run_folder import Run
+from dim_tf.text import kind
 from dim_tf.turn_encoder import TurnEncoder
-from dim_tf.turns import FIELDS, Pool, Turn, batches, check_candidates, check_texts, kind
+from dim_tf.turns import FIELDS, Pool, Turn, batches, check_candidates, check_texts
 
 if TYPE_CHECKING:
     import keras

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,34 @@ PAD_ID = 0
 UNK_ID = 1
 TOKENISERS = ("authors", "wordpunct", "whitespace")
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _WORD_OR_PUNCTUATION = re.compile(r"\w+|[^\w\s]+")
+
+
+def kind(value: Any) -> str:
+    """What a value is, in JSON's terms, for messages.
+
+    >>> kind("hi"), kind(None), kind(2.5), kind({1, 2})
+    ('a text', 'null', 'a number', 'a value of type set')
+    """
+    names = {str: "a text", list: "a list", dict: "an object", bool: "true or false"}
+    names |= {int: "a number", float: "a number", type(None): "null"}
+    return names.get(type(value), f"a value of type {type(value).__name__}")
+
+
+def problem_of(text: Any) -> str:
+    """What keeps a value from being a text with words in it; empty if nothing does.
+
+    >>> problem_of("hi"), problem_of(" ")
+    ('', 'found an empty text, expected words')
+    """
+    if not isinstance(text, str):
+        return f"found {kind(text)}, expected a text"
+    if not text.strip():
+        return "found an empty text, expected words"
+    if _SURROGATE.search(text):
+        return "found half of a surrogate pair, expected whole characters"
+    return ""
 
 
 def tokenise(text: str, rule: str) -> list[str]:

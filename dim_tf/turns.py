@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dim_tf.errors import DataError
+from dim_tf.text import kind, problem_of
 
 if TYPE_CHECKING:
     from dim_tf.ranker import Ranker
 
 FIELDS = ("context", "persona", "candidates")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 # What goes through the model together: at most so many turns, and so many candidates in all.
 TURNS_TOGETHER, CANDIDATES_TOGETHER = 32, 640
 # A turn with more candidates than that fills a batch by itself.
@@ -77,25 +76,10 @@ def check_texts(values: Sequence[str], field: str) -> list[str]:
         hint = "; write [text] for a single text" if isinstance(values, str) else ""
         raise DataError(f"found {kind(values)}, expected a list of texts{hint}", field=field)
     for place, text in enumerate(values):
-        problem = ""
-        if not isinstance(text, str):
-            problem = f"found {kind(text)}, expected a text"
-        elif not text.strip():
-            problem = "found an empty text, expected words"
-        elif _SURROGATE.search(text):
-            problem = "found half of a surrogate pair, expected whole characters"
+        problem = problem_of(text)
         if problem:
             raise DataError(problem, field=f"{field}[{place}]")
     return list(values)
-
-
-def kind(value: Any) -> str:
-    """What a value is, for messages."""
-    if value is None:
-        return "nothing"
-    return {"str": "a text", "list": "a list", "dict": "an object"}.get(
-        type(value).__name__, f"a value of type {type(value).__name__}"
-    )
 
 
 def check_candidates(candidates: Sequence[str]) -> list[str]:

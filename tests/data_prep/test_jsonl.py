@@ -104,22 +104,22 @@ def test_a_lenient_reader_keeps_a_response_that_is_not_among_its_candidates(tmp_
         (TURN, ":2: this line is a turn, the ones before are a dialogue; expected one shape"),
         (
             DIALOGUE | {"utterances": "hi"},
-            ':2: field "utterances": found a string, expected a list',
+            ':2: field "utterances": found a text, expected a list',
         ),
         (DIALOGUE | {"utterances": ["hi"]}, ':2: field "utterances": found 1 utterances, expected'),
         (
             DIALOGUE | {"utterances": ["hi", 5]},
-            ':2: field "utterances": item 2: found a number, expected a string',
+            ':2: field "utterances": item 2: found a number, expected a text',
         ),
         (DIALOGUE | {"utterances": ["hi", " "]}, ":2: .* item 2: found an empty text"),
         (DIALOGUE | {"utterances": ["hi", "\ud800"]}, ":2: .* item 2: found half of a surrogate"),
         (DIALOGUE | {"persona_a": None}, ':2: field "persona_a": found null, expected a list'),
         (DIALOGUE | {"persona_b": [["a"]]}, ':2: field "persona_b": item 1: found a list'),
-        (DIALOGUE | {"persona_b_revised": "x"}, ':2: field "persona_b_revised": found a string'),
-        (DIALOGUE | {"split": 3}, ':2: field "split": found a number, expected a string'),
+        (DIALOGUE | {"persona_b_revised": "x"}, ':2: field "persona_b_revised": found a text'),
+        (DIALOGUE | {"split": 3}, ':2: field "split": found a number, expected a text'),
         (
             {"utterances": ["a", "b"], "persona_a": []},
-            ':2: field "persona_b": found no such field, expected a list of strings; write',
+            ':2: field "persona_b": found no such field, expected a list of texts; write',
         ),
     ],
 )
@@ -132,7 +132,7 @@ def test_bad_lines_are_named_with_their_field(tmp_path, record, message):
     ("record", "message"),
     [
         (TURN | {"response": 1}, 'field "response": found a number'),
-        (TURN | {"context": "hi"}, 'field "context": found a string'),
+        (TURN | {"context": "hi"}, 'field "context": found a text'),
         (TURN | {"candidates": []}, 'field "candidates": found no candidates'),
         (TURN | {"candidates": ["a cat", ""]}, 'field "candidates": item 2: found an empty'),
         (

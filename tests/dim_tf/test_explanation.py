@@ -65,7 +65,7 @@ def test_what_is_not_there_has_no_map():
     ("arguments", "message"),
     [
         ((CONTEXT, PERSONA, ["tea"]), 'field "candidate": found a list, expected a text'),
-        ((CONTEXT, PERSONA, None), 'field "candidate": found nothing, expected a text'),
+        ((CONTEXT, PERSONA, None), 'field "candidate": found null, expected a text'),
         ((CONTEXT, PERSONA, " "), 'field "candidates[0]": found an empty text, expected words'),
         (("hello", PERSONA, "tea"), 'field "context": found a text, expected a list of texts'),
     ],

@@ -103,7 +103,7 @@ def test_turns_of_similar_sizes_go_together():
         ),
         ({3: 4}, 'turns[1]: field "3": no such field is known'),
         ("hello", "turns[1]: found a text, expected an object with context, persona, candidates"),
-        (None, "turns[1]: found nothing, expected an object"),
+        (None, "turns[1]: found null, expected an object"),
     ],
 )
 def test_a_bad_turn_is_named_before_any_is_ranked(ranker, monkeypatch, turn, message):

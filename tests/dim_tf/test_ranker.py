@@ -227,7 +227,7 @@ def test_a_run_without_persona_warns_of_profiles():
         ),
         (
             {"persona": None, "candidates": ["x"]},
-            'field "persona": found nothing, expected a list of texts',
+            'field "persona": found null, expected a list of texts',
         ),
         (
             {"persona": {"a": 1}, "candidates": ["x"]},
@@ -235,9 +235,9 @@ def test_a_run_without_persona_warns_of_profiles():
         ),
         (
             {"context": [3], "candidates": ["x"]},
-            'field "context[0]": found a value of type int, expected a text',
+            'field "context[0]": found a number, expected a text',
         ),
-        ({"candidates": ["a", None]}, 'field "candidates[1]": found nothing, expected a text'),
+        ({"candidates": ["a", None]}, 'field "candidates[1]": found null, expected a text'),
         ({"candidates": ["a", " \t"]}, 'field "candidates[1]": found an empty text'),
         (
             {"persona": [""], "candidates": ["x"]},

@@ -20,8 +20,8 @@ from dim_tf.dataset import PreparedData
 from dim_tf.errors import DivergedError, UsageError
 
 if TYPE_CHECKING:
-    from dim_tf.cell import Cell, Cost
-    from dim_tf.plan import Plan
+    from dim_tf.paper_cell import Cell, Cost
+    from dim_tf.paper_plan import Plan
 
 TABLES = (2, 3, 4, 5)
 REPORT = "report"
@@ -38,14 +38,16 @@ def main(argv: Sequence[str]) -> int | None:
     data = PreparedData.load(arguments.prepared)
 
     backend.load()
-    from dim_tf import plan
+    from dim_tf import paper_plan
     from dim_tf.models import MODELS
     from dim_tf.training import Stopped
 
-    systems = plan.check_systems(arguments.systems, MODELS)
+    systems = paper_plan.check_systems(arguments.systems, MODELS)
     seeds = list(dict.fromkeys(arguments.seeds))
     test_turns = arguments.test_turns
-    planned = plan.make(data, folder, arguments.table, systems, MODELS, seeds, changes, test_turns)
+    planned = paper_plan.make(
+        data, folder, arguments.table, systems, MODELS, seeds, changes, test_turns
+    )
     print("\n".join(planned.lines()), flush=True)
     trial = _measured(planned, data, arguments.deterministic)
     print(planned.time_left(trial), flush=True)
@@ -72,7 +74,7 @@ def main(argv: Sequence[str]) -> int | None:
 
 def _measured(planned: Plan, data: PreparedData, deterministic: bool) -> dict[str, Cost]:
     """What the first cell that is left costs, by a few updates, if no run here tells yet."""
-    from dim_tf.cell import Cost
+    from dim_tf.paper_cell import Cost
 
     left = [cell for cell in planned.cells if not cell.finished]
     if not left or planned.costs():

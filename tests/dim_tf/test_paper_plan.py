@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 
-from dim_tf import files, plan
-from dim_tf.cell import Cell, Cost
+from dim_tf import files, paper_plan
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import ConfigError, UsageError
+from dim_tf.paper_cell import Cell, Cost
 from tests.tiny_results import made_up_run, ranks_with
 
 FAMILY = ("dim", "imn", "imn_ctx", "imn_utr")
@@ -20,7 +20,7 @@ def make(prepared, tmp_path):
     def call(*numbers, systems=("imn", "imn_ctx", "imn_utr", "dim"), **options):
         data = PreparedData.load(options.pop("prepared", prepared))
         given = {"known": FAMILY, "seeds": [1], "changes": {"max_updates": 6}, **options}
-        return plan.make(data, tmp_path / "runs", numbers, systems, **given)
+        return paper_plan.make(data, tmp_path / "runs", numbers, systems, **given)
 
     return call
 
@@ -79,9 +79,9 @@ def test_systems_that_are_not_there(make):
         with pytest.raises(UsageError, match=f"nothing to train: {expected}$"):
             make(number, systems=systems, known=known)
     with pytest.raises(UsageError, match="KV Profile is not part of this program yet; expected d"):
-        plan.check_systems(["dim", "kv_profile"], FAMILY)
+        paper_plan.check_systems(["dim", "kv_profile"], FAMILY)
     with pytest.raises(UsageError, match=r"found 'imn_cxt', expected .* did you mean imn_ctx"):
-        plan.check_systems(["imn_cxt"], FAMILY)
+        paper_plan.check_systems(["imn_cxt"], FAMILY)
 
 
 def test_data_that_the_prepared_folder_lacks(make, prepared, tmp_path):

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from dim_tf import checkpoint, paper, train, turn_ranks
-from dim_tf.cell import Cell, Cost
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import UsageError, did_you_mean
 from dim_tf.evaluation import sample_rows
 from dim_tf.paper import Setting
+from dim_tf.paper_cell import Cell, Cost
 from dim_tf.results import key_of
 from dim_tf.run_folder import LATEST, Run
 from dim_tf.training_state import State, total_updates

@@ -40,6 +40,12 @@ STAND_INS = {
     ("--like", "personachat-subset"): "runs/personachat",
     ("--init-from", "personachat-subset"): "runs/personachat",
 }
+# The same where what the command reads is small, and of the words of that run.
+STAND_INS_FOR = {
+    "prepared/subset": "runs/subset",
+    "prepared/my_talk_tuned": "runs/personachat",
+    "prepared/blended_shipped": "runs/personachat",
+}
 # Module -> options that make a command small; they come last, and count.
 SMALL = {
     "dim_tf.train": [*_TRAINING, *_VALIDATION],
@@ -118,8 +124,9 @@ def steps(command: str) -> list[tuple[str, list[str]]]:
     for _, given in found:
         for place, pair in enumerate(itertools.pairwise(given), start=1):
             given[place] = STAND_INS.get(pair, given[place])
-        if "prepared/subset" in given:  # small here, and of other words
-            given[:] = ["runs/subset" if word == "personachat-subset" else word for word in given]
+        for folder, run in STAND_INS_FOR.items():
+            if folder in given:
+                given[:] = [run if word == "personachat-subset" else word for word in given]
     if "--turn" in found[0][1]:  # few turns are here
         found[0][1][found[0][1].index("--turn") + 1] = "1"
     return [(module, [*options, *SMALL.get(module, [])]) for module, options in found]

@@ -72,6 +72,18 @@ def test_figures_of_the_trainings_are_those_of_their_records():
     assert "\n".join(lines) in TEXT
 
 
+def test_figures_of_a_training_that_goes_on_are_those_of_its_record():
+    said = {}
+    for name in ("imn_utr", "imn", "dim"):
+        rows = Record.open(ROOT / "docs/runs" / name).metrics()
+        [row] = [row for row in rows if (row["kind"], row["update"]) == ("valid", 1836)]
+        said[name] = f"{row['hits@1']:.3f} / {row['MRR']:.3f}"
+    assert (
+        f"After 1,836 updates of the same training it had {said['imn_utr']} on the validation turns, "
+        f"where IMN had {said['imn']} and DIM {said['dim']}."
+    ) in " ".join(TEXT.split())
+
+
 def test_links_lead_somewhere():
     for page in PAGES:
         for link in readme_commands.links(page.read_text(encoding="utf-8")):

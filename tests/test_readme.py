@@ -79,8 +79,8 @@ def test_figures_of_a_training_that_goes_on_are_those_of_its_record():
         [row] = [row for row in rows if (row["kind"], row["update"]) == ("valid", 1836)]
         said[name] = f"{row['hits@1']:.3f} / {row['MRR']:.3f}"
     assert (
-        f"After 1,836 updates of the same training it had {said['imn_utr']} on the validation turns, "
-        f"where IMN had {said['imn']} and DIM {said['dim']}."
+        f"After 1,836 updates of the same training it had {said['imn_utr']} on the validation "
+        f"turns, where IMN had {said['imn']} and DIM {said['dim']}."
     ) in " ".join(TEXT.split())
 
 

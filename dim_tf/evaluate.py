@@ -21,7 +21,6 @@ from dim_tf.calibration import Calibration
 from dim_tf.config import PRECISIONS
 from dim_tf.dataset import PERSONAS, SPLITS, VERSIONS, PreparedData
 from dim_tf.errors import UsageError
-from dim_tf.evaluation import BATCH
 from dim_tf.record import RESULTS
 from dim_tf.results import keep, keep_mistakes, write_scores
 from dim_tf.run_folder import Run
@@ -92,7 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", choices=VERSIONS, help="if another than the run's own")
     parser.add_argument("--precision", choices=PRECISIONS, help="if another than the run's own")
     parser.add_argument("--turns", type=cli.positive, help="rank a fixed sample of so many turns")
-    parser.add_argument("--batch-size", type=cli.positive, default=BATCH, help="turns at once")
+    parser.add_argument(
+        "--batch-size", type=cli.positive, default=evaluation.BATCH, help="turns at once"
+    )
     parser.add_argument(
         "--errors", type=cli.positive, metavar="N", help="write the N most confident mistakes"
     )

@@ -94,10 +94,18 @@ def common_turns(runs: Sequence[Record]) -> int | None:
     counts as one. Tests with other weights than a run's best ones of now do not count.
     """
     tests = [_current_tests(run) for run in runs]
-    each = {test.turns for of_run in tests for test in of_run.values()}
+    found = {
+        turns: {
+            (place, key)
+            for place, of_run in enumerate(tests)
+            for key, test in of_run.items()
+            if test.counts_as(turns)
+        }
+        for turns in {test.turns for of_run in tests for test in of_run.values()}
+    }
     there = [
-        {turns for turns in each if any(test.counts_as(turns) for test in of_run.values())}
-        for of_run in tests
+        {turns for turns, counted in found.items() if any(place == run for run, _ in counted)}
+        for place in range(len(runs))
     ]
     for run, numbers in zip(runs, there, strict=True):
         if not numbers & there[0]:
@@ -111,15 +119,6 @@ def common_turns(runs: Sequence[Record]) -> int | None:
             "there is no number of test turns that all runs were tested on; test them again with "
             "python -m dim_tf.evaluate, each with the same --turns or each without"
         )
-    found = {
-        turns: {
-            (number, key)
-            for number, of_run in enumerate(tests)
-            for key, test in of_run.items()
-            if test.counts_as(turns)
-        }
-        for turns in common
-    }
     samples = sorted(common - {None}, reverse=True)
     if None not in common:
         return samples[0]

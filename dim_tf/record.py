@@ -170,6 +170,7 @@ class Record:
         for path in sorted((self.path / RANKS).glob("*.npz")):
             if files.is_temporary(path):
                 continue
+            files.remove_temporaries(folder / RANKS / path.name)
             files.write_npz(folder / RANKS / path.name, files.read_npz(path), compressed=True)
 
     def _check_renews(self, folder: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from dim_tf import batching
 from dim_tf.batching import pack
 from dim_tf.models import build_model
+from dim_tf.models.dim import HALVES
 from dim_tf.models.inputs import KINDS
 from dim_tf.packing import pack_rows
 from dim_tf.scoring import Scorer
@@ -18,7 +19,6 @@ from tests.authors_numbers import TRUE_ZEROS
 from tests.gradients import value_and_gradients
 from tests.random_model import CONFIG, random_inputs, random_variables, room_for, word_table
 
-HALVES = ("utterances", "personas")
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 

@@ -66,7 +66,9 @@ def test_a_record_whose_writing_was_killed_is_written_again(runs, tmp_path):
     (record / "config-0123abcd.tmp.json").touch()
     run.copy_to(record)
     (record / "metrics-0123abcd.tmp.jsonl").touch()
+    (record / "ranks/test_none_original-0123abcd.tmp.npz").touch()
     run.copy_to(record)
+    assert [path.name for path in (record / "ranks").iterdir()] == ["test_none_original.npz"]
     assert sorted(path.name for path in record.iterdir()) == [
         *("config.json", "metrics.jsonl", "ranks", "results.json")
     ]

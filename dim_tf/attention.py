@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int | None:
     picture, page = out / f"{name}.png", out / f"{name}.html"
     with files.replacing(picture) as temporary:
         heatmap.figure(maps).savefig(temporary, format="png")
-    heading = f"What the reply looked at: {run.path.name}"
+    heading = f"What the reply looked at: {run.path.resolve().name}"
     files.write_text(page, heatmap.page(maps, heading, facts))
     print(picture)
     print(page)
@@ -78,10 +78,11 @@ def _parser() -> argparse.ArgumentParser:
         "--candidate",
         type=_number,
         metavar="K",
-        help="which candidate, from 0 (default: the right reply; of texts, the best)",
+        help="which candidate, from 0, blank lines not counted (default: the right reply; of "
+        "texts, the best)",
     )
     turn = parser.add_argument_group("a prepared turn")
-    turn.add_argument("--prepared", metavar="DIR", help="the prepared folder of the run")
+    turn.add_argument("--prepared", metavar="DIR", help="the run's, or one made --like it")
     turn.add_argument("--split", choices=SPLITS, default="test", help="from which split")
     turn.add_argument(
         "--turn", type=_number, metavar="I", help="row of the turn, from 0: query_id of the scores"
@@ -105,7 +106,8 @@ def _of_turn(
     if arguments.prepared is None or arguments.turn is None:
         raise UsageError("give --prepared DIR and --turn I, or --context, --persona and --response")
     data = PreparedData.load(arguments.prepared)
-    run.check_prepared(data)
+    if not run.is_of(data):
+        run = run.with_words_of(data)
     table = data.table(arguments.split, run.persona, run.version)
     row, candidate = arguments.turn, arguments.candidate
     if row >= len(table):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from dim_tf.forms import Arrays, Form, compiled
 from dim_tf.heatmap import Heatmap
+from dim_tf.programs import Arrays, Form, compiled
 from dim_tf.scoring import FirstAlone
 from dim_tf.sizes import Sizes
 from dim_tf.text import EOS
@@ -93,7 +93,7 @@ def heatmaps(
                 rows=tuple(shown),
                 groups=tuple(groups),
                 labels=tuple(f"{part} {number}" for number in range(1, len(groups) + 1)),
-                weights=values[0, 0, : len(shown), :width],
+                weights=values[0, 0, : len(shown), :width].astype("float32"),
             )
     return maps
 

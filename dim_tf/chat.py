@@ -66,9 +66,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _talk(chat: Chat, prompt: str) -> None:
     """Answers each line that is typed, until the input ends."""
+    told: set[str] = set()
     while True:
         try:
-            with cli.telling_warnings():
+            with cli.telling_warnings(told):
                 said = chat.take(input(prompt))
         except (EOFError, Quit) as end:
             if prompt and isinstance(end, EOFError):

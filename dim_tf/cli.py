@@ -100,19 +100,23 @@ def warned() -> Iterator[list[str]]:
 
 
 @contextlib.contextmanager
-def telling_warnings() -> Iterator[None]:
-    """Says what was warned of on standard error, a line each."""
+def telling_warnings(told: set[str] | None = None) -> Iterator[None]:
+    """Says what was warned of on standard error, a line each; but not what is in `told` already."""
+    told = set() if told is None else told
     with warned() as texts:
         yield
     for text in texts:
-        print(f"warning: {text}", file=sys.stderr)
+        if text not in told:
+            print(f"warning: {text}", file=sys.stderr)
+        told.add(text)
 
 
 def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status.
 
-    0: done; 1: done, but some of the input was bad and is reported; 2: not done, and one line on
-    standard error says why; 130: stopped by Ctrl-C; 143: by SIGTERM, after cleaning up.
+    0: done; 1: done, but some of the input was bad and is reported, or nobody reads the output any
+    more (`| head`); 2: not done, and one line on standard error says why; 130: stopped by Ctrl-C;
+    143: by SIGTERM, after cleaning up.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     # TensorFlow's notices would stand between our lines.

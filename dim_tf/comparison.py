@@ -21,6 +21,7 @@ from dim_tf.outcomes import (
     check_same_turns,
     common_turns,
     outcomes_of,
+    outdated_tests,
 )
 from dim_tf.paper import MEASURES, Place, Score
 from dim_tf.record import Record
@@ -71,7 +72,7 @@ def compare(paths: Sequence[str | os.PathLike]) -> dict[str, Any]:
         "cells": cells,
         "tables": [_table(table, cells, gains) for table in tables],
         "significance": tests,
-        "notes": [*_notes(tables, cells), *uneven, *unpaired],
+        "notes": [*_notes(tables, cells), *uneven, *unpaired, *_left_out(runs)],
     }
 
 
@@ -103,7 +104,7 @@ def _cell(place: Place, group: list[Outcome]) -> dict[str, Any]:
         "version": place.setting.version,
         "use_context": place.setting.use_context,
         "tested_on": place.tested_on,
-        "runs": [outcome.run.path.name for outcome in group],
+        "runs": [outcome.run.path.resolve().name for outcome in group],
         "seeds": [outcome.seed for outcome in group],
         "training_turns": training_turns.pop(),
         "updates": [outcome.updates for outcome in group],
@@ -242,7 +243,7 @@ def _notes(tables: Sequence[paper.Table], cells: Mapping[str, Any]) -> list[str]
         more = {n: v for n, v in cell["settings"].items() if n not in common}
         if more:
             notes.append(f"Other settings than the rest: {name} with {_beside_the_papers(more)}.")
-        if cell["initial"]:
+        if cell["initial"] is not None:
             notes.append(f"Not from fresh weights: {name} started from those of {cell['initial']}.")
     for table in tables:
         ids = [id_of(place) for row in table.rows for place in row.places if place]
@@ -254,6 +255,15 @@ def _notes(tables: Sequence[paper.Table], cells: Mapping[str, Any]) -> list[str]
             pairs = "; ".join(f"{name}: {count}" for name, count in updates.items())
             notes.append(f"Table {table.number} compares unequal numbers of updates: {pairs}.")
     return notes
+
+
+def _left_out(runs: Sequence[Record]) -> list[str]:
+    """A note on each run with tests of former weights."""
+    return [
+        f"Left out, since {run.path.resolve().name} has better weights now: {', '.join(tests)}."
+        for run in runs
+        if (tests := outdated_tests(run))
+    ]
 
 
 def _beside_the_papers(settings: Mapping[str, Any]) -> str:

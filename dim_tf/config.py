@@ -9,8 +9,12 @@ from typing import Any, Self
 
 from dim_tf.errors import ConfigError, did_you_mean
 
+# Known by name without Keras: what cannot be built is refused before any data is read.
+MODEL_NAMES = ("dim", "imn", "imn_ctx", "imn_utr")
 # Models that read no persona; a run of one is of persona none.
 WITHOUT_PERSONA = ("imn",)
+# Models that are nothing without a context.
+WITH_CONTEXT = ("imn", "imn_ctx", "imn_utr")
 PRECISIONS = ("float32", "bfloat16")
 CHARACTER_WIDTHS = (3, 4, 5)
 CHARACTER_FILTERS = 50
@@ -191,3 +195,20 @@ class TrainingConfig(_Config):
                 self._require(value > 0 and math.isfinite(value), field.name, "more than 0")
             elif value is not None:
                 self._require(value >= 1, field.name, "at least 1")
+
+
+def check_model(name: str, config: ModelConfig) -> None:
+    """Raises `ConfigError` if there is no model of that name, or none with these settings.
+
+    >>> check_model("imn_ctx", ModelConfig(char_vocab_size=70, use_context=False))
+    Traceback (most recent call last):
+        ...
+    dim_tf.errors.ConfigError: imn_ctx starts from the context: leave out --no-context ...
+    """
+    if name not in MODEL_NAMES:
+        hint = did_you_mean(name, MODEL_NAMES)
+        raise ConfigError(f"unknown model {name!r}, expected {', '.join(MODEL_NAMES)}{hint}")
+    if name in WITH_CONTEXT and not config.use_context:
+        raise ConfigError(
+            f"{name} starts from the context: leave out --no-context (use_context), or take dim"
+        )

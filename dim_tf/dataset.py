@@ -41,8 +41,9 @@ class PreparedData:
         path: The folder.
         manifest: The content of its `manifest.json`.
         fingerprint: The sha256 of all content that a model sees.
-        text_fingerprint: Of the same without the word vectors: gensim rounds Word2Vec otherwise on
-            another kind of CPU, and ranks of the same turns can be compared nevertheless.
+        text_fingerprint: Of texts, turns and vocabularies, without the word vectors: gensim rounds
+            Word2Vec otherwise on another kind of CPU, and ranks of the same turns can be compared
+            nevertheless.
         words: The words; the place is the id.
         forms: The surface words beyond the vocabulary; the place + V is the form id.
         characters: The characters; the place is the id, "" marks an unused one.

@@ -55,7 +55,9 @@ def main(argv: Sequence[str]) -> int | None:
     rows = evaluation.sample_rows(len(table), arguments.turns)
     samples = evaluation.sample_batches(data, table, run.model_config, rows, arguments.batch_size)
     run.results()  # as above
-    with run.same_weights():
+    with run.same_weights() as weights:
+        if calibration and calibration.weights != weights:
+            calibration = None  # a training has just written better ones
         update = run.best_update()
         scorer = Scorer(run.load_model(arguments.precision), samples)
         result = evaluation.ranked(run, data, scorer, table, arguments.turns, arguments.batch_size)
@@ -72,6 +74,8 @@ def main(argv: Sequence[str]) -> int | None:
         print(f"{name:8}{value:.4f}")
     if out:
         print(f"scores: {out}")
+    if not kept:
+        print(f"not kept in {run.path}: {data.path} is not what it was trained on")
     if arguments.errors:
         lines = keep_mistakes(run, data, table, result, arguments.errors, calibration, precision)
         print("\n".join(lines))

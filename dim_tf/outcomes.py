@@ -145,15 +145,21 @@ def outcomes_of(run: Record, turns: int | None) -> list[Outcome]:
     return found
 
 
+def outdated_tests(run: Record) -> list[str]:
+    """The tests that do not count: with weights that are not the run's best ones any more."""
+    return sorted(_own_tests(run).keys() - _current_tests(run).keys())
+
+
 def check_same_data(outcomes: Sequence[Outcome]) -> None:
-    """Raises `UsageError` if the texts of their prepared folders differ."""
+    """Raises `UsageError` if the texts or the vocabularies of their prepared folders differ."""
     first = outcomes[0]
     for outcome in outcomes:
         if outcome.ranks.fingerprint != first.ranks.fingerprint:
             raise UsageError(
                 f"{first.run.path} and {outcome.run.path} were tested on different data (prepared "
-                f"folders whose texts have the fingerprints {first.ranks.fingerprint[:12]} and "
-                f"{outcome.ranks.fingerprint[:12]}); report on each in turn"
+                "folders whose texts and vocabularies have the fingerprints "
+                f"{first.ranks.fingerprint[:12]} and {outcome.ranks.fingerprint[:12]}); report on "
+                "each in turn"
             )
 
 

@@ -132,6 +132,7 @@ def _rank_file(arguments: argparse.Namespace) -> int:
     output = arguments.output or STANDARD
     if output != STANDARD:
         files.check_output(output, "--output")
+        _check_no_part(output)
     if arguments.input != STANDARD:
         if not Path(arguments.input).exists():
             raise DataError("the file is missing, expected JSON Lines", path=arguments.input)
@@ -271,9 +272,14 @@ def _writing(output: str) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    part = Path(f"{output}.part")
+    part = _part_of(output)
     try:
-        with part.open("wb") as handle:
+        handle = part.open("xb")
+    except FileExistsError:
+        _check_no_part(output)
+        raise
+    try:
+        with handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
@@ -284,6 +290,20 @@ def _writing(output: str) -> Iterator[BinaryIO]:
             part.unlink(missing_ok=True)
         raise
     part.replace(output)
+
+
+def _part_of(output: str) -> Path:
+    return Path(f"{output}.part")
+
+
+def _check_no_part(output: str) -> None:
+    """What an earlier call ranked before it was stopped is not written over."""
+    part = _part_of(output)
+    if part.exists():
+        raise UsageError(
+            f"--output: {part} exists: a call that was stopped left there what it had ranked, or "
+            "another is at work; move it away, or give another --output"
+        )
 
 
 if __name__ == "__main__":

@@ -164,14 +164,15 @@ class Record:
         for name in (CONFIG, METRICS, RESULTS):
             files.remove_temporaries(folder / name)
         files.write_json(folder / CONFIG, self._config())
-        for name in (METRICS, RESULTS):
-            if (self.path / name).is_file():
-                files.write_text(folder / name, (self.path / name).read_text(encoding="utf-8"))
         for path in sorted((self.path / RANKS).glob("*.npz")):
             if files.is_temporary(path):
                 continue
             files.remove_temporaries(folder / RANKS / path.name)
             files.write_npz(folder / RANKS / path.name, files.read_npz(path), compressed=True)
+        # The results last: they refer to the ranks.
+        for name in (METRICS, RESULTS):
+            if (self.path / name).is_file():
+                files.write_text(folder / name, (self.path / name).read_text(encoding="utf-8"))
 
     def _check_renews(self, folder: Path) -> None:
         if not folder.exists():

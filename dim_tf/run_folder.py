@@ -175,11 +175,6 @@ class Run(Record):
         """Raises `UsageError` unless the run and the prepared folder belong together."""
         if self.is_of(data):
             return
-        if not self.prepared["fingerprint"]:
-            raise UsageError(
-                f"{data.path} and {self.path} do not belong together: their words or their "
-                "characters differ; prepare the folder with the vocabularies of the run"
-            )
         known = self.prepared.get("text_fingerprint", "not known")[:12]
         raise UsageError(
             f"{data.path} and {self.path} do not belong together: the run was trained on "

@@ -15,8 +15,8 @@ import keras
 import numpy as np
 
 from dim_tf.batching import pack_sentences, plan_matching
-from dim_tf.forms import Arrays, Form, backend_name, compiled, described, empty_inputs
 from dim_tf.models.base import MatchingModel
+from dim_tf.programs import Arrays, Form, backend_name, compiled, described, empty_inputs
 from dim_tf.sizes import EXACT, Sizes, largest
 
 # At most so many candidates go through a model at once, so that memory is bounded. Where sizes are

@@ -15,8 +15,8 @@ import keras
 import numpy as np
 
 from dim_tf.config import TrainingConfig
-from dim_tf.forms import Arrays, Form, backend_name, run_stateless, values
 from dim_tf.losses import masked_accuracy, masked_cross_entropy
+from dim_tf.programs import Arrays, Form, backend_name, run_stateless, values
 
 
 def adam(config: TrainingConfig) -> keras.optimizers.Optimizer:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dim_tf import backend, cli, run_folder
-from dim_tf.config import WITHOUT_PERSONA, ModelConfig, TrainingConfig
+from dim_tf.config import WITHOUT_PERSONA, ModelConfig, TrainingConfig, check_model
 from dim_tf.dataset import PERSONAS, VERSIONS, PreparedData
 from dim_tf.errors import DataError, UsageError
 from dim_tf.run_folder import LATEST, Run
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from dim_tf.training import Training
 
+DEFAULT_MODEL, DEFAULT_PERSONA = "dim", "self"
+
 
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
@@ -44,7 +46,11 @@ def main(argv: Sequence[str]) -> int | None:
     check_data(run, data)
     if initial:
         _check_initial(initial, run, data)
-        begun = {"run": initial.path.name, "prepared": initial.prepared, "initial": initial.initial}
+        begun = {
+            "run": initial.path.resolve().name,
+            "prepared": initial.prepared,
+            "initial": initial.initial,
+        }
         run = dataclasses.replace(run, initial=begun)
 
     training = open_training(
@@ -100,8 +106,11 @@ def checked(
         _check_same(resumed, {**chosen, **changes})
     else:
         run_folder.check_free(arguments.run, ", or go on with that run: --resume")
-        if chosen.get("model") in WITHOUT_PERSONA:
+        model = chosen.get("model", DEFAULT_MODEL)
+        if model in WITHOUT_PERSONA:
             chosen.setdefault("persona", "none")
+        persona = chosen.get("persona", DEFAULT_PERSONA)
+        _model_config(model, persona, changes, {"char_vocab_size": 1})
     initial = Run.open(arguments.init_from) if arguments.init_from else None
     return changes, chosen, resumed, initial
 
@@ -118,9 +127,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     # A setting that is not given must be told from one that is: a resumed run has its own.
     given = {"default": argparse.SUPPRESS}
-    parser.add_argument("--model", help="which model (default: dim)", **given)
+    parser.add_argument("--model", help=f"which model (default: {DEFAULT_MODEL})", **given)
     parser.add_argument(
-        "--persona", choices=PERSONAS, help="whose profile is read (default: self)", **given
+        "--persona",
+        choices=PERSONAS,
+        help=f"whose profile is read (default: {DEFAULT_PERSONA})",
+        **given,
     )
     parser.add_argument(
         "--version", choices=VERSIONS, help="of the profile (default: original)", **given
@@ -146,8 +158,8 @@ def new_run(
     path: str | os.PathLike,
     data: PreparedData,
     changes: Mapping[str, Any],
-    model: str = "dim",
-    persona: str = "self",
+    model: str = DEFAULT_MODEL,
+    persona: str = DEFAULT_PERSONA,
     version: str = "original",
 ) -> Run:
     """A run that is not on disk yet.
@@ -161,21 +173,16 @@ def new_run(
         version: original or revised.
 
     Raises:
-        ConfigError: An impossible setting.
+        ConfigError: An impossible setting, or an unknown model.
+        UsageError: A persona for a model that reads none.
         DataError: The folder has no training turns of that persona and version.
     """
     table = data.table("train", persona, version)
     sizes = {**data.sizes, "max_candidates": table.candidates.shape[1]}
     if persona == "both":
         sizes["max_profiles"] *= 2
-    if model in WITHOUT_PERSONA and persona != "none":
-        raise UsageError(f"--model {model} reads no persona: give --persona none, or leave it out")
-    if "use_persona" in changes:
-        raise UsageError("--set: use_persona follows from --persona; give --persona none")
-    settings = {"use_persona": persona != "none", **sizes}
-    settings.update((name, value) for name, value in changes.items() if name in MODEL_FIELDS)
     training = {name: value for name, value in changes.items() if name in TRAINING_FIELDS}
-    config = ModelConfig.from_dict(settings)
+    config = _model_config(model, persona, changes, sizes)
     return Run(
         path=Path(path),
         model=model,
@@ -195,6 +202,21 @@ def new_run(
         characters=data.characters,
         word_vectors=data.word_vectors,
     )
+
+
+def _model_config(
+    model: str, persona: str, changes: Mapping[str, Any], sizes: Mapping[str, int]
+) -> ModelConfig:
+    """The settings of a model: the sizes of its data, where `changes` says nothing else."""
+    if model in WITHOUT_PERSONA and persona != "none":
+        raise UsageError(f"--model {model} reads no persona: give --persona none, or leave it out")
+    if "use_persona" in changes:
+        raise UsageError("--set: use_persona follows from --persona; give --persona none")
+    settings = {"use_persona": persona != "none", **sizes}
+    settings.update((name, value) for name, value in changes.items() if name in MODEL_FIELDS)
+    config = ModelConfig.from_dict(settings)
+    check_model(model, config)
+    return config
 
 
 def check_data(run: Run, data: PreparedData) -> None:

@@ -15,7 +15,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,11 @@ class Training:
         checkpoint.save(path, self.model, self._optimizer, state)
 
     def restore(self) -> None:
-        """Goes back to the last checkpoint and undoes what was written after it.
+        """Goes back to the last checkpoint and drops the rows that were written after it.
+
+        What TensorBoard shows of the updates since then stays, and so do weights that were best in
+        a validation since then: the same updates come again, and their validation, to the bit where
+        training is deterministic.
 
         Raises:
             CheckpointError: It is missing, damaged, or of another model.
@@ -140,24 +144,22 @@ class Training:
     def measure(self, updates: int = 3) -> tuple[float, float]:
         """Seconds that an update takes, and the ranking of a turn.
 
-        The updates are made for that alone, so this training is of no use after it. The first one,
-        which compiles, does not count.
+        The updates are made for that alone, so this training is of no use after it. Those of the
+        first time, which compile for their sizes, do not count.
         """
-        with contextlib.closing(self._batches()) as batches:
-            first, *others = itertools.islice(batches, 1 + updates)
-        float(self._step.update(1, *first)[0])
-        began = time.monotonic()
-        for number, batch in enumerate(others, start=2):
-            loss, _ = self._step.update(number, *batch)
-        float(loss)
-        update = (time.monotonic() - began) / len(others)
+        with contextlib.closing(self._batches()) as all_batches:
+            batches = list(itertools.islice(all_batches, updates))
         rows = self.valid_rows[:BATCH]
-        seconds = []
-        for _ in range(2):
-            began = time.monotonic()
+
+        def update_all() -> None:
+            for number, batch in enumerate(batches, start=1):
+                loss, _ = self._step.update(number, *batch)
+            float(loss)
+
+        def rank() -> None:
             evaluate(self._scorer, self.data, self.valid_table, self.run.model_config, rows)
-            seconds.append(time.monotonic() - began)
-        return update, min(seconds) / len(rows)
+
+        return _second_time(update_all) / len(batches), _second_time(rank) / len(rows)
 
     @property
     def finished(self) -> bool:
@@ -327,3 +329,11 @@ class Training:
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
+
+
+def _second_time(work: Callable[[], None]) -> float:
+    """The seconds that something takes that was done before."""
+    work()
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began

@@ -82,8 +82,8 @@ def load(run: Record, key: str) -> TurnRanks:
     path = path_of(run, key)
     if not path.is_file():
         raise DataError(
-            "the ranks of the turns are missing: the run was tested by an older version of this "
-            "program; test it again with python -m dim_tf.evaluate",
+            "the ranks of the turns are missing: test the run again with python -m "
+            "dim_tf.evaluate, or keep the record anew",
             path=path,
         )
     arrays = files.read_npz(path)

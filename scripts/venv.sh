@@ -20,11 +20,17 @@ use_venv() {
   if [[ -x "$python" && "$made" == "$(place)" && "$installed" == "$wanted"* ]]; then
     return
   fi
-  # An environment can neither be moved nor change its interpreter. One that is linked here is not
-  # ours to clear.
-  if [[ ! -L "$root/.venv" && -n "$made" && "$made" != "$(place)" ]] ||
-    ! "$python" -m pip --version >/dev/null 2>&1; then
+  # An environment can neither be moved nor change its interpreter. One without our stamp that works,
+  # and one that is linked here, is not ours to clear.
+  if [[ ! -L "$root/.venv" ]] &&
+    { [[ -n "$made" && "$made" != "$(place)" ]] || ! "$python" -c "" >/dev/null 2>&1; }; then
     make_venv
+  fi
+  # Some tools make environments without pip.
+  if ! "$python" -m pip --version >/dev/null 2>&1 &&
+    ! "$python" -m ensurepip >/dev/null 2>&1; then
+    echo "error: found no pip that runs in $root/.venv; remove .venv, and it will be made anew" >&2
+    exit 2
   fi
   echo "installing dim_tf and what it needs into $root/.venv (once)" >&2
   "$python" -m pip install --quiet --disable-pip-version-check --editable "$root$extra" >&2

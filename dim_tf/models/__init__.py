@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from dim_tf.config import ModelConfig
-from dim_tf.errors import ConfigError, did_you_mean
+from dim_tf.config import ModelConfig, check_model
+from dim_tf.errors import ConfigError
 from dim_tf.models.dim import build_dim
 from dim_tf.models.imn import build_imn
 from dim_tf.models.imn_ctx import build_imn_ctx
@@ -41,17 +41,15 @@ def build_model(name: str, config: ModelConfig, word_vectors: np.ndarray) -> ker
         word_vectors: float32 [V, word_dim], frozen.
 
     Raises:
-        ConfigError: For an unknown name, or vectors of another dimension.
+        ConfigError: For an unknown name, settings that it has no meaning for, or vectors of another
+            dimension.
 
     >>> config = ModelConfig(char_vocab_size=9, word_dim=4, rnn_units=3, max_utterances=2)
     >>> model = build_model("dim", config, np.zeros((7, 4), "float32"))
     >>> model.name, len(model.trainable_variables)
     ('dim', 24)
     """
-    if name not in MODELS:
-        raise ConfigError(
-            f"unknown model {name!r}, expected {', '.join(MODELS)}{did_you_mean(name, MODELS)}"
-        )
+    check_model(name, config)
     word_vectors = np.asarray(word_vectors, dtype="float32")
     if word_vectors.ndim != 2 or word_vectors.shape[1] != config.word_dim:
         raise ConfigError(

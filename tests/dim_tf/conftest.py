@@ -78,22 +78,27 @@ def prepared(corpus, vectors, tmp_path_factory) -> Path:
     return folder
 
 
+def _introduce_tiny(patch):
+    from dim_tf import config, models
+
+    patch.setitem(models.MODELS, "tiny", build_tiny)
+    patch.setattr(config, "MODEL_NAMES", (*config.MODEL_NAMES, "tiny"))
+
+
 @pytest.fixture
 def tiny_model(monkeypatch) -> None:
     """Lets `build_model` know the model "tiny"."""
-    from dim_tf import models
-
-    monkeypatch.setitem(models.MODELS, "tiny", build_tiny)
+    _introduce_tiny(monkeypatch)
 
 
 @pytest.fixture(scope="session")
 def trained(prepared, tmp_path_factory) -> Path:
     """A run of the tiny model; not to be changed."""
-    from dim_tf import models, train
+    from dim_tf import train
 
     path = tmp_path_factory.mktemp("runs") / "trained"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(models.MODELS, "tiny", build_tiny)
+        _introduce_tiny(patch)
         # It is a setting of the whole process, which other tests share.
         patch.setattr(train, "_make_deterministic", lambda wanted: None)
         train.main(["--prepared", str(prepared), "--run", str(path), *TINY])

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from matplotlib.image import imread
 
-from dim_tf import attention, cli, shipped, train
+from dim_tf import attention, cli, files, shipped, train
 from dim_tf.dataset import PreparedData
 
 SIZES = {"rnn_units": 3, "max_utterances": 3, "max_utterance_len": 6, "max_response_len": 5}
@@ -118,3 +118,11 @@ def test_what_is_refused(run, run_copy, prepared, capsys):
         assert said.startswith("error: ") and said.count("\n") == 1
         assert message in said
         assert not (folder / "attention").exists()
+
+
+def test_a_turn_of_other_data_that_was_prepared_like_the_run(run, prepared, tmp_path):
+    config = files.read_json(run / "config.json")
+    config["prepared"]["text_fingerprint"] = "0" * 64
+    files.write_json(run / "config.json", config)
+    call(run, "--prepared", prepared, "--turn", 3, "--out", tmp_path / "other")
+    assert files_of(tmp_path / "other")[0] == "test_self_original_turn_3.html"

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from dim_tf import calibrate, evaluation
+from dim_tf import calibrate, evaluation, files
 from dim_tf.calibration import Calibration
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import DataError, UsageError
@@ -129,6 +129,21 @@ def test_turns_with_a_single_candidate_are_left_out_or_refused(run_copy, prepare
     with pytest.raises(DataError, match="valid_self_original: found 0 turns with two candidates"):
         calibrate.main(command)
     assert (run_copy / "calibration.json").read_bytes() == former
+
+
+def test_a_converted_run_is_calibrated_on_data_with_its_words_and_others(run_copy, prepared):
+    config = json.loads((run_copy / "config.json").read_text())
+    config["prepared"]["fingerprint"] = ""
+    (run_copy / "config.json").write_text(json.dumps(config))
+    words = files.read_lines(run_copy / "words.txt")
+    vectors = files.read_npz(run_copy / "vectors.npz")["word_vectors"]
+    # Another order of the words, as a folder has that was prepared --like it.
+    order = [0, 1, *range(len(words) - 1, 1, -1)]
+    files.write_lines(run_copy / "words.txt", [words[place] for place in order])
+    files.write_npz(run_copy / "vectors.npz", {"word_vectors": vectors[order]})
+    assert not Run.open(run_copy).is_of(PreparedData.load(prepared))
+    calibrate.main(["--run", str(run_copy), "--prepared", str(prepared)])
+    assert Calibration.load(run_copy).valid.turns == 14
 
 
 def test_prepared_folder_that_does_not_belong_to_the_run(run_copy, prepared):

@@ -151,7 +151,7 @@ def test_any_bytes_can_be_typed(talk):
 
 
 def test_warnings_are_one_line(ranker, files, monkeypatch, capsys):
-    text = b"/persona i | like | tea\nhello\n"
+    text = b"/persona i | like | tea\nhello\nhow are you ?\n/why\n"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text), "utf-8"))
     assert cli.run(chat.main, ["--run", "RUN", *map(str, files)]) == 0
     expected = "warning: persona: found 3 profiles, this model reads the first 2\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dim_tf.config import WITHOUT_PERSONA
+from dim_tf.config import MODEL_NAMES, WITH_CONTEXT, WITHOUT_PERSONA
 from dim_tf.errors import ConfigError
 from dim_tf.models import MODELS, build_model
 from dim_tf.scoring import Scorer
@@ -73,6 +73,10 @@ def test_fusions_have_the_weights_of_imn():
     assert paths[0] == paths[1]
 
 
+def test_models_are_known_by_name_without_being_imported():
+    assert tuple(MODELS) == MODEL_NAMES
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_which_models_read_a_persona(name):
     model, _ = built(name)
@@ -82,6 +86,7 @@ def test_which_models_read_a_persona(name):
     assert blind == (name in WITHOUT_PERSONA)
 
 
-def test_without_a_context_there_is_no_imn():
-    with pytest.raises(ConfigError, match="both false"):
-        build_model("imn", CONFIG.replace(use_context=False), word_table())
+@pytest.mark.parametrize("name", WITH_CONTEXT)
+def test_without_a_context_there_is_no_imn(name):
+    with pytest.raises(ConfigError, match=f"^{name} starts from the context: leave out"):
+        build_model(name, CONFIG.replace(use_context=False), word_table())

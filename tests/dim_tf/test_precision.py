@@ -138,6 +138,14 @@ def test_a_run_ranks_in_its_own_precision_or_in_another(tmp_path):
     assert [row["score"] for row in Ranker(run, model).rank(**turn)] == sorted(other, reverse=True)
 
 
+def test_a_reply_is_explained_in_float32(tmp_path):
+    """NumPy's bfloat16 can be neither drawn nor written with decimals everywhere."""
+    run = tiny_run(tmp_path / "run", precision="bfloat16", **SHORT)
+    ranker = Ranker(run, run.build_model())
+    explained = ranker.explain(["hello you"], ["i like dogs"], "i'm fine")
+    assert [found.weights.dtype for found in explained.maps] == [np.float32, np.float32]
+
+
 def test_a_precision_that_is_none_is_refused():
     expected = "found 'bfloat', expected float32 or bfloat16; did you mean bfloat16?"
     with pytest.raises(ConfigError, match=f"precision: {expected}"):

@@ -302,6 +302,18 @@ def test_what_was_ranked_before_damage_is_kept_beside_the_output(ranker, tmp_pat
         *("out.jsonl", "out.jsonl.part", "turns.jsonl.gz")
     ]
 
+    # Nor is it lost when the same command is given again.
+    assert run("--input", turns, "--output", out) == 2
+    assert f"{out}.part exists: a call that was stopped left there" in capsys.readouterr().err
+    assert len((tmp_path / "out.jsonl.part").read_text().splitlines()) == len(kept)
+
+
+def test_an_input_with_the_name_of_the_part_is_kept(ranker, tmp_path, capsys):
+    turns = write_turns(tmp_path / "out.jsonl.part", TURN)
+    before = turns.read_bytes()
+    assert run("--input", turns, "--output", tmp_path / "out.jsonl") == 2
+    assert turns.read_bytes() == before
+
 
 def test_no_turns(ranker, tmp_path, capsys):
     turns = write_turns(tmp_path / "turns.jsonl", "", " ")

@@ -267,11 +267,13 @@ def test_the_persona_half_goes_with_the_persona(run_train, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_init_from_starts_with_the_other_runs_weights(trained, run_train):
+def test_init_from_starts_with_the_other_runs_weights(trained, run_train, monkeypatch):
     """Also where less of a turn is read: that is nothing to the weights."""
     shorter = f"--set=max_utterances={Run.open(trained).model_config.max_utterances - 1}"
     options = ("--max-updates=1", "--learning-rate=1e-9", shorter)
-    run = run_train("run", f"--init-from={trained}", *options)
+    monkeypatch.chdir(trained)
+    run = run_train("run", "--init-from=.", *options)
+    assert Run.open(run).initial["run"] == "trained"
     pairs = zip(
         Run.open(run).load_model().trainable_variables,
         Run.open(trained).load_model().trainable_variables,

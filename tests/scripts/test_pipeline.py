@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import data_prep.__main__
 from dim_tf.errors import DimError, UsageError
 from scripts import pipeline
 from tests.tiny_results import made_up_run
@@ -55,6 +56,12 @@ def test_options_go_to_the_command_that_knows_them():
     [
         (["--set", "max_utterence=5"], "unknown setting 'max_utterence'; did you mean"),
         (["--set", "epochs=0"], "epochs: found 0"),
+        (["--model", "dmi"], "unknown model 'dmi', .* did you mean dim"),
+        (["--dropout", "1.5"], "dropout: found 1.5"),
+        (["--model", "imn", "--persona", "self"], "--model imn reads no persona"),
+        (["--model", "imn_utr", "--no-context"], "imn_utr starts from the context"),
+        (["--persona", "none", "--no-context"], "nothing is left to match"),
+        (["--set", "use_persona=false"], "use_persona follows from --persona"),
         (["--init-from", "nothing"], "nothing: found no run folder"),
         (["--resume", "--init-from", "x"], "exclude each other"),
         (["--resume", "--run", "runs/no"], "runs/no: found no run folder"),
@@ -97,6 +104,15 @@ def test_from_elsewhere_the_defaults_lie_in_the_repository(tmp_path, monkeypatch
     (tmp_path / "inner").mkdir()
     monkeypatch.chdir(tmp_path / "inner")
     assert pipeline.train([])[0].options[-1] == str(tmp_path / "prepared/sample")
+
+
+@pytest.mark.parametrize("chosen", [[], ["--cache", "there"], ["--cache=there"]])
+def test_an_archive_is_kept_in_the_repository_or_where_it_is_wanted(tmp_path, monkeypatch, chosen):
+    (tmp_path / "inner").mkdir()
+    monkeypatch.chdir(tmp_path / "inner")
+    prepare, *_ = pipeline.train(["--source", "download", *chosen])
+    kept = data_prep.__main__.build_parser().parse_args(prepare.options).cache
+    assert kept == (Path("there") if chosen else tmp_path / "downloads")
 
 
 def test_a_check_trains_nothing():

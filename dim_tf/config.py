@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from dim_tf.errors import ConfigError, did_you_mean
 
-# Known by name without Keras: what cannot be built is refused before any data is read.
+# The models of this package, known without importing Keras.
 MODEL_NAMES = ("dim", "imn", "imn_ctx", "imn_utr")
 # Models that read no persona; a run of one is of persona none.
 WITHOUT_PERSONA = ("imn",)
@@ -197,17 +197,22 @@ class TrainingConfig(_Config):
                 self._require(value >= 1, field.name, "at least 1")
 
 
-def check_model(name: str, config: ModelConfig) -> None:
-    """Raises `ConfigError` if there is no model of that name, or none with these settings.
+def check_name(name: str, known: Iterable[str]) -> None:
+    """Raises `ConfigError` if a model is not among those that are known.
 
-    >>> check_model("imn_ctx", ModelConfig(char_vocab_size=70, use_context=False))
+    >>> check_name("dmi", MODEL_NAMES)
     Traceback (most recent call last):
         ...
-    dim_tf.errors.ConfigError: imn_ctx starts from the context: leave out --no-context ...
+    dim_tf.errors.ConfigError: unknown model 'dmi', expected dim, imn, imn_ctx, imn_utr; did you ...
     """
-    if name not in MODEL_NAMES:
-        hint = did_you_mean(name, MODEL_NAMES)
-        raise ConfigError(f"unknown model {name!r}, expected {', '.join(MODEL_NAMES)}{hint}")
+    names = list(known)
+    if name not in names:
+        hint = did_you_mean(name, names)
+        raise ConfigError(f"unknown model {name!r}, expected {', '.join(names)}{hint}")
+
+
+def check_context(name: str, config: ModelConfig) -> None:
+    """Raises `ConfigError` if a model that is nothing without a context is to do without."""
     if name in WITH_CONTEXT and not config.use_context:
         raise ConfigError(
             f"{name} starts from the context: leave out --no-context (use_context), or take dim"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dim_tf import backend, cli, run_folder
-from dim_tf.config import WITHOUT_PERSONA, ModelConfig, TrainingConfig, check_model
+from dim_tf.config import WITHOUT_PERSONA, ModelConfig, TrainingConfig, check_context
 from dim_tf.dataset import PERSONAS, VERSIONS, PreparedData
 from dim_tf.errors import DataError, UsageError
 from dim_tf.run_folder import LATEST, Run
@@ -173,7 +173,7 @@ def new_run(
         version: original or revised.
 
     Raises:
-        ConfigError: An impossible setting, or an unknown model.
+        ConfigError: An impossible setting.
         UsageError: A persona for a model that reads none.
         DataError: The folder has no training turns of that persona and version.
     """
@@ -215,7 +215,7 @@ def _model_config(
     settings = {"use_persona": persona != "none", **sizes}
     settings.update((name, value) for name, value in changes.items() if name in MODEL_FIELDS)
     config = ModelConfig.from_dict(settings)
-    check_model(model, config)
+    check_context(model, config)
     return config
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import data_prep.__main__
 import dim_tf.train
 from dim_tf import cli
+from dim_tf.config import MODEL_NAMES, check_name
 from dim_tf.errors import UsageError, did_you_mean
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,6 +81,8 @@ def train(options: Sequence[str]) -> list[Step]:
     if data_prep.__main__.build_parser().parse_args(to_prepare).check:
         return [prepare]
     dim_tf.train.checked(to_check)
+    if "model" in to_check:
+        check_name(to_check.model, MODEL_NAMES)
 
     board = [_shown(Path(sys.executable).with_name("tensorboard")), "--logdir", run]
     steps = [prepare, Step("dim_tf.train", to_train, f"to watch it: {shlex.join(board)}")]

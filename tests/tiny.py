@@ -103,10 +103,9 @@ class _Blocker:
 if __name__ == "__main__":
     if "BLOCK" in os.environ:
         sys.meta_path.insert(0, _Blocker(os.environ["BLOCK"].split(",")))
-    from dim_tf import cli, config, models
+    from dim_tf import cli, models
 
     models.MODELS["tiny"] = build_tiny
-    config.MODEL_NAMES += ("tiny",)
     if "DIE" in os.environ:
         moment, times, name = os.environ["DIE"].split(":")
         _die_at(moment, int(times), signal.Signals[name])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from dim_tf.config import ModelConfig, check_model
+from dim_tf.config import ModelConfig, check_context, check_name
 from dim_tf.errors import ConfigError
 from dim_tf.models.dim import build_dim
 from dim_tf.models.imn import build_imn
@@ -49,7 +49,8 @@ def build_model(name: str, config: ModelConfig, word_vectors: np.ndarray) -> ker
     >>> model.name, len(model.trainable_variables)
     ('dim', 24)
     """
-    check_model(name, config)
+    check_name(name, MODELS)
+    check_context(name, config)
     word_vectors = np.asarray(word_vectors, dtype="float32")
     if word_vectors.ndim != 2 or word_vectors.shape[1] != config.word_dim:
         raise ConfigError(

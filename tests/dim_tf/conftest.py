@@ -78,27 +78,22 @@ def prepared(corpus, vectors, tmp_path_factory) -> Path:
     return folder
 
 
-def _introduce_tiny(patch):
-    from dim_tf import config, models
-
-    patch.setitem(models.MODELS, "tiny", build_tiny)
-    patch.setattr(config, "MODEL_NAMES", (*config.MODEL_NAMES, "tiny"))
-
-
 @pytest.fixture
 def tiny_model(monkeypatch) -> None:
     """Lets `build_model` know the model "tiny"."""
-    _introduce_tiny(monkeypatch)
+    from dim_tf import models
+
+    monkeypatch.setitem(models.MODELS, "tiny", build_tiny)
 
 
 @pytest.fixture(scope="session")
 def trained(prepared, tmp_path_factory) -> Path:
     """A run of the tiny model; not to be changed."""
-    from dim_tf import train
+    from dim_tf import models, train
 
     path = tmp_path_factory.mktemp("runs") / "trained"
     with pytest.MonkeyPatch.context() as patch:
-        _introduce_tiny(patch)
+        patch.setitem(models.MODELS, "tiny", build_tiny)
         # It is a setting of the whole process, which other tests share.
         patch.setattr(train, "_make_deterministic", lambda wanted: None)
         train.main(["--prepared", str(prepared), "--run", str(path), *TINY])

@@ -81,5 +81,5 @@ def test_ranks_that_are_missing_or_pickled(run):
     with pytest.raises(DataError, match=r"not a readable \.npz"):
         turn_ranks.load(run, KEY)
     path.unlink()
-    with pytest.raises(DataError, match=r"test it again with python -m dim_tf.evaluate"):
+    with pytest.raises(DataError, match=r"test the run again with python -m dim_tf.evaluate"):
         turn_ranks.load(run, KEY)

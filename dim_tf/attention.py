@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int | None:
     picture, page = out / f"{name}.png", out / f"{name}.html"
     with files.replacing(picture) as temporary:
         heatmap.figure(maps).savefig(temporary, format="png")
-    heading = f"What the reply looked at: {run.path.resolve().name}"
+    heading = f"What the reply looked at: {run.name}"
     files.write_text(page, heatmap.page(maps, heading, facts))
     print(picture)
     print(page)
@@ -106,8 +106,7 @@ def _of_turn(
     if arguments.prepared is None or arguments.turn is None:
         raise UsageError("give --prepared DIR and --turn I, or --context, --persona and --response")
     data = PreparedData.load(arguments.prepared)
-    if not run.is_of(data):
-        run = run.with_words_of(data)
+    run = run.with_words_of(data)
     table = data.table(arguments.split, run.persona, run.version)
     row, candidate = arguments.turn, arguments.candidate
     if row >= len(table):

@@ -72,7 +72,7 @@ def main(argv: Sequence[str]) -> int | None:
     data = PreparedData.load(arguments.prepared)
     if run.prepared["fingerprint"]:
         run.check_prepared(data)
-    elif not run.is_of(data):  # converted: there is no folder that it was trained on
+    else:  # converted: there is no folder that it was trained on
         run = run.with_words_of(data)
     splits = ["valid", *(["test"] if data.has("test", run.persona, run.version) else [])]
     tables = [data.table(split, run.persona, run.version) for split in splits]

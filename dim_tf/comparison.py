@@ -104,7 +104,7 @@ def _cell(place: Place, group: list[Outcome]) -> dict[str, Any]:
         "version": place.setting.version,
         "use_context": place.setting.use_context,
         "tested_on": place.tested_on,
-        "runs": [outcome.run.path.resolve().name for outcome in group],
+        "runs": [outcome.run.name for outcome in group],
         "seeds": [outcome.seed for outcome in group],
         "training_turns": training_turns.pop(),
         "updates": [outcome.updates for outcome in group],
@@ -260,7 +260,7 @@ def _notes(tables: Sequence[paper.Table], cells: Mapping[str, Any]) -> list[str]
 def _left_out(runs: Sequence[Record]) -> list[str]:
     """A note on each run with tests of former weights."""
     return [
-        f"Left out, since {run.path.resolve().name} has better weights now: {', '.join(tests)}."
+        f"Left out, since {run.name} has better weights now: {', '.join(tests)}."
         for run in runs
         if (tests := outdated_tests(run))
     ]

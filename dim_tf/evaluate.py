@@ -36,18 +36,17 @@ def main(argv: Sequence[str]) -> int | None:
     kept = run.is_of(data)
     if kept:
         files.check_place(shipped.to_write_into(arguments.run) / RESULTS)
-    else:
-        run = run.with_words_of(data)
-        if arguments.errors:
-            raise UsageError(
-                f"--errors: {data.path} is not what {run.path} was trained on, and what is found "
-                "on other data is not kept in a run folder; leave it out"
-            )
+    elif arguments.errors:
+        raise UsageError(
+            f"--errors: {data.path} is not what {run.path} was trained on, and what is found on "
+            "other data is not kept in a run folder; leave it out"
+        )
+    run = run.with_words_of(data)
     persona, version = arguments.persona or run.persona, arguments.version or run.version
     table = data.table(arguments.split, persona, version)
     _check_profiles(run, data, persona)
     # Read first: a damaged one is to be known before minutes of work.
-    calibration = Calibration.current(run.path) if arguments.errors else None
+    calibration = Calibration.read(run.path) if arguments.errors else None
 
     backend.load()
     from dim_tf.scoring import Scorer
@@ -57,7 +56,7 @@ def main(argv: Sequence[str]) -> int | None:
     run.results()  # as above
     with run.same_weights() as weights:
         if calibration and calibration.weights != weights:
-            calibration = None  # a training has just written better ones
+            calibration = None  # the run was trained further
         update = run.best_update()
         scorer = Scorer(run.load_model(arguments.precision), samples)
         result = evaluation.ranked(run, data, scorer, table, arguments.turns, arguments.batch_size)

@@ -49,7 +49,7 @@ class Cell:
     @property
     def name(self) -> str:
         """Of the run folder."""
-        return self.run.path.name
+        return self.run.name
 
     @property
     def finished(self) -> bool:

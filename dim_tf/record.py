@@ -99,6 +99,11 @@ class Record:
             raise CheckpointError(f"{path / CONFIG}: a damaged run folder ({error})") from None
 
     @property
+    def name(self) -> str:
+        """Of its folder, also where that was given as `.`."""
+        return self.path.resolve().name
+
+    @property
     def rules(self) -> TextRules:
         """How text becomes words."""
         return TextRules(**self.text)

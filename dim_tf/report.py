@@ -99,7 +99,7 @@ def keep(records: Sequence[Record], folder: Path) -> None:
     """
     places: dict[Path, Record] = {}
     for record in records:
-        other = places.setdefault(folder / record.path.resolve().name, record)
+        other = places.setdefault(folder / record.name, record)
         if other is not record:
             raise UsageError(
                 f"--keep: {other.path} and {record.path} have the same name; keep one after the "

@@ -83,7 +83,7 @@ def keep_mistakes(
     name = name_of(run, table, len(result.rows), f"mistakes_{table.split}", precision)
     text, page = run.path / f"{name}.txt", run.path / f"{name}.html"
     files.write_text(text, mistakes.text(found))
-    files.write_text(page, mistakes_page.page(found, f"Mistakes of {run.path.resolve().name}"))
+    files.write_text(page, mistakes_page.page(found, f"Mistakes of {run.name}"))
     return [*mistakes.table_lines(found), f"mistakes: {text}", f"mistakes: {page}"]
 
 

@@ -205,11 +205,13 @@ class Run(Record):
         return found
 
     def with_words_of(self, data: PreparedData) -> Self:
-        """The run with the words of a folder that was prepared like it.
+        """The run as it reads a folder: as it is if they belong together, else with those words.
 
         Raises:
-            UsageError: It was not.
+            UsageError: The folder was not prepared like the run.
         """
+        if self.is_of(data):
+            return self
         differences = self.differences_from(data)
         if differences:
             raise UsageError(

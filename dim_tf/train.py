@@ -14,13 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dim_tf import backend, cli, run_folder
+from dim_tf import backend, cli, initial_weights, run_folder
 from dim_tf.config import WITHOUT_PERSONA, ModelConfig, TrainingConfig, check_context
 from dim_tf.dataset import PERSONAS, VERSIONS, PreparedData
 from dim_tf.errors import DataError, UsageError
 from dim_tf.run_folder import LATEST, Run
 from dim_tf.settings import (
-    DATA_FIELDS,
     MODEL_FIELDS,
     TRAINING_FIELDS,
     add_settings,
@@ -28,8 +27,6 @@ from dim_tf.settings import (
 )
 
 if TYPE_CHECKING:
-    import keras
-
     from dim_tf.training import Training
 
 DEFAULT_MODEL, DEFAULT_PERSONA = "dim", "self"
@@ -45,13 +42,8 @@ def main(argv: Sequence[str]) -> int | None:
     run = resumed or new_run(arguments.run, data, changes, **chosen)
     check_data(run, data)
     if initial:
-        _check_initial(initial, run, data)
-        begun = {
-            "run": initial.path.resolve().name,
-            "prepared": initial.prepared,
-            "initial": initial.initial,
-        }
-        run = dataclasses.replace(run, initial=begun)
+        initial_weights.check(initial, run, data)
+        run = dataclasses.replace(run, initial=initial_weights.described(initial))
 
     training = open_training(
         run,
@@ -287,7 +279,7 @@ def fresh_training(
     keras.utils.set_random_seed(run.training_config.seed)
     model = run.build_model()
     if initial:
-        _copy_weights(initial, model)
+        initial_weights.copy(initial, model)
     return Training(run, data, model, jit_compile)
 
 
@@ -306,31 +298,6 @@ def _check_same(run: Run, changes: Mapping[str, Any]) -> None:
                 f"--resume: {name} {value} was asked for, but {run.path} was started with "
                 f"{settings[name]}; leave it out, or start another run with --init-from {run.path}"
             )
-
-
-def _check_initial(initial: Run, run: Run, data: PreparedData) -> None:
-    """Refuses weights that would mean something else here."""
-    words, settings = initial.differences_from(data), []
-    if initial.model != run.model:
-        settings.append(f"the model ({initial.model} there, {run.model} here)")
-    there, here = initial.model_config.to_dict(), run.model_config.to_dict()
-    # How much of a turn is read is nothing to the weights.
-    for name in sorted(there.keys() - {"dropout", "precision", *DATA_FIELDS}):
-        if not name.startswith("max_") and there[name] != here[name]:
-            settings.append(f"{name} ({there[name]} there, {here[name]} here)")
-    if words or settings:
-        remedies = [f"prepare the data with --like {initial.path}"] * bool(words)
-        remedies += ["train with the settings of that run"] * bool(settings)
-        raise UsageError(
-            f"--init-from {initial.path}: its weights would mean nothing here, since these differ: "
-            f"{', '.join([*words, *settings])}; {', and '.join(remedies)}"
-        )
-
-
-def _copy_weights(initial: Run, model: keras.Model) -> None:
-    trained = initial.load_model().trainable_variables
-    for variable, source in zip(model.trainable_variables, trained, strict=True):
-        variable.assign(source.value)
 
 
 def _make_deterministic(wanted: bool) -> None:

@@ -69,9 +69,9 @@ def train(options: Sequence[str]) -> list[Step]:
     is_sample = given.source == SAMPLE
 
     to_prepare, to_train = route([*_debug(given), *rest])
-    to_prepare = ["--source", given.source, "--out", prepared, *to_prepare]
-    if given.source == "download" and not any(word.startswith("--cache") for word in to_prepare):
-        to_prepare += ["--cache", _shown(ROOT / "downloads")]
+    # Of options that are given twice the last one counts.
+    cache = ["--cache", _shown(ROOT / "downloads")] * (given.source == "download")
+    to_prepare = ["--source", given.source, "--out", prepared, *cache, *to_prepare]
     settings = SAMPLE_SETTINGS if is_sample and not given.resume else ()
     to_train = ["--prepared", prepared, "--run", run, *settings, *to_train]
     to_train += ["--resume"] * given.resume

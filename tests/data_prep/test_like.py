@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_prep.like import Like
-from dim_tf import files, shipped, train
+from dim_tf import files, initial_weights, shipped, train
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import CheckpointError, DataError, UsageError
 from dim_tf.run_folder import Run
@@ -126,7 +126,7 @@ def test_a_shipped_model_is_trained_further_on_other_data(model, run, tmp_path):
     original = run.word_vectors[run.words.index("yes"), -100:]
     np.testing.assert_array_equal(word, original.astype("float16").astype("float32"))
     new = train.new_run(tmp_path / "new", data, SETTINGS, persona="both")
-    train._check_initial(Run.open(model), new, data)
+    initial_weights.check(Run.open(model), new, data)
 
 
 def test_without_word2vec(tmp_path):

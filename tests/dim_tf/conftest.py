@@ -128,3 +128,18 @@ def tiny_command():
 def tiny_options() -> tuple[str, ...]:
     """Options of `dim_tf.train` for a run of seconds."""
     return TINY
+
+
+@pytest.fixture
+def run_train(prepared, tmp_path, tiny_model, tiny_options, monkeypatch):
+    """Trains in this process; `run_train("name", option, ...)` gives the run folder."""
+    from dim_tf import train
+
+    monkeypatch.setattr(train, "_make_deterministic", lambda wanted: None)
+
+    def call(name, *options, prepared=prepared):
+        path = tmp_path / name
+        train.main(["--prepared", str(prepared), "--run", str(path), *tiny_options, *options])
+        return path
+
+    return call

@@ -9,9 +9,10 @@ from dim_tf.calibration import Calibration
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import CheckpointError, UsageError
 from dim_tf.metrics import probabilities
-from dim_tf.run_folder import Run
+from dim_tf.run_folder import Run, weights_fingerprint
 from dim_tf.scoring import Scorer
 from tests.scored import read_scores
+from tests.tiny_calibration import calibration
 
 
 @pytest.mark.backend
@@ -202,6 +203,18 @@ def test_errors_are_written_as_text_and_as_a_page_beside_the_scores(run_copy, pr
     shown = re.findall(r"^\d+\. turn (\d+):", text.read_text(), re.MULTILINE)
     assert shown == [row["query_id"] for row in surest]
     assert text.with_suffix(".html").read_text().count("<article>") == len(surest)
+
+
+@pytest.mark.parametrize("same_weights", [True, False])
+def test_errors_are_calibrated_if_the_calibration_is_of_these_weights(
+    run_copy, prepared, same_weights
+):
+    weights = {"weights": weights_fingerprint(run_copy)} if same_weights else {}
+    calibration(temperature=3.0, **weights).save(run_copy)
+    evaluate.main(["--run", str(run_copy), "--prepared", str(prepared), "--errors", "3"])
+    text = (run_copy / "mistakes_test.txt").read_text()
+    assert ("calibrated, temperature 3.0000" in text) == same_weights
+    assert ("not calibrated" in text) != same_weights
 
 
 def test_errors_with_a_damaged_calibration_stop_before_the_work(run_copy, prepared):

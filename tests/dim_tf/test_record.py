@@ -74,6 +74,16 @@ def test_a_record_whose_writing_was_killed_is_written_again(runs, tmp_path):
     ]
 
 
+def test_results_are_never_there_without_the_ranks_that_they_refer_to(runs, tmp_path, monkeypatch):
+    def killed(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "write_npz", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Record.open(runs / "imn").copy_to(tmp_path / "record")
+    assert sorted(path.name for path in (tmp_path / "record").iterdir()) == ["config.json", "ranks"]
+
+
 def test_keeping_a_record_where_it_is_changes_nothing(runs, tmp_path):
     kept = tmp_path / "kept"
     report.main([str(runs), "--keep", str(kept)])

@@ -1,0 +1,44 @@
+"""Starting a training from the best weights of another run (`--init-from`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dim_tf.dataset import PreparedData
+from dim_tf.errors import UsageError
+from dim_tf.run_folder import Run
+from dim_tf.settings import DATA_FIELDS
+
+if TYPE_CHECKING:
+    import keras
+
+
+def check(initial: Run, run: Run, data: PreparedData) -> None:
+    """Raises `UsageError` if the weights of `initial` would mean something else in `run`."""
+    words, settings = initial.differences_from(data), []
+    if initial.model != run.model:
+        settings.append(f"the model ({initial.model} there, {run.model} here)")
+    there, here = initial.model_config.to_dict(), run.model_config.to_dict()
+    # How much of a turn is read is nothing to the weights.
+    for name in sorted(there.keys() - {"dropout", "precision", *DATA_FIELDS}):
+        if not name.startswith("max_") and there[name] != here[name]:
+            settings.append(f"{name} ({there[name]} there, {here[name]} here)")
+    if words or settings:
+        remedies = [f"prepare the data with --like {initial.path}"] * bool(words)
+        remedies += ["train with the settings of that run"] * bool(settings)
+        raise UsageError(
+            f"--init-from {initial.path}: its weights would mean nothing here, since these differ: "
+            f"{', '.join([*words, *settings])}; {', and '.join(remedies)}"
+        )
+
+
+def described(initial: Run) -> dict[str, Any]:
+    """What the new run says of them: whose they are, and what that run began with itself."""
+    return {"run": initial.name, "prepared": initial.prepared, "initial": initial.initial}
+
+
+def copy(initial: Run, model: keras.Model) -> None:
+    """Gives a model of the new run the best weights of `initial`."""
+    trained = initial.load_model().trainable_variables
+    for variable, source in zip(model.trainable_variables, trained, strict=True):
+        variable.assign(source.value)

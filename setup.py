@@ -44,5 +44,5 @@ setup(
             "scikit-learn>=1.4",
         ],
     },
-    entry_points={"console_scripts": ["dim-tf = dim_tf.commands:main"]},
+    entry_points={"console_scripts": ["dim-tf = dim_tf.cli.dispatch:main"]},
 )

@@ -17,13 +17,15 @@ import numpy as np
 # Run as a file, Python looks for modules beside it only.
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 
+from dim_tf.training.start import new_run
+
 from benchmarks.flops import forward_flops, lstm_flops, word_flops
-from dim_tf import cli
-from dim_tf.batching import pack
+from dim_tf.cli.parser import Parser, positive
+from dim_tf.cli.parser import run as run_command
 from dim_tf.config import PROJECTION_UNITS, ModelConfig
-from dim_tf.dataset import PreparedData
-from dim_tf.train import new_run
-from dim_tf.training_state import epoch_order
+from dim_tf.data.dataset import PreparedData
+from dim_tf.packing.batch import pack
+from dim_tf.training.state import epoch_order
 
 KINDS = ("utterances", "responses", "personas")
 
@@ -131,12 +133,12 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.Parser(prog="python benchmarks/arithmetic.py", description=__doc__)
+    parser = Parser(prog="python benchmarks/arithmetic.py", description=__doc__)
     parser.add_argument("--prepared", required=True, help="prepared folder")
-    parser.add_argument("--batch-size", type=cli.positive, default=16, help="turns of a batch")
-    parser.add_argument("--batches", type=cli.positive, default=20, help="batches to count")
+    parser.add_argument("--batch-size", type=positive, default=16, help="turns of a batch")
+    parser.add_argument("--batches", type=positive, default=20, help="batches to count")
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    sys.exit(run_command(main))

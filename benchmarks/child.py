@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from dim_tf.training.start import new_run
 
-from dim_tf import backend
-from dim_tf.dataset import PreparedData
-from dim_tf.train import new_run
+from dim_tf.data.dataset import PreparedData
+from dim_tf.runtime import backend
 
 if TYPE_CHECKING:
     import keras
 
-    from dim_tf.dataset import Inputs
-    from dim_tf.run_folder import Run
+    from dim_tf.data.dataset import Inputs
+    from dim_tf.runs.run import Run
 
 MODELS = ("fast", "plain")
 SEED = 1
@@ -66,10 +66,10 @@ def measure(task: Task) -> dict[str, Any]:
     run = new_run("benchmark", data, task.settings)
     backend.load()
     # All parts import the same, so that their memory can be compared.
-    import benchmarks.plain  # noqa: F401
     import dim_tf.models
-    import dim_tf.ranker
-    import dim_tf.steps  # noqa: F401
+    import dim_tf.models.reference
+    import dim_tf.ranking.ranker
+    import dim_tf.training.train_step  # noqa: F401
 
     figures = PARTS[task.part](task, run, data)
     return {**figures, **_peaks(), **platform_figures()}
@@ -97,7 +97,7 @@ def _product(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
 def _train(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
     """Times of training steps, and the first loss."""
     from dim_tf.config import TrainingConfig
-    from dim_tf.steps import TrainingStep, adam
+    from dim_tf.training.train_step import TrainingStep, adam
 
     model = _model(task, run)
     step = TrainingStep(model, adam(TrainingConfig()), SEED, _samples(task, run, data))
@@ -114,7 +114,7 @@ def _train(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
 
 def _eval(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
     """Times of forward passes, and the logits of the first batch."""
-    from dim_tf.scoring import Scorer
+    from dim_tf.runtime.scorer import Scorer
 
     scorer = Scorer(_model(task, run), _samples(task, run, data))
     logits = []
@@ -127,7 +127,7 @@ def _eval(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
 
 def _input(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
     """Times of making batches of a prepared folder, and of bringing them into the model's form."""
-    from dim_tf.scoring import Scorer
+    from dim_tf.runtime.scorer import Scorer
 
     form = Scorer(_model(task, run), _samples(task, run, data)).form
     table = data.table("train", run.persona, run.version)
@@ -144,7 +144,7 @@ def _input(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
 
 def _rank(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
     """Times of `Ranker.rank` and the peak memory after each number of candidates."""
-    from dim_tf.ranker import Ranker
+    from dim_tf.ranking.ranker import Ranker
 
     ranker = Ranker(run, _model(task, run))
     table = data.table("train", run.persona, run.version)
@@ -181,8 +181,8 @@ def _model(task: Task, run: Run) -> keras.Model:
     """The fast model with random weights, or the plain one with the same."""
     import keras
 
-    from benchmarks.plain import build_plain
     from benchmarks.plain_weights import copy_weights
+    from dim_tf.models.reference import build_plain
 
     keras.utils.set_random_seed(SEED)
     fast = run.build_model()

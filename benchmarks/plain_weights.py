@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from benchmarks.plain import DIRECTIONS
 from dim_tf.config import CHARACTER_WIDTHS
-from dim_tf.tf1 import TF1_NAMES, tf1_name
+from dim_tf.models.reference import DIRECTIONS
+from dim_tf.models.tf1 import TF1_NAMES, tf1_name
 
 
 def load_tf1_variables(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:

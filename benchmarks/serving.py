@@ -24,10 +24,13 @@ sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 import numpy as np
 
 from benchmarks.child import SEED, platform_figures
-from dim_tf import backend, cli, files
-from dim_tf.dataset import SPLITS, PreparedData
+from dim_tf.cli.parser import Parser, positive
+from dim_tf.cli.parser import run as run_command
+from dim_tf.data.dataset import SPLITS, PreparedData
 from dim_tf.errors import DimError
-from dim_tf.run_folder import Run
+from dim_tf.io import atomic
+from dim_tf.runs.run import Run
+from dim_tf.runtime import backend
 
 FIGURES = Path(__file__).absolute().with_suffix(".json")
 CHILD = "child"
@@ -39,16 +42,16 @@ WARM_UP = 3
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     if argv[:1] == [CHILD]:
-        files.write_json(argv[2], _measure(**json.loads(argv[1])))
+        atomic.write_json(argv[2], _measure(**json.loads(argv[1])))
         return None
     arguments = _parser().parse_args(argv)
-    files.check_place(arguments.json)
+    atomic.check_place(arguments.json)
     run, data = Run.open(arguments.run), PreparedData.load(arguments.prepared)
     run.check_prepared(data)
     table = data.table(arguments.split, run.persona, run.version)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         path = Path(folder) / "turns.json"
-        files.write_json(path, _turns(data, table, arguments.turns))
+        atomic.write_json(path, _turns(data, table, arguments.turns))
         rounds = []
         for number in range(arguments.cold):
             # One round is enough of what is measured many times in it.
@@ -60,17 +63,17 @@ def main(argv: Sequence[str]) -> int | None:
             print(f"cold start {number + 1} of {arguments.cold}: {cold}", file=sys.stderr)
     figures = {**rounds[0], "cold": [each["cold"] for each in rounds], "run": run.path.name}
     print(markdown(figures))
-    files.write_json(arguments.json, figures)
+    atomic.write_json(arguments.json, figures)
     print(f"figures: {arguments.json}")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.Parser(prog="python benchmarks/serving.py", description=__doc__)
+    parser = Parser(prog="python benchmarks/serving.py", description=__doc__)
     parser.add_argument("--run", required=True, help="the run folder, or a shipped model's name")
     parser.add_argument("--prepared", required=True, help="its prepared folder")
     parser.add_argument("--split", choices=SPLITS, default="test", help="where turns are from")
-    parser.add_argument("--turns", type=cli.positive, default=200, help="how many are ranked")
-    parser.add_argument("--cold", type=cli.positive, default=3, help="cold starts")
+    parser.add_argument("--turns", type=positive, default=200, help="how many are ranked")
+    parser.add_argument("--cold", type=positive, default=3, help="cold starts")
     parser.add_argument("--json", default=str(FIGURES), help="where the figures go")
     return parser
 
@@ -95,7 +98,7 @@ def _in_a_child(task: dict[str, Any], path: Path, debug: bool) -> dict[str, Any]
         lines = (done.stderr or b"").decode("utf-8", "replace").strip().splitlines()
         reason = lines[-1].removeprefix("error: ") if lines else f"status {done.returncode}"
         raise DimError(f"measuring failed: {reason}")
-    return files.read_json(path)
+    return atomic.read_json(path)
 
 
 def _measure(run: str, turns: str, warm: bool) -> dict[str, Any]:
@@ -103,11 +106,11 @@ def _measure(run: str, turns: str, warm: bool) -> dict[str, Any]:
     marks = [time.perf_counter()]
     backend.load()
     marks.append(time.perf_counter())
-    from dim_tf.ranker import Ranker
+    from dim_tf.ranking.ranker import Ranker
 
     ranker = Ranker.load(run)
     marks.append(time.perf_counter())
-    found = files.read_json(turns)
+    found = atomic.read_json(turns)
     began = time.perf_counter()
     ranker.rank(**found[0])
     names = ("backend", "load", "first rank")
@@ -163,4 +166,4 @@ def markdown(figures: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    sys.exit(run_command(main))

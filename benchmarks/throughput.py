@@ -21,15 +21,18 @@ from typing import Any
 # Run as a file, Python looks for modules beside it only.
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 
+from dim_tf.training.start import new_run
+
 from benchmarks import report
 from benchmarks.child import MODELS, Task, measure
 from benchmarks.turns import write_turns
-from dim_tf import cli, files
-from dim_tf.dataset import PreparedData
+from dim_tf.cli.flags import given_settings
+from dim_tf.cli.parser import Parser, positive
+from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.progress import Progress
+from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import DimError, UsageError
-from dim_tf.progress import Progress
-from dim_tf.settings import given_settings
-from dim_tf.train import new_run
+from dim_tf.io import atomic
 
 FIGURES = Path(__file__).absolute().with_suffix(".json")
 PARTS = ("train", "eval", "input", "rank")
@@ -42,10 +45,10 @@ def main(argv: Sequence[str]) -> int | None:
     """The command."""
     if argv[:1] == [CHILD]:
         task = json.loads(argv[1])
-        files.write_json(argv[2], measure(Task(**task)))
+        atomic.write_json(argv[2], measure(Task(**task)))
         return None
     arguments = _parser().parse_args(argv)
-    files.check_place(arguments.json)
+    atomic.check_place(arguments.json)
     if Path(arguments.json).is_dir():
         raise UsageError(f"--json: {arguments.json} is a folder, expected the name of a file")
     if arguments.prepared and arguments.dimensions:
@@ -76,20 +79,20 @@ def main(argv: Sequence[str]) -> int | None:
     figures["turns"] = data.manifest["name"]
     figures["settings"] = config.to_dict()
     print(report.markdown(figures))
-    files.write_json(arguments.json, figures)
+    atomic.write_json(arguments.json, figures)
     print(f"figures: {arguments.json}")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.Parser(prog="python benchmarks/throughput.py", description=__doc__)
+    parser = Parser(prog="python benchmarks/throughput.py", description=__doc__)
     parser.add_argument("--prepared", help="prepared folder; random turns if not given")
     parser.add_argument("--json", default=str(FIGURES), help="where the figures go")
     parser.add_argument("--only", type=_parts, default=PARTS, help=f"some of {','.join(PARTS)}")
-    parser.add_argument("--rounds", type=cli.positive, default=2, help="how often A, B")
-    parser.add_argument("--steps", type=cli.positive, default=2, help="steps timed in a round")
+    parser.add_argument("--rounds", type=positive, default=2, help="how often A, B")
+    parser.add_argument("--steps", type=positive, default=2, help="steps timed in a round")
     parser.add_argument(
         "--warm-up",
-        type=cli.positive,
+        type=positive,
         help="steps before these (default: 1; on JAX, which compiles for sizes, --steps)",
     )
     parser.add_argument(
@@ -111,19 +114,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--calls",
-        type=cli.positive,
+        type=positive,
         default=10,
         help="rankings of the first number of candidates, in a round",
     )
     parser.add_argument(
         "--word-dim",
         dest="dimensions",
-        type=cli.positive,
+        type=positive,
         help=f"dimensions of the random turns' vectors (default: {WORD_DIM})",
     )
     parser.add_argument(
         "--rnn-units",
-        type=cli.positive,
+        type=positive,
         default=argparse.SUPPRESS,
         help="units of each LSTM direction (default: 200)",
     )
@@ -146,7 +149,7 @@ def _parts(text: str) -> tuple[str, ...]:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(cli.positive(part) for part in text.split(","))
+    return tuple(positive(part) for part in text.split(","))
 
 
 def _tasks(arguments: argparse.Namespace, prepared: str, settings: dict) -> Iterator[Task]:
@@ -184,7 +187,7 @@ def _in_a_child(task: Task, path: Path, debug: bool) -> dict[str, Any]:
     command += [json.dumps(dataclasses.asdict(task)), str(path)]
     done = subprocess.run(command, stderr=None if debug else subprocess.PIPE, check=False)
     if done.returncode == 0:
-        return files.read_json(path)
+        return atomic.read_json(path)
     lines = (done.stderr or b"").decode("utf-8", "replace").strip().splitlines()
     reason = lines[-1].removeprefix("error: ") if lines else f"exit status {done.returncode}"
     if done.returncode < 0:
@@ -193,4 +196,4 @@ def _in_a_child(task: Task, path: Path, debug: bool) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    sys.exit(run_command(main))

@@ -30,13 +30,17 @@ import numpy as np
 # Run as a file, Python looks for modules beside it only.
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 
+from dim_tf.training.start import new_run, open_training
+
 from benchmarks.child import MODELS
-from dim_tf import backend, cli, files
-from dim_tf.dataset import PreparedData
-from dim_tf.progress import Progress
-from dim_tf.run_folder import LATEST, Run
-from dim_tf.settings import TRAINING_FIELDS, add_settings, given_settings
-from dim_tf.train import new_run, open_training
+from dim_tf.cli.flags import TRAINING_FIELDS, add_settings, given_settings
+from dim_tf.cli.parser import Parser, positive
+from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.progress import Progress
+from dim_tf.data.dataset import PreparedData
+from dim_tf.io import atomic
+from dim_tf.runs.run import LATEST, Run
+from dim_tf.runtime import backend
 
 FIGURES = Path(__file__).absolute().with_suffix(".json")
 PARTS = ("losses", "study")
@@ -47,7 +51,7 @@ CONTROL = "reversed"
 def main(argv: Sequence[str]) -> None:
     """The command."""
     arguments = _parser().parse_args(argv)
-    files.check_place(arguments.json)
+    atomic.check_place(arguments.json)
     data, settings = PreparedData.load(arguments.prepared), given_settings(arguments)
     new_run("benchmark", data, settings)
     backend.load()
@@ -59,12 +63,12 @@ def main(argv: Sequence[str]) -> None:
     if "study" in arguments.only:
         figures["study"] = _study(data, settings, arguments.seeds)
         print(_table(figures["study"]))
-    files.write_json(arguments.json, figures)
+    atomic.write_json(arguments.json, figures)
     print(f"figures: {arguments.json}")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.Parser(
+    parser = Parser(
         prog="python benchmarks/training.py",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -73,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", default=str(FIGURES), help="where the figures go")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="one of the two")
     parser.add_argument(
-        "--updates", type=cli.positive, default=MARKS[-1], help="of which losses are compared"
+        "--updates", type=positive, default=MARKS[-1], help="of which losses are compared"
     )
     parser.add_argument(
         "--run", help="start the losses from the state of this training, at its sizes"
@@ -84,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="of the study")
     parser.add_argument(
         "--max-updates",
-        type=cli.positive,
+        type=positive,
         default=argparse.SUPPRESS,
         help="stop a training of the study after so many updates",
     )
@@ -118,11 +122,11 @@ def _losses(
     """
     import keras
 
-    from benchmarks.plain import build_plain
     from benchmarks.plain_weights import copy_slots, copy_weights
-    from dim_tf import checkpoint
-    from dim_tf.steps import TrainingStep, adam
-    from dim_tf.training_state import epoch_order
+    from dim_tf.models.reference import build_plain
+    from dim_tf.training import checkpoint
+    from dim_tf.training.state import epoch_order
+    from dim_tf.training.train_step import TrainingStep, adam
 
     run = Run.open(start) if start else new_run("benchmark", data, settings)
     run.check_prepared(data)
@@ -170,10 +174,10 @@ def _differences(losses: dict[str, list[float]]) -> str:
 
 def _study(data: PreparedData, settings: dict, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """The best validation of each training."""
-    from benchmarks.plain import build_plain
     from benchmarks.plain_weights import copy_weights
     from dim_tf import models
     from dim_tf.models.dim import build_dim
+    from dim_tf.models.reference import build_plain
 
     def plain_like_fast(config, word_vectors):
         fast, plain = build_dim(config, word_vectors), build_plain(config, word_vectors)
@@ -213,4 +217,4 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    sys.exit(run_command(main))

@@ -9,7 +9,7 @@ import numpy as np
 
 from data_prep.dialogues import Corpus, Table, Turn
 from data_prep.prepare import Settings, prepare
-from dim_tf.text import TextRules
+from dim_tf.data.text import TextRules
 
 CANDIDATES = 20
 # How often a context has 1, 3, ..., 15 utterances, and a persona 4 or 5 profiles.

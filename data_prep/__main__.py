@@ -15,10 +15,13 @@ from data_prep.dialogues import Corpus
 from data_prep.like import Like
 from data_prep.prepare import EXTRA_WORDS, Settings, prepare
 from data_prep.sources import SourceOptions, open_source
-from dim_tf import authors_files, cli, files, prepared_folder
-from dim_tf.dataset import PreparedData
+from dim_tf.cli.parser import Parser, whole
+from dim_tf.cli.parser import run as run_command
+from dim_tf.data import prepared_folder, tf1_vocab
+from dim_tf.data.dataset import PreparedData
+from dim_tf.data.text import TextRules
 from dim_tf.errors import DataError, UsageError
-from dim_tf.text import TextRules
+from dim_tf.io import atomic
 
 GENSIM = "gensim:"
 # Options that say where things are, not what a prepared folder holds.
@@ -43,7 +46,7 @@ def _known(args: argparse.Namespace, corpus: Corpus) -> set[str] | None:
     if args.like is not None:
         return set(args.like.words)
     if corpus.words is not None:
-        return set(authors_files.words_of_authors(corpus.words))
+        return set(tf1_vocab.words_of_authors(corpus.words))
     return None
 
 
@@ -62,7 +65,7 @@ def _prepare(args: argparse.Namespace, rules: TextRules, corpus: Corpus) -> int:
         dense=args.dense,
         authors_response_characters=args.authors_response_characters,
     )
-    with files.creating_folder(args.out.resolve(), replace=args.overwrite) as folder:
+    with atomic.creating_folder(args.out.resolve(), replace=args.overwrite) as folder:
         manifest, report = prepare(
             corpus, settings, folder, options=made.options, sources=made.sources
         )
@@ -107,7 +110,7 @@ class _Made:
                 if not path.is_file():
                     found = "the folder" if path.is_dir() else "no file"
                     raise UsageError(f"--{role}: found {found} {path}, expected a file of vectors")
-                sources.append({"role": role, "name": path.name, "sha256": files.sha256(path)})
+                sources.append({"role": role, "name": path.name, "sha256": atomic.sha256(path)})
                 options[role] = path.name
         if args.like is not None:
             options["like"] = args.like.name
@@ -147,7 +150,7 @@ def _is_there(out: Path, made: _Made) -> bool:
 
 def _check_replaceable(out: Path) -> None:
     """Refuses a folder that holds anything but what this command has written."""
-    files.check_place(out)
+    atomic.check_place(out)
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     reason = "is a file"
@@ -211,10 +214,10 @@ def _source_options(args: argparse.Namespace) -> SourceOptions:
     )
 
 
-def build_parser() -> cli.Parser:
+def build_parser() -> Parser:
     """The options of the command."""
     defaults = SourceOptions()
-    parser = cli.Parser(prog="python -m data_prep", description=__doc__)
+    parser = Parser(prog="python -m data_prep", description=__doc__)
     parser.add_argument(
         "--source",
         required=True,
@@ -292,16 +295,16 @@ def _sha256(text: str) -> str:
 
 
 def _seed(text: str) -> int:
-    return cli.whole(text, 0, 2**31 - 1)
+    return whole(text, 0, 2**31 - 1)
 
 
 def _count(text: str) -> int:
-    return cli.whole(text, 0, 10**9)
+    return whole(text, 0, 10**9)
 
 
 def _candidates(text: str) -> int:
-    return cli.whole(text, 2, 10**6)
+    return whole(text, 2, 10**6)
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    sys.exit(run_command(main))

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from dim_tf.data.word_vectors import DAMAGE, open_zip
 from dim_tf.errors import DataError
-from dim_tf.vector_files import DAMAGE, open_zip
 
 SUFFIXES = (".tgz", ".tar.gz", ".tar.xz", ".txz", ".tar", ".zip")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dim_tf import files
+from dim_tf.cli.progress import Progress
 from dim_tf.config import ModelConfig
-from dim_tf.dataset import INPUTS, PreparedData
-from dim_tf.prepared_folder import TurnTable
-from dim_tf.progress import Progress
+from dim_tf.data.dataset import INPUTS, PreparedData
+from dim_tf.data.prepared_folder import TurnTable
+from dim_tf.io import atomic
 
 TURNS_A_CHUNK = 512
 
@@ -57,7 +57,7 @@ def write_dense(
             yield target if name == "target" else inputs[name]
 
     with (
-        files.replacing(path) as temporary,
+        atomic.replacing(path) as temporary,
         # Level 1: the padding is nearly gone, and it is several times faster than level 6.
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         Progress(f"dense {table.name}", len(table) * len(names), "rows") as progress,

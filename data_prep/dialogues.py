@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from dim_tf.dataset import PERSONAS, SPLITS, VERSIONS
+from dim_tf.data.dataset import PERSONAS, SPLITS, VERSIONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from functools import cache
 from itertools import combinations
 
 from data_prep.dialogues import Corpus, Table
-from dim_tf.dataset import SPLITS
-from dim_tf.text import TextRules
+from dim_tf.data.dataset import SPLITS
+from dim_tf.data.text import TextRules
 
 
 @dataclass

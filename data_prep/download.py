@@ -9,9 +9,9 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from dim_tf.cli.progress import Progress
 from dim_tf.errors import DataError
-from dim_tf.files import sha256 as sum_of
-from dim_tf.progress import Progress
+from dim_tf.io.atomic import sha256 as sum_of
 
 PERSONACHAT_URL = "http://parl.ai/downloads/personachat/personachat.tgz"
 PERSONACHAT_SHA256 = "507cf8641d333240654798870ea584d854ab5261071c5e3521c20d8fa41d5622"

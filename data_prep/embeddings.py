@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dim_tf.cli.progress import Progress
+from dim_tf.data.word_vectors import WordVectors
 from dim_tf.errors import DataError, UsageError
-from dim_tf.progress import Progress
-from dim_tf.vector_files import WordVectors
 
 WORD2VEC_DIM = 100
 WORD2VEC_EPOCHS = 5

@@ -16,9 +16,9 @@ import sys
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from dim_tf.data.text import kind, problem_of
 from dim_tf.errors import DataError
-from dim_tf.lines import json_value, numbered_lines
-from dim_tf.text import kind, problem_of
+from dim_tf.io.text_lines import json_value, numbered_lines
 
 _SHAPES = {"utterances": "a dialogue", "response": "a turn"}
 

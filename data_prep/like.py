@@ -11,12 +11,13 @@ from typing import Self
 import numpy as np
 
 from data_prep.embeddings import update_lines
-from dim_tf import prepared_folder, shipped
+from dim_tf.data import prepared_folder
+from dim_tf.data.text import TextRules
+from dim_tf.data.word_vectors import WordVectors
 from dim_tf.errors import UsageError, did_you_mean
-from dim_tf.record import CONFIG
-from dim_tf.run_folder import Run
-from dim_tf.text import TextRules
-from dim_tf.vector_files import WordVectors
+from dim_tf.runs import pretrained
+from dim_tf.runs.record import CONFIG
+from dim_tf.runs.run import Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +71,8 @@ class Like:
             DataError: It is a damaged prepared folder.
         """
         folder = Path(path)
-        if not folder.exists() and str(path) in shipped.names():
-            folder = shipped.find(path)
+        if not folder.exists() and str(path) in pretrained.names():
+            folder = pretrained.find(path)
         if (folder / prepared_folder.MANIFEST).exists():
             return cls._of_prepared(folder)
         if (folder / CONFIG).exists():
@@ -79,7 +80,7 @@ class Like:
         raise UsageError(
             f"--like: {path} is no prepared folder (no {prepared_folder.MANIFEST} in it), no run "
             f"folder (no {CONFIG} in it), and no shipped model"
-            f"{did_you_mean(str(path), shipped.names())}; give the one whose weights are to be "
+            f"{did_you_mean(str(path), pretrained.names())}; give the one whose weights are to be "
             "trained further"
         )
 

@@ -15,7 +15,7 @@ from functools import partial
 from data_prep.dialogues import Table, Turn
 from data_prep.jsonl import Dialogue, Reply, read_dialogues
 from data_prep.negatives import Pool
-from dim_tf.dataset import PERSONAS, SPLITS, VERSIONS
+from dim_tf.data.dataset import PERSONAS, SPLITS, VERSIONS
 from dim_tf.errors import DataError
 
 _PERSONAS = {"dialogue": PERSONAS, "turn": ("none", "self")}

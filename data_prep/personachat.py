@@ -20,7 +20,7 @@ from pathlib import Path
 
 from data_prep.dialogues import Table, Turn
 from dim_tf.errors import DataError
-from dim_tf.lines import numbered_lines
+from dim_tf.io.text_lines import numbered_lines
 
 EXPECTED_FILES = "{train,valid,test}_{none,self,other,both}_{original,revised}.txt"
 SILENCE = "__SILENCE__"

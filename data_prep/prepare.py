@@ -16,11 +16,12 @@ import dim_tf
 from data_prep import dense, doctor, embeddings, tensors, vocabulary
 from data_prep.dialogues import Corpus
 from data_prep.like import Like
-from dim_tf import authors_files, files, prepared_folder
-from dim_tf.dataset import SPLITS, PreparedData
+from dim_tf.data import prepared_folder, tf1_vocab
+from dim_tf.data.dataset import SPLITS, PreparedData
+from dim_tf.data.text import TextRules, Vocabulary
+from dim_tf.data.word_vectors import WordVectors, matrix, read_vectors
 from dim_tf.errors import DataError, UsageError
-from dim_tf.text import TextRules, Vocabulary
-from dim_tf.vector_files import WordVectors, matrix, read_vectors
+from dim_tf.io import atomic
 
 EXTRA_WORDS = 20_000
 
@@ -101,9 +102,9 @@ def prepare(
     forms = [form for form in sentences.forms if form not in known]
     form_ids = _form_ids(sentences, known, forms)
 
-    files.write_lines(folder / "words.txt", vectors.words)
-    files.write_lines(folder / "chars.txt", characters)
-    files.write_lines(folder / "forms.txt", forms)
+    atomic.write_lines(folder / "words.txt", vectors.words)
+    atomic.write_lines(folder / "chars.txt", characters)
+    atomic.write_lines(folder / "forms.txt", forms)
     arrays = {
         "vectors": {
             "word_vectors": vectors.matrix,
@@ -114,12 +115,12 @@ def prepare(
     }
     (folder / "turns").mkdir()
     for name, content in arrays.items():
-        files.write_npz(folder / f"{name}.npz", content)
+        atomic.write_npz(folder / f"{name}.npz", content)
     for name, store in zip(("utterances", "profiles", "candidates"), sentences.stores, strict=True):
-        files.write_lines(folder / f"{name}.txt", map(" ".join, store.sentences()))
+        atomic.write_lines(folder / f"{name}.txt", map(" ".join, store.sentences()))
     report = doctor.examine(corpus, tensors.SIZES, settings.rules, known)
-    files.write_json(folder / "report.json", report.to_dict())
-    files.write_text(folder / "report.txt", report.to_text())
+    atomic.write_json(folder / "report.json", report.to_dict())
+    atomic.write_text(folder / "report.txt", report.to_text())
 
     lists = [vectors.words, characters, forms]
     text = {name: content for name, content in arrays.items() if name != "vectors"}
@@ -154,7 +155,7 @@ def prepare(
         "fingerprint": _fingerprint(lists, arrays),
         "text_fingerprint": _fingerprint(lists, text),
     }
-    files.write_json(folder / prepared_folder.MANIFEST, manifest)
+    atomic.write_json(folder / prepared_folder.MANIFEST, manifest)
     # Reading it back checks what was written.
     data = PreparedData.load(folder)
     if settings.dense:
@@ -166,7 +167,7 @@ def _characters(corpus: Corpus, settings: Settings, sentences: tensors.Sentences
     if settings.like is not None:
         return settings.like.characters
     if corpus.characters is not None:
-        return authors_files.characters_of_authors(corpus.characters)
+        return tf1_vocab.characters_of_authors(corpus.characters)
     counts = sentences.counts("train")
     if not counts:
         raise DataError(
@@ -181,7 +182,7 @@ def _vectors(corpus: Corpus, settings: Settings, sentences: tensors.Sentences) -
         words = vocabulary.words_of_data(sentences.counts())
         extra = EXTRA_WORDS if extra is None else extra
     else:
-        words = authors_files.words_of_authors(corpus.words)
+        words = tf1_vocab.words_of_authors(corpus.words)
         extra = extra or 0
     fits = functools.partial(vocabulary.can_be_token, rules=settings.rules)
     further = []
@@ -239,7 +240,7 @@ def _word2vec(
         trained = embeddings.train_word2vec(sentences.distinct("train"), settings.seed)
         return trained, embeddings.fingerprint(trained)
     path = Path(settings.word2vec)
-    return read_vectors(path, words[2:]), files.sha256(path)
+    return read_vectors(path, words[2:]), atomic.sha256(path)
 
 
 def _form_ids(sentences: tensors.Sentences, known: Vocabulary, forms: list[str]) -> np.ndarray:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from data_prep import personachat
 from data_prep.dialogues import Table, Turn
+from dim_tf.data.text import EOS
 from dim_tf.errors import DataError
-from dim_tf.lines import numbered_lines
-from dim_tf.text import EOS
+from dim_tf.io.text_lines import numbered_lines
 
 PREFIX = "processed_"
 EXPECTED_FILES = PREFIX + personachat.EXPECTED_FILES

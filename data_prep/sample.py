@@ -47,8 +47,8 @@ from data_prep.sample_language import (
     TOPICS,
     Topic,
 )
-from dim_tf.dataset import SPLITS, VERSIONS
-from dim_tf.files import write_lines
+from dim_tf.data.dataset import SPLITS, VERSIONS
+from dim_tf.io.atomic import write_lines
 
 PERSONAS = ("none", "self", "other", "both")
 DIALOGUES = {"train": 485, "valid": 80, "test": 90}

@@ -11,9 +11,9 @@ from types import ModuleType
 
 from data_prep import archives, download, own_data, personachat, processed, sample
 from data_prep.dialogues import Corpus, Table, table_order
-from dim_tf import authors_files
+from dim_tf.data import tf1_vocab
 from dim_tf.errors import DataError, did_you_mean
-from dim_tf.files import sha256
+from dim_tf.io.atomic import sha256
 
 EXPECTED = (
     "sample, download, a folder, an archive (.tgz, .tar.gz, .tar.xz, .zip) or JSON Lines (.jsonl,"
@@ -142,9 +142,9 @@ def _open_folder(
         if reader.setting(path.name):
             tables.append(reader.open_table(path, shown, options.lenient))
         elif reader is processed and path.name == processed.WORDS_FILE:
-            words = authors_files.read_words(path, shown)
+            words = tf1_vocab.read_words(path, shown)
         elif reader is processed and path.name == processed.CHARACTERS_FILE:
-            characters = authors_files.read_characters(path, shown)
+            characters = tf1_vocab.read_characters(path, shown)
         else:
             ignored.append(path.name)
     used = [path for path in files if path.name not in ignored]

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from data_prep.dialogues import Table, Turn
-from dim_tf.dataset import SPLITS
+from dim_tf.cli.progress import Progress
+from dim_tf.data.dataset import SPLITS
+from dim_tf.data.prepared_folder import ABSENT
+from dim_tf.data.text import TextRules
 from dim_tf.errors import DataError
-from dim_tf.prepared_folder import ABSENT
-from dim_tf.progress import Progress
-from dim_tf.text import TextRules
 
 MAX_UTTERANCES = 15
 MAX_UTTERANCE_LEN = 20
@@ -158,7 +158,7 @@ class TableBuilder:
         """Reads the whole table once.
 
         Returns:
-            The arrays of `dim_tf.prepared_folder.TurnTable`, and counts for the manifest.
+            The arrays of `dim_tf.data.prepared_folder.TurnTable`, and counts for the manifest.
 
         Raises:
             DataError: What the source raises; a table without a turn.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from dim_tf.text import PAD, UNK, TextRules
+from dim_tf.data.text import PAD, UNK, TextRules
 
 
 def words_of_data(counts: Mapping[str, int]) -> list[str]:

@@ -13,8 +13,8 @@ __version__ = "0.1.0"
 _HOME = {
     "ModelConfig": "dim_tf.config",
     "build_model": "dim_tf.models",
-    "load_tf1_variables": "dim_tf.tf1",
-    "Ranker": "dim_tf.ranker",
+    "load_tf1_variables": "dim_tf.models.tf1",
+    "Ranker": "dim_tf.ranking.ranker",
 }
 __all__ = ["ModelConfig", "Ranker", "__version__", "build_model", "load_tf1_variables"]
 

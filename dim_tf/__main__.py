@@ -2,7 +2,7 @@
 
 import sys
 
-from dim_tf.commands import main
+from dim_tf.cli.dispatch import main
 
 if __name__ == "__main__":
     sys.exit(main())

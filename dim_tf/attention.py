@@ -22,14 +22,18 @@ from pathlib import Path
 
 import numpy as np
 
-from dim_tf import backend, cli, files, heatmap, predict
-from dim_tf.calibration import Calibration
-from dim_tf.dataset import SPLITS, PreparedData
+from dim_tf.cli.parser import Parser, telling_warnings, warned, whole
+from dim_tf.cli.parser import run as run_command
+from dim_tf.data.dataset import SPLITS, PreparedData
+from dim_tf.data.prepared_folder import ABSENT
 from dim_tf.errors import UsageError
-from dim_tf.heatmap import Heatmap
-from dim_tf.prepared_folder import ABSENT
-from dim_tf.ranker import Ranker
-from dim_tf.run_folder import Run
+from dim_tf.evaluation.calibration import Calibration
+from dim_tf.io import atomic
+from dim_tf.ranking import heatmap, text_files
+from dim_tf.ranking.heatmap import Heatmap
+from dim_tf.ranking.ranker import Ranker
+from dim_tf.runs.run import Run
+from dim_tf.runtime import backend
 
 FOLDER = "attention"
 TEXTS = ("context", "persona", "response", "candidates")
@@ -45,7 +49,7 @@ def main(argv: Sequence[str]) -> int | None:
     # A shipped model stays as it came.
     place = run.path if run.path == Path(arguments.run) else Path()
     out = Path(arguments.out or place / FOLDER)
-    files.check_place(out / "file")
+    atomic.check_place(out / "file")
     name, facts, maps = (_of_texts if given else _of_turn)(run, arguments)
     if not maps:
         raise UsageError(
@@ -54,16 +58,16 @@ def main(argv: Sequence[str]) -> int | None:
         )
     out.mkdir(parents=True, exist_ok=True)
     picture, page = out / f"{name}.png", out / f"{name}.html"
-    with files.replacing(picture) as temporary:
+    with atomic.replacing(picture) as temporary:
         heatmap.figure(maps).savefig(temporary, format="png")
     heading = f"What the reply looked at: {run.name}"
-    files.write_text(page, heatmap.page(maps, heading, facts))
+    atomic.write_text(page, heatmap.page(maps, heading, facts))
     print(picture)
     print(page)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.Parser(
+    parser = Parser(
         prog="python -m dim_tf.attention",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -96,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _number(text: str) -> int:
-    return cli.whole(text, 0, 10**9)
+    return whole(text, 0, 10**9)
 
 
 def _of_turn(
@@ -119,7 +123,7 @@ def _of_turn(
         raise UsageError(f"--candidate: found {column}, {expected} (turn {row} of {table.name})")
 
     backend.load()
-    from dim_tf.attention_weights import Attention, turn_heatmaps
+    from dim_tf.ranking.attention import Attention, turn_heatmaps
 
     attention = Attention(run.load_model())
     maps = turn_heatmaps(attention, data, table, row, run.model_config, column)
@@ -139,15 +143,15 @@ def _of_texts(
     context, persona = arguments.context or [], arguments.persona or []
     candidates = [arguments.response]
     if arguments.candidates is not None:
-        candidates = predict.read_texts(arguments.candidates, "candidate")
+        candidates = text_files.read_texts(arguments.candidates, "candidate")
     number = arguments.candidate
     if number is not None and number >= len(candidates):
         raise UsageError(f"--candidate: found {number}, expected 0 to {len(candidates) - 1}")
-    with cli.telling_warnings():
+    with telling_warnings():
         ranker = Ranker(run, run.load_model(), Calibration.load(run.path))
         ranking = ranker.rank(context, persona, candidates)
     chosen = next(row for row in ranking if number in (None, row["index"]))
-    with cli.warned():  # of what has just been told
+    with warned():  # of what has just been told
         maps = ranker.explain(context, persona, chosen["candidate"]).maps
     facts = [("reply", chosen["candidate"])]
     if len(candidates) > 1:
@@ -156,4 +160,4 @@ def _of_texts(
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    sys.exit(run_command(main))

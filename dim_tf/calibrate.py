@@ -2,7 +2,7 @@
 
 Finds the temperature and the threshold of "no candidate fits" on the validation split, measures
 both on the test split, and keeps them in the run folder, where the ranker uses them. See
-`dim_tf.calibration` for what they mean.
+`dim_tf.evaluation.calibration` for what they mean.
 """
 
 from __future__ import annotations
@@ -11,12 +11,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from dim_tf import backend, calibration_fit, cli, evaluation, files, model_card, shipped
-from dim_tf.calibration import CALIBRATION, Calibration, Figures
-from dim_tf.calibration_fit import FEWEST_TURNS, TEST_SEED, VALID_SEED
-from dim_tf.dataset import PreparedData
-from dim_tf.evaluation import Result
-from dim_tf.run_folder import Run
+from dim_tf.cli.parser import Parser, positive
+from dim_tf.cli.parser import run as run_command
+from dim_tf.data.dataset import PreparedData
+from dim_tf.evaluation import calibration_fit, evaluator, model_card
+from dim_tf.evaluation.calibration import CALIBRATION, Calibration, Figures
+from dim_tf.evaluation.calibration_fit import FEWEST_TURNS, TEST_SEED, VALID_SEED
+from dim_tf.evaluation.evaluator import Result
+from dim_tf.io import atomic
+from dim_tf.runs import pretrained
+from dim_tf.runs.run import Run
+from dim_tf.runtime import backend
 
 ROWS = (
     ("cross-entropy, T = 1", "loss_before"),
@@ -67,8 +72,8 @@ def calibrated(
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
-    run = Run.open(shipped.to_write_into(arguments.run))
-    files.check_place(run.path / CALIBRATION)
+    run = Run.open(pretrained.to_write_into(arguments.run))
+    atomic.check_place(run.path / CALIBRATION)
     data = PreparedData.load(arguments.prepared)
     if run.prepared["fingerprint"]:
         run.check_prepared(data)
@@ -78,10 +83,10 @@ def main(argv: Sequence[str]) -> int | None:
     tables = [data.table(split, run.persona, run.version) for split in splits]
 
     backend.load()
-    from dim_tf.scoring import Scorer
+    from dim_tf.runtime.scorer import Scorer
 
-    rows = evaluation.sample_rows(len(tables[0]), arguments.turns)
-    samples = evaluation.sample_batches(
+    rows = evaluator.sample_rows(len(tables[0]), arguments.turns)
+    samples = evaluator.sample_batches(
         data, tables[0], run.model_config, rows, arguments.batch_size
     )
     results = []
@@ -89,13 +94,13 @@ def main(argv: Sequence[str]) -> int | None:
         scorer = Scorer(run.load_model(), samples)
         for table in tables:
             results.append(
-                evaluation.ranked(run, data, scorer, table, arguments.turns, arguments.batch_size)
+                evaluator.ranked(run, data, scorer, table, arguments.turns, arguments.batch_size)
             )
     scored = []
     for table, result in zip(tables, results, strict=True):
         usable = calibration_fit.choices_only(result)
         scored.append((usable, len(table)))
-        line = f"{table.name}: {evaluation.describe_sample(len(table), arguments.turns)}"
+        line = f"{table.name}: {evaluator.describe_sample(len(table), arguments.turns)}"
         single = len(result.rows) - len(usable.rows)
         print(line + (f", {single:,} with a single candidate left out" if single else ""))
     calibration_fit.check_enough(scored[0][0], f"{data.path}: {tables[0].name}")
@@ -125,17 +130,17 @@ def describe(found: Calibration) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.Parser(prog="python -m dim_tf.calibrate", description=__doc__)
+    parser = Parser(prog="python -m dim_tf.calibrate", description=__doc__)
     parser.add_argument("--run", required=True, help="the run folder")
     parser.add_argument("--prepared", required=True, help="the prepared folder it was trained on")
     parser.add_argument(
-        "--turns", type=cli.positive, help="take a fixed sample of so many turns of each split"
+        "--turns", type=positive, help="take a fixed sample of so many turns of each split"
     )
     parser.add_argument(
-        "--batch-size", type=cli.positive, default=evaluation.BATCH, help="turns at once"
+        "--batch-size", type=positive, default=evaluator.BATCH, help="turns at once"
     )
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    sys.exit(run_command(main))

@@ -17,10 +17,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dim_tf import cli, predict
+from dim_tf.cli.parser import Parser, positive, telling_warnings
+from dim_tf.cli.parser import run as run_command
 from dim_tf.errors import DataError, UsageError, did_you_mean
-from dim_tf.ranker import Ranker
-from dim_tf.turns import Pool
+from dim_tf.ranking import text_files
+from dim_tf.ranking.ranker import Ranker
+from dim_tf.ranking.turn import Pool
 
 TOP = 10
 HELP = """\
@@ -36,12 +38,12 @@ HELP = """\
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
-    persona = predict.read_texts(arguments.persona, "sentence") if arguments.persona else []
-    replies = predict.read_texts(arguments.pool, "reply")
+    persona = text_files.read_texts(arguments.persona, "sentence") if arguments.persona else []
+    replies = text_files.read_texts(arguments.pool, "reply")
     for stream in (sys.stdin, sys.stdout):
         # What a terminal cannot show, or a pipe cannot mean, is no reason to stop.
         stream.reconfigure(errors="replace")
-    with cli.telling_warnings():
+    with telling_warnings():
         ranker = Ranker.load(arguments.run)
         pool = ranker.encode(replies)
     with contextlib.suppress(ImportError):
@@ -53,7 +55,7 @@ def main(argv: Sequence[str]) -> int | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.Parser(
+    parser = Parser(
         prog="python -m dim_tf.chat",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -69,7 +71,7 @@ def _talk(chat: Chat, prompt: str) -> None:
     told: set[str] = set()
     while True:
         try:
-            with cli.telling_warnings(told):
+            with telling_warnings(told):
                 said = chat.take(input(prompt))
         except (EOFError, Quit) as end:
             if prompt and isinstance(end, EOFError):
@@ -177,10 +179,10 @@ class Chat:
     def _top(self, rest: str) -> str:
         last = self._last()
         try:
-            count = cli.positive(rest) if rest else TOP
+            count = positive(rest) if rest else TOP
         except argparse.ArgumentTypeError as error:
             raise UsageError(f"/top: {error}") from None
-        said = predict.table(last.ranking[:count])
+        said = text_files.table(last.ranking[:count])
         if last.chosen["rank"] > 1:
             said += f"\nanswered: rank {last.chosen['rank']}; those before it were given already"
         return said
@@ -210,4 +212,4 @@ def _same(text: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    sys.exit(run_command(main))

@@ -17,11 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dim_tf import authors_files, backend, cli, run_folder, vector_files
+from dim_tf.cli.parser import Parser, positive
+from dim_tf.cli.parser import run as run_command
 from dim_tf.config import CHARACTER_FILTERS, CHARACTER_WIDTHS, ModelConfig
+from dim_tf.data import tf1_vocab, word_vectors
+from dim_tf.data.text import UNK_ID, TextRules
 from dim_tf.errors import CheckpointError, DataError, UsageError
-from dim_tf.run_folder import Run
-from dim_tf.text import UNK_ID, TextRules
+from dim_tf.runs.run import Run, check_free
+from dim_tf.runtime import backend
 
 CHARACTER_KERNELS = tuple(f"CNN_char_emb/conv_{n}/w" for n in range(len(CHARACTER_WIDTHS)))
 ENCODER_KERNEL = "encoding_layer/bidirectional_rnn/bidirectional_rnn/fw/lstm_cell/kernel"
@@ -39,10 +42,10 @@ LENGTHS = (
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
-    run_folder.check_free(arguments.out)
+    check_free(arguments.out)
     arrays = read_checkpoint(arguments.tf1_checkpoint)
     units, word_dim, character_rows = _sizes(arrays)
-    words = authors_files.words_of_authors(authors_files.read_words(arguments.vocab))
+    words = tf1_vocab.words_of_authors(tf1_vocab.read_words(arguments.vocab))
     characters = _characters(arguments.char_vocab, character_rows)
     run = Run(
         path=Path(arguments.out),
@@ -68,8 +71,8 @@ def main(argv: Sequence[str]) -> int | None:
         word_vectors=_vectors(arguments.vectors, words, word_dim, arguments.unknown_word),
     )
 
-    from dim_tf import model_card
-    from dim_tf.tf1 import load_tf1_variables
+    from dim_tf.evaluation import model_card
+    from dim_tf.models.tf1 import load_tf1_variables
 
     model = run.build_model()
     load_tf1_variables(model, _with_rows(arrays, len(characters)))
@@ -117,7 +120,7 @@ def read_checkpoint(prefix: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.Parser(prog="python -m dim_tf.convert", description=__doc__)
+    parser = Parser(prog="python -m dim_tf.convert", description=__doc__)
     required = {"required": True, "default": argparse.SUPPRESS}
     parser.add_argument("--tf1-checkpoint", metavar="PREFIX", help="checkpoint", **required)
     parser.add_argument("--vocab", metavar="FILE", help="their vocab.txt", **required)
@@ -143,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     defaults = {field.name: field.default for field in dataclasses.fields(ModelConfig)}
     for name in LENGTHS:
         option = "--" + name.replace("_", "-")
-        parser.add_argument(option, type=cli.positive, default=defaults[name], help="as trained")
+        parser.add_argument(option, type=positive, default=defaults[name], help="as trained")
     return parser
 
 
@@ -174,8 +177,8 @@ def _characters(path: str, rows: int) -> list[str]:
     The authors' character table has as many rows as there are characters, though ids start at 1:
     the last character has no row there. It gets one of zeros here, see `_with_rows`.
     """
-    by_id = authors_files.read_characters(path)
-    characters = authors_files.characters_of_authors(by_id)
+    by_id = tf1_vocab.read_characters(path)
+    characters = tf1_vocab.characters_of_authors(by_id)
     if rows < len(characters) and rows != len(by_id):
         raise DataError(
             f"found {len(by_id)} characters with ids up to {len(characters) - 1}, but the "
@@ -205,7 +208,7 @@ def _vectors(
     """The vectors of the words, those of several files side by side: float32 [V, word_dim]."""
     parts = []
     for path in paths:
-        parts.append(vector_files.read_vectors(Path(path), words))
+        parts.append(word_vectors.read_vectors(Path(path), words))
         if not parts[-1].words:
             raise DataError(
                 f"found no vector for any of the {len(words):,} words of the vocabulary", path=path
@@ -217,7 +220,7 @@ def _vectors(
             f"found {found} dimensions, but the checkpoint was trained with {word_dim}",
             path=", ".join(paths),
         )
-    vectors = vector_files.matrix(words, parts)
+    vectors = word_vectors.matrix(words, parts)
     if unknown_word is not None:
         if unknown_word not in words:
             raise DataError(f"--unknown-word {unknown_word!r} is not in the vocabulary")
@@ -226,4 +229,4 @@ def _vectors(
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    sys.exit(run_command(main))

@@ -16,26 +16,31 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dim_tf import backend, cli, evaluation, files, shipped
-from dim_tf.calibration import Calibration
+from dim_tf.cli.parser import Parser, positive
+from dim_tf.cli.parser import run as run_command
 from dim_tf.config import PRECISIONS
-from dim_tf.dataset import PERSONAS, SPLITS, VERSIONS, PreparedData
+from dim_tf.data.dataset import PERSONAS, SPLITS, VERSIONS, PreparedData
 from dim_tf.errors import UsageError
-from dim_tf.record import RESULTS
-from dim_tf.results import keep, keep_mistakes, write_scores
-from dim_tf.run_folder import Run
+from dim_tf.evaluation import evaluator
+from dim_tf.evaluation.calibration import Calibration
+from dim_tf.evaluation.results import keep, keep_mistakes, write_scores
+from dim_tf.io import atomic
+from dim_tf.runs import pretrained
+from dim_tf.runs.record import RESULTS
+from dim_tf.runs.run import Run
+from dim_tf.runtime import backend
 
 
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
     if arguments.out is not None:
-        files.check_output(arguments.out, "--out")
-    run = Run.open(shipped.find(arguments.run))
+        atomic.check_output(arguments.out, "--out")
+    run = Run.open(pretrained.find(arguments.run))
     data = PreparedData.load(arguments.prepared)
     kept = run.is_of(data)
     if kept:
-        files.check_place(shipped.to_write_into(arguments.run) / RESULTS)
+        atomic.check_place(pretrained.to_write_into(arguments.run) / RESULTS)
     elif arguments.errors:
         raise UsageError(
             f"--errors: {data.path} is not what {run.path} was trained on, and what is found on "
@@ -49,17 +54,17 @@ def main(argv: Sequence[str]) -> int | None:
     calibration = Calibration.read(run.path) if arguments.errors else None
 
     backend.load()
-    from dim_tf.scoring import Scorer
+    from dim_tf.runtime.scorer import Scorer
 
-    rows = evaluation.sample_rows(len(table), arguments.turns)
-    samples = evaluation.sample_batches(data, table, run.model_config, rows, arguments.batch_size)
+    rows = evaluator.sample_rows(len(table), arguments.turns)
+    samples = evaluator.sample_batches(data, table, run.model_config, rows, arguments.batch_size)
     run.results()  # as above
     with run.same_weights() as weights:
         if calibration and calibration.weights != weights:
             calibration = None  # the run was trained further
         update = run.best_update()
         scorer = Scorer(run.load_model(arguments.precision), samples)
-        result = evaluation.ranked(run, data, scorer, table, arguments.turns, arguments.batch_size)
+        result = evaluator.ranked(run, data, scorer, table, arguments.turns, arguments.batch_size)
     summary = result.summary()
     own = arguments.precision in (None, run.model_config.precision)
     precision = None if own else arguments.precision
@@ -68,7 +73,7 @@ def main(argv: Sequence[str]) -> int | None:
         out = keep(run, data, table, result, update, out, precision)
     elif out:
         write_scores(out, result)
-    print(f"{table.name}: {evaluation.describe_sample(len(table), arguments.turns)}")
+    print(f"{table.name}: {evaluator.describe_sample(len(table), arguments.turns)}")
     for name, value in summary.items():
         print(f"{name:8}{value:.4f}")
     if out:
@@ -82,7 +87,7 @@ def main(argv: Sequence[str]) -> int | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.Parser(prog="python -m dim_tf.evaluate", description=__doc__)
+    parser = Parser(prog="python -m dim_tf.evaluate", description=__doc__)
     parser.add_argument("--run", required=True, help="the run folder")
     parser.add_argument(
         "--prepared",
@@ -93,12 +98,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--persona", choices=PERSONAS, help="if another than the run's own")
     parser.add_argument("--version", choices=VERSIONS, help="if another than the run's own")
     parser.add_argument("--precision", choices=PRECISIONS, help="if another than the run's own")
-    parser.add_argument("--turns", type=cli.positive, help="rank a fixed sample of so many turns")
+    parser.add_argument("--turns", type=positive, help="rank a fixed sample of so many turns")
     parser.add_argument(
-        "--batch-size", type=cli.positive, default=evaluation.BATCH, help="turns at once"
+        "--batch-size", type=positive, default=evaluator.BATCH, help="turns at once"
     )
     parser.add_argument(
-        "--errors", type=cli.positive, metavar="N", help="write the N most confident mistakes"
+        "--errors", type=positive, metavar="N", help="write the N most confident mistakes"
     )
     parser.add_argument("--out", help="scores file, if elsewhere than in the run folder")
     return parser
@@ -115,4 +120,4 @@ def _check_profiles(run: Run, data: PreparedData, persona: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    sys.exit(run_command(main))

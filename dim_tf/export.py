@@ -35,9 +35,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dim_tf import backend, cli, files
+from dim_tf.cli.parser import Parser
+from dim_tf.cli.parser import run as run_command
 from dim_tf.errors import CheckpointError, ConfigError, UsageError
-from dim_tf.run_folder import Run
+from dim_tf.io import atomic
+from dim_tf.runs.run import Run
+from dim_tf.runtime import backend
 
 if TYPE_CHECKING:
     import keras
@@ -59,7 +62,7 @@ def main(argv: Sequence[str]) -> int | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.Parser(
+    parser = Parser(
         prog="python -m dim_tf.export",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -92,7 +95,7 @@ def export(run: Run, form: str, out: str | os.PathLike) -> float:
     out = Path(out)
     if out.exists():
         raise UsageError(f"{out} exists; give another --out")
-    files.check_place(out)
+    atomic.check_place(out)
     _load_tensorflow()
     if form == "onnx":
         _check_onnx()
@@ -100,7 +103,7 @@ def export(run: Run, form: str, out: str | os.PathLike) -> float:
     model = run.load_model("float32")
     inputs = sample_inputs(run)
 
-    from dim_tf.scoring import Scorer
+    from dim_tf.runtime.scorer import Scorer
 
     expected = Scorer(model)(inputs)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -166,9 +169,9 @@ def _traced(model: keras.Model) -> tuple[Any, dict[str, Any]]:
     import keras
     import tensorflow as tf
 
-    from dim_tf.graph_packing import pack_in_graph
     from dim_tf.models.base import MatchingModel
-    from dim_tf.sizes import EXACT
+    from dim_tf.packing.buckets import EXACT
+    from dim_tf.packing.in_graph import pack_in_graph
 
     signature = {
         tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name)
@@ -255,10 +258,10 @@ def check_operators(proto: Any) -> None:
 
 # How each format is written, and where it stands until it is whole.
 WRITERS = {
-    "savedmodel": (write_savedmodel, files.creating_folder),
-    "onnx": (write_onnx, files.replacing),
+    "savedmodel": (write_savedmodel, atomic.creating_folder),
+    "onnx": (write_onnx, atomic.replacing),
 }
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    sys.exit(run_command(main))

@@ -30,13 +30,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from dim_tf import cli, files, lines
+from dim_tf.cli.parser import Parser, positive, telling_warnings, warned
+from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.progress import Progress
 from dim_tf.config import PRECISIONS
+from dim_tf.data.text import kind
 from dim_tf.errors import DataError, UsageError
-from dim_tf.progress import Progress
-from dim_tf.ranker import Ranker
-from dim_tf.text import kind
-from dim_tf.turns import FIELDS, Turn
+from dim_tf.io import atomic, text_lines
+from dim_tf.ranking.ranker import Ranker
+from dim_tf.ranking.text_files import read_texts, table
+from dim_tf.ranking.turn import FIELDS, Turn
 
 STANDARD = "-"
 # The fields of an answer; what a turn calls so is not handed on.
@@ -54,14 +57,14 @@ def main(argv: Sequence[str]) -> int | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.Parser(
+    parser = Parser(
         prog="python -m dim_tf.predict",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--run", required=True, help="the run folder, or a shipped model's name")
     parser.add_argument("--precision", choices=PRECISIONS, help="if another than the run's own")
-    parser.add_argument("--top-k", type=cli.positive, help="only the best so many")
+    parser.add_argument("--top-k", type=positive, help="only the best so many")
     one = parser.add_argument_group("one turn")
     one.add_argument("--context", nargs="*", metavar="TEXT", help="utterances, oldest first")
     one.add_argument("--persona", nargs="*", metavar="TEXT", help="profile sentences")
@@ -79,7 +82,7 @@ def _rank_one(arguments: argparse.Namespace) -> None:
     if arguments.output is not None:
         raise UsageError("--output belongs to --input; redirect standard output with > FILE")
     candidates = read_texts(arguments.candidates, "candidate")
-    with cli.telling_warnings():
+    with telling_warnings():
         ranker = Ranker.load(arguments.run, arguments.precision)
         ranking = ranker.rank(
             arguments.context or [], arguments.persona or [], candidates, arguments.top_k
@@ -89,56 +92,20 @@ def _rank_one(arguments: argparse.Namespace) -> None:
         out.write((text + "\n").encode("utf-8"))
 
 
-def read_texts(path: str, what: str) -> list[str]:
-    """The texts of a file, one a line; blank lines are left out.
-
-    Args:
-        path: The file; `.gz` and `.xz` are read too.
-        what: What a text is called.
-
-    Raises:
-        DataError: The file is missing, not UTF-8, or holds no text.
-    """
-    texts = [text for _, text in lines.numbered_lines(path) if text.strip()]
-    if not texts:
-        raise DataError(f"found no {what}, expected one a line", path=path)
-    return texts
-
-
-def table(ranking: Sequence[Mapping[str, Any]]) -> str:
-    """A ranking for people.
-
-    >>> row = {"rank": 1, "probability": 0.75, "score": 2.5, "candidate": "i hike."}
-    >>> print(table([row]))
-    rank  probability     score  candidate
-       1       0.7500    2.5000  i hike.
-    >>> print(table([{**row, "fits": False}]))
-    rank  probability     score  fits  candidate
-       1       0.7500    2.5000    no  i hike.
-    """
-    calibrated = any("fits" in row for row in ranking)
-    lines = ["rank  probability     score  " + "fits  " * calibrated + "candidate"]
-    for row in ranking:
-        fits = f"{'yes' if row['fits'] else 'no':>4}  " if calibrated else ""
-        numbers = f"{row['rank']:4}  {row['probability']:11.4f}  {row['score']:8.4f}"
-        lines.append(f"{numbers}  {fits}{row['candidate']}")
-    return "\n".join(lines)
-
-
 def _rank_file(arguments: argparse.Namespace) -> int:
     for name in (*FIELDS, "json"):
         if getattr(arguments, name):
             raise UsageError(f"--{name} and --input exclude each other: the file holds the turns")
     output = arguments.output or STANDARD
     if output != STANDARD:
-        files.check_output(output, "--output")
+        atomic.check_output(output, "--output")
         _check_no_part(output)
     if arguments.input != STANDARD:
         if not Path(arguments.input).exists():
             raise DataError("the file is missing, expected JSON Lines", path=arguments.input)
         if Path(output).exists() and Path(output).samefile(arguments.input):
             raise UsageError(f"--output: {output} is the --input file; give another name")
-    with cli.telling_warnings():
+    with telling_warnings():
         ranker = Ranker.load(arguments.run, arguments.precision)
     with _writing(output) as out:
         turns, bad = _rank_lines(ranker, arguments.input, out, arguments.top_k)
@@ -186,14 +153,14 @@ def _lines(ranker: Ranker, source: str, label: str, say: Callable[[str], None]) 
     """Reads the lines that are not blank, and says what is wrong with them."""
     said: set[str] = set()
     stream = sys.stdin.buffer if source == STANDARD else source
-    for number, line in lines.numbered_bytes(stream, label):
+    for number, line in text_lines.numbered_bytes(stream, label):
         if not line.strip():
             continue
         record: dict[str, Any] = {}
         turn, problem = None, ""
         try:
             record = _record(line)
-            with cli.warned() as texts:
+            with warned() as texts:
                 turn = ranker.turn(*_fields(record))
             for text in texts:
                 if text not in said:
@@ -235,8 +202,8 @@ def _answers(ranker: Ranker, batch: Sequence[_Line], top_k: int | None) -> Itera
 
 def _record(line: bytes) -> dict[str, Any]:
     """The JSON object of a line."""
-    record = lines.json_value(
-        lines.decoded(line), parse_constant=_finite_number, parse_float=_finite_number
+    record = text_lines.json_value(
+        text_lines.decoded(line), parse_constant=_finite_number, parse_float=_finite_number
     )
     if not isinstance(record, dict):
         raise DataError(f"found {kind(record)}, expected a JSON object")
@@ -307,4 +274,4 @@ def _check_no_part(output: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    sys.exit(run_command(main))

@@ -18,10 +18,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dim_tf import cli, comparison, files, readme, shipped, tables
+from dim_tf.cli.parser import Parser
+from dim_tf.cli.parser import run as run_command
 from dim_tf.errors import DataError, UsageError
-from dim_tf.outcomes import is_tested
-from dim_tf.record import CONFIG, Record
+from dim_tf.io import atomic
+from dim_tf.paper import comparison, readme, render
+from dim_tf.paper.outcomes import is_tested
+from dim_tf.runs import pretrained
+from dim_tf.runs.record import CONFIG, Record
 
 RESULTS_JSON, RESULTS_MD, RESULTS_CSV = "results.json", "results.md", "results.csv"
 CURVES, BARS = "curves.png", "bars.png"
@@ -36,7 +40,7 @@ def main(argv: Sequence[str]) -> int | None:
     if arguments.readme:
         readme.check(arguments.readme)
     if out:
-        files.check_place(out / RESULTS_JSON)
+        atomic.check_place(out / RESULTS_JSON)
     paths = run_folders(arguments.runs)
     if paths:
         results = comparison.compare(paths)
@@ -46,7 +50,7 @@ def main(argv: Sequence[str]) -> int | None:
         raise UsageError(
             "give run folders, or --out DIR with the results.json of an earlier report"
         )
-    text = tables.markdown(results)
+    text = render.markdown(results)
     records = [Record.open(path) for path in paths]
     if arguments.keep:
         keep(records, Path(arguments.keep))
@@ -66,7 +70,7 @@ def run_folders(paths: Sequence[str | Path]) -> list[Path]:
         CheckpointError: There is no such folder and no shipped model of that name.
     """
     found: list[Path] = []
-    for path in map(shipped.find, paths):
+    for path in map(pretrained.find, paths):
         each = [path] if (path / CONFIG).is_file() else _tested_in(path)
         if not each:
             raise UsageError(
@@ -111,16 +115,16 @@ def keep(records: Sequence[Record], folder: Path) -> None:
 
 def write(out: Path, results: dict[str, Any], runs: Sequence[Record]) -> None:
     """Writes the results to the folder `out`; the curves only if there are `runs`."""
-    from dim_tf import charts
+    from dim_tf.paper import charts
 
     out.mkdir(parents=True, exist_ok=True)
-    files.write_json(out / RESULTS_JSON, results)
-    files.write_text(out / RESULTS_CSV, tables.to_csv(results))
+    atomic.write_json(out / RESULTS_JSON, results)
+    atomic.write_text(out / RESULTS_CSV, render.to_csv(results))
     charts.save(charts.bars(results), out / BARS)
     if runs:
         charts.save(charts.curves(runs), out / CURVES)
-    parts = ["# Comparison with the paper", tables.markdown(results).strip("\n")]
-    files.write_text(out / RESULTS_MD, "\n\n".join([*parts, *pictures(out, out)]) + "\n")
+    parts = ["# Comparison with the paper", render.markdown(results).strip("\n")]
+    atomic.write_text(out / RESULTS_MD, "\n\n".join([*parts, *pictures(out, out)]) + "\n")
 
 
 def pictures(out: Path, folder: Path) -> list[str]:
@@ -135,7 +139,7 @@ def read_results(path: Path) -> dict[str, Any]:
     Raises:
         DataError: The file is missing, damaged, or of another format.
     """
-    results = files.read_json(path)
+    results = atomic.read_json(path)
     found = results.get("format") if isinstance(results, dict) else None
     if found != comparison.FORMAT:
         raise DataError(
@@ -146,7 +150,7 @@ def read_results(path: Path) -> dict[str, Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.Parser(
+    parser = Parser(
         prog="python -m dim_tf.report",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -161,4 +165,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    sys.exit(run_command(main))

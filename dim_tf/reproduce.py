@@ -15,13 +15,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dim_tf import backend, cli, evaluation, files, report, results, settings, train
-from dim_tf.dataset import PreparedData
+from dim_tf import report
+from dim_tf.cli import flags
+from dim_tf.cli.parser import Parser, positive, whole
+from dim_tf.cli.parser import run as run_command
+from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import DivergedError, UsageError
+from dim_tf.evaluation import evaluator, results
+from dim_tf.io import atomic
+from dim_tf.runtime import backend
+from dim_tf.training import start
 
 if TYPE_CHECKING:
-    from dim_tf.paper_cell import Cell, Cost
-    from dim_tf.paper_plan import Plan
+    from dim_tf.paper.plan import Cell, Cost, Plan
 
 TABLES = (2, 3, 4, 5)
 REPORT = "report"
@@ -32,22 +38,20 @@ def main(argv: Sequence[str]) -> int | None:
     arguments = _parser().parse_args(argv)
     if any(setting.startswith("max_updates=") for setting in arguments.set):
         raise UsageError("--set: max_updates is given by --updates")
-    changes = settings.given_settings(arguments)
+    changes = flags.given_settings(arguments)
     folder = Path(arguments.runs)
-    files.check_place(folder / REPORT)
+    atomic.check_place(folder / REPORT)
     data = PreparedData.load(arguments.prepared)
 
     backend.load()
-    from dim_tf import paper_plan
     from dim_tf.models import MODELS
-    from dim_tf.training import Stopped
+    from dim_tf.paper import plan
+    from dim_tf.training.trainer import Stopped
 
-    systems = paper_plan.check_systems(arguments.systems, MODELS)
+    systems = plan.check_systems(arguments.systems, MODELS)
     seeds = list(dict.fromkeys(arguments.seeds))
     test_turns = arguments.test_turns
-    planned = paper_plan.make(
-        data, folder, arguments.table, systems, MODELS, seeds, changes, test_turns
-    )
+    planned = plan.make(data, folder, arguments.table, systems, MODELS, seeds, changes, test_turns)
     print("\n".join(planned.lines()), flush=True)
     trial = _measured(planned, data, arguments.deterministic)
     print(planned.time_left(trial), flush=True)
@@ -74,12 +78,12 @@ def main(argv: Sequence[str]) -> int | None:
 
 def _measured(planned: Plan, data: PreparedData, deterministic: bool) -> dict[str, Cost]:
     """What the first cell that is left costs, by a few updates, if no run here tells yet."""
-    from dim_tf.paper_cell import Cost
+    from dim_tf.paper.plan import Cost
 
     left = [cell for cell in planned.cells if not cell.finished]
     if not left or planned.costs():
         return {}
-    training = train.fresh_training(left[0].run, data, deterministic)
+    training = start.fresh_training(left[0].run, data, deterministic)
     print(f"measuring an update of {left[0].kind} ...", flush=True)
     return {left[0].kind: Cost(*training.measure())}
 
@@ -94,7 +98,7 @@ def _train(cell: Cell, data: PreparedData, deterministic: bool) -> None:
     keras.utils.clear_session()
     gc.collect()
     resume = cell.run.path.exists()
-    training = train.open_training(cell.run, data, deterministic, resume=resume)
+    training = start.open_training(cell.run, data, deterministic, resume=resume)
     try:
         training.train()
     finally:
@@ -103,11 +107,11 @@ def _train(cell: Cell, data: PreparedData, deterministic: bool) -> None:
 
 
 def _test(cell: Cell, data: PreparedData, turns: int | None) -> None:
-    from dim_tf.scoring import Scorer
+    from dim_tf.runtime.scorer import Scorer
 
     tables = [data.table("test", cell.setting.persona, version) for version in cell.tested_on]
-    rows = evaluation.sample_rows(len(tables[0]), turns)
-    samples = evaluation.sample_batches(data, tables[0], cell.run.model_config, rows)
+    rows = evaluator.sample_rows(len(tables[0]), turns)
+    samples = evaluator.sample_batches(data, tables[0], cell.run.model_config, rows)
     scorer = Scorer(cell.run.load_model(), samples)
     for table in tables:
         summary = results.rank_table(cell.run, data, scorer, table, turns)
@@ -119,7 +123,7 @@ def _test(cell: Cell, data: PreparedData, turns: int | None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.Parser(prog="python -m dim_tf.reproduce", description=__doc__)
+    parser = Parser(prog="python -m dim_tf.reproduce", description=__doc__)
     parser.add_argument("--prepared", required=True, help="folder made by python -m data_prep")
     parser.add_argument(
         "--runs", default="runs/paper", metavar="DIR", help="folder of the run folders"
@@ -138,21 +142,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seeds", type=_seed, nargs="+", default=[1], help="one run each (default: 1)"
     )
-    parser.add_argument("--test-turns", type=cli.positive, help="test on a fixed sample")
+    parser.add_argument("--test-turns", type=positive, help="test on a fixed sample")
     parser.add_argument(
         "--updates",
-        type=cli.positive,
+        type=positive,
         dest="max_updates",
         default=argparse.SUPPRESS,
         help="of each run, at most (default: all of its epochs)",
     )
-    settings.add_settings(parser)
+    flags.add_settings(parser)
     return parser
 
 
 def _seed(text: str) -> int:
-    return cli.whole(text, 0, 2**31 - 1)
+    return whole(text, 0, 2**31 - 1)
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    sys.exit(run_command(main))

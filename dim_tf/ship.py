@@ -21,11 +21,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dim_tf import cli, files, model_card
-from dim_tf.calibration import Calibration, weights_fingerprint
+from dim_tf.cli.parser import Parser
+from dim_tf.cli.parser import run as run_command
 from dim_tf.errors import CheckpointError, UsageError
-from dim_tf.record import METRICS, RANKS, RESULTS
-from dim_tf.run_folder import BEST, VECTORS, Run
+from dim_tf.evaluation import model_card
+from dim_tf.evaluation.calibration import Calibration, weights_fingerprint
+from dim_tf.io import atomic
+from dim_tf.runs.record import METRICS, RANKS, RESULTS
+from dim_tf.runs.run import BEST, VECTORS, Run
 
 if TYPE_CHECKING:
     import h5py
@@ -46,7 +49,7 @@ def main(argv: Sequence[str]) -> int | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.Parser(
+    parser = Parser(
         prog="python -m dim_tf.ship",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -80,7 +83,7 @@ def ship(run: Run, licences: str | os.PathLike, out: str | os.PathLike) -> Path:
     with copy.creating() as small, run.same_weights():
         model = run.load_model()
         _round(model, run.path / BEST)
-        files.write_npz(small.path / VECTORS, {"word_vectors": vectors}, compressed=True)
+        atomic.write_npz(small.path / VECTORS, {"word_vectors": vectors}, compressed=True)
         small.save_best(model)
         _store_small(small.path / BEST)
         for name in (METRICS, RESULTS):
@@ -118,7 +121,7 @@ def _store_small(path: Path) -> None:
     import h5py
 
     with (
-        files.replacing(path) as temporary,
+        atomic.replacing(path) as temporary,
         h5py.File(path) as source,
         h5py.File(temporary, "w") as target,
     ):
@@ -149,4 +152,4 @@ def _copy_small(source: h5py.Group, target: h5py.Group) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    sys.exit(run_command(main))

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import data_prep.__main__
 import dim_tf.train
-from dim_tf import cli
+from dim_tf.cli.parser import Parser
+from dim_tf.cli.parser import run as run_command
 from dim_tf.config import MODEL_NAMES, check_name
 from dim_tf.errors import UsageError, did_you_mean
 
@@ -57,7 +58,7 @@ def train(options: Sequence[str]) -> list[Step]:
     Raises:
         UsageError: No command knows an option, a value is wrong, or the run exists already.
     """
-    parser = cli.Parser()
+    parser = Parser()
     parser.add_argument("--source", default=SAMPLE)
     parser.add_argument("--out", "--prepared", dest="prepared")
     parser.add_argument("--run")
@@ -93,7 +94,7 @@ def train(options: Sequence[str]) -> list[Step]:
 
 def test(options: Sequence[str]) -> list[Step]:
     """The step that ranks the test split."""
-    parser = cli.Parser()
+    parser = Parser()
     parser.add_argument("--run", default=_default("runs", SAMPLE))
     parser.add_argument("--prepared")
     given, rest = parser.parse_known_args(options)
@@ -176,4 +177,4 @@ def _shown(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    sys.exit(run_command(main))

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from dim_tf.losses import masked_cross_entropy
-from dim_tf.programs import Arrays, Form, backend_name, run_stateless, values
+from dim_tf.runtime.compile import Arrays, Form, backend_name, run_stateless, values
+from dim_tf.training.losses import masked_cross_entropy
 
 
 def value_and_gradients(

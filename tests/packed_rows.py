@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from dim_tf.packing import PADDED, Packing, pack_rows
+from dim_tf.packing.packed_sequence import PADDED, Packing, pack_rows
 
 LENGTHS = np.array([2, 0, 3, 1, 3, 0])
 LIMITS = np.array([2, 3, 3, 2, 3, 2])  # row 0 is full, though it is not the longest

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from dim_tf.batching import pack
 from dim_tf.config import ModelConfig
 from dim_tf.models import build_model
 from dim_tf.models.dim import HALVES
-from dim_tf.sizes import Sizes, largest
-from dim_tf.tf1 import load_tf1_variables, tf1_name
+from dim_tf.models.tf1 import load_tf1_variables, tf1_name
+from dim_tf.packing.batch import pack
+from dim_tf.packing.buckets import Sizes, largest
 
 CONFIG = ModelConfig(
     char_vocab_size=11,

@@ -15,7 +15,8 @@ import zipfile
 from pathlib import Path
 
 from data_prep.sample import write_sample
-from dim_tf import cli, files
+from dim_tf.cli import parser
+from dim_tf.io import atomic
 from scripts import pipeline
 from tests.authors_checkpoint import SIZES, write_characters, write_checkpoint
 from tests.tiny_run import CHARACTERS, WORDS, tf1_variables
@@ -151,10 +152,10 @@ def run(command: str) -> int:
         default = Path("runs") / pipeline.name_of(name)
         folder = words[words.index("--run") + 1] if "--run" in words else default
         shutil.rmtree(folder, ignore_errors=True)
-    entries = {"dim_tf": "dim_tf.commands", "data_prep": "data_prep.__main__"}
+    entries = {"dim_tf": "dim_tf.cli.dispatch", "data_prep": "data_prep.__main__"}
     for module, options in steps(command):
         main = importlib.import_module(entries.get(module, module)).main
-        status = cli.run(main, options)
+        status = parser.run(main, options)
         if status:
             return status
     return 0
@@ -167,7 +168,7 @@ def write_material(folder: Path) -> None:
     archive.parent.mkdir()
     with tarfile.open(archive, "w:gz") as handle:
         handle.add(folder / "SUBSET", "personachat")
-    SMALL["data_prep"] = ["--overwrite", "--sha256", files.sha256(archive)]
+    SMALL["data_prep"] = ["--overwrite", "--sha256", atomic.sha256(archive)]
     vectors = "i 0.5 -0.5 1\na 0.25 1 2\nnurse 1 1 -2\n"
     with gzip.open(folder / "glove_6b_100d.txt.gz", "wt", encoding="utf-8") as handle:
         handle.write(vectors)

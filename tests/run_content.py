@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from dim_tf.run_folder import Run
+from dim_tf.runs.run import Run
 
 
 def content(run):

@@ -4,7 +4,7 @@ import csv
 
 import numpy as np
 
-from dim_tf.evaluation import Result
+from dim_tf.evaluation.evaluator import Result
 
 
 def scored(logits, target, present=None):

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dim_tf import comparison, readme, report, shipped, tables
-from dim_tf.record import Record
+from dim_tf import report
+from dim_tf.paper import comparison, readme, render
+from dim_tf.runs import pretrained
+from dim_tf.runs.record import Record
 from scripts import pipeline
 from tests import readme_commands
 
@@ -30,7 +32,7 @@ def test_results_in_the_readme_are_those_of_the_results_file():
         return
     pictures = report.pictures(RESULTS.parent, ROOT)
     assert len(pictures) == 2
-    tables_of_file = tables.markdown(report.read_results(RESULTS)).strip("\n")
+    tables_of_file = render.markdown(report.read_results(RESULTS)).strip("\n")
     expected = "\n\n".join([tables_of_file, *pictures])
     again = "python -m dim_tf.report --out docs --readme README.md"
     assert section == expected, f"the README's results are not those of the file; run {again}"
@@ -39,8 +41,8 @@ def test_results_in_the_readme_are_those_of_the_results_file():
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob(report.RESULTS_MD)))
 def test_pages_of_results_are_those_of_their_files(page):
     results = report.read_results(page.with_name(report.RESULTS_JSON))
-    assert tables.markdown(results) in page.read_text(encoding="utf-8")
-    assert tables.to_csv(results) == page.with_name(report.RESULTS_CSV).read_text(encoding="utf-8")
+    assert render.markdown(results) in page.read_text(encoding="utf-8")
+    assert render.to_csv(results) == page.with_name(report.RESULTS_CSV).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ def test_commands_are_found():
 
 def test_nothing_is_left_to_fill_in_and_models_that_are_named_are_there():
     assert not re.search(r"@[A-Z]", TEXT)
-    assert set(re.findall(r"artefacts/([a-z][\w-]*)", TEXT)) == set(shipped.names())
+    assert set(re.findall(r"artefacts/([a-z][\w-]*)", TEXT)) == set(pretrained.names())
 
 
 @pytest.mark.slow

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from dim_tf.dataset import PreparedData
-from dim_tf.run_folder import Run
+from dim_tf.data.dataset import PreparedData
+from dim_tf.runs.run import Run
 
 pytestmark = pytest.mark.slow
 
@@ -70,8 +70,8 @@ def test_without_the_context_it_does_not(study):
 
 
 def test_with_the_persona_of_another_dialogue_it_does_not(study):
-    from dim_tf.evaluation import evaluate
-    from dim_tf.scoring import Scorer
+    from dim_tf.evaluation.evaluator import evaluate
+    from dim_tf.runtime.scorer import Scorer
 
     hits_at_1, _ = study("dim")
     run, data = Run.open(study.folder / "dim"), PreparedData.load(study.folder / "sample")

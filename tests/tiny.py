@@ -20,10 +20,11 @@ import numpy as np
 def build_tiny(config, word_vectors):
     """Mean word vectors, dense layers with dropout, and their dot product."""
     import keras
+    from dim_tf.packing.masks import length_mask
     from keras import ops
 
-    from dim_tf.layers import WordEmbedding, length_mask
     from dim_tf.models.inputs import model_inputs
+    from dim_tf.models.layers import WordEmbedding
 
     inputs = model_inputs(config)
     words = WordEmbedding(word_vectors, name="words")
@@ -44,7 +45,8 @@ def build_tiny(config, word_vectors):
 
 def _die_at(moment: str, times: int, number: signal.Signals) -> None:
     """Replaces the function that `moment` names by one that signals in its midst."""
-    from dim_tf import run_folder, training
+    from dim_tf.runs import run
+    from dim_tf.training import trainer
 
     def dying(function, last_words):
         calls = 0
@@ -80,11 +82,11 @@ def _die_at(moment: str, times: int, number: signal.Signals) -> None:
 
     place, name, last_words = {
         "checkpoint": (np, "savez", half_a_checkpoint),
-        "row": (training.Training, "_append", half_a_row),
-        "weights": (run_folder.Run, "save_best", half_the_weights),
-        "best": (run_folder.Run, "save_best", all_of_it),
-        "update": (training.Training, "_update", nothing),
-        "validation": (training.Training, "_rank_validation_turns", nothing),
+        "row": (trainer.Training, "_append", half_a_row),
+        "weights": (run.Run, "save_best", half_the_weights),
+        "best": (run.Run, "save_best", all_of_it),
+        "update": (trainer.Training, "_update", nothing),
+        "validation": (trainer.Training, "_rank_validation_turns", nothing),
     }[moment]
     setattr(place, name, dying(getattr(place, name), last_words))
 
@@ -103,11 +105,12 @@ class _Blocker:
 if __name__ == "__main__":
     if "BLOCK" in os.environ:
         sys.meta_path.insert(0, _Blocker(os.environ["BLOCK"].split(",")))
-    from dim_tf import cli, models
+    from dim_tf import models
+    from dim_tf.cli import parser
 
     models.MODELS["tiny"] = build_tiny
     if "DIE" in os.environ:
         moment, times, name = os.environ["DIE"].split(":")
         _die_at(moment, int(times), signal.Signals[name])
     command = importlib.import_module(f"dim_tf.{sys.argv[1]}")
-    sys.exit(cli.run(command.main, sys.argv[2:]))
+    sys.exit(parser.run(command.main, sys.argv[2:]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dim_tf.calibration import Calibration, Figures
+from dim_tf.evaluation.calibration import Calibration, Figures
 
 FIGURES = Figures(
     turns=10,

@@ -8,7 +8,7 @@ import numpy as np
 
 from data_prep.dialogues import Corpus, Table, Turn
 from data_prep.prepare import Settings, prepare
-from dim_tf.vector_files import WordVectors
+from dim_tf.data.word_vectors import WordVectors
 
 OWN = ("I like cats.", "i ski")
 PARTNER = ("i'm a nurse .",)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dim_tf import files, metrics, turn_ranks
 from dim_tf.config import ModelConfig, TrainingConfig
-from dim_tf.run_folder import Run
-from dim_tf.turn_ranks import TurnRanks
+from dim_tf.evaluation import metrics
+from dim_tf.io import atomic
+from dim_tf.runs.ranks import TurnRanks, save
+from dim_tf.runs.run import Run
 
 FINGERPRINT = "a" * 64
 TURNS = 40
@@ -90,7 +91,7 @@ def made_up_run(
                 }
                 for update in (updates // 2, updates)
             ]
-            files.write_lines(unfinished.path / "metrics.jsonl", map(json.dumps, rows))
+            atomic.write_lines(unfinished.path / "metrics.jsonl", map(json.dumps, rows))
     results = {}
     samples = {version: ranks, **(tests or {})}
     for tested_on, values in {**samples, **(whole or {})}.items():
@@ -100,14 +101,14 @@ def made_up_run(
         if of != len(values):
             key += f", {len(values)} turns"
         kept = TurnRanks(np.arange(len(values)), values, np.arange(len(values)) + gold, fingerprint)
-        turn_ranks.save(run, key, kept)
+        save(run, key, kept)
         results[key] = {
             "turns": len(values),
             "of": of,
             "update": updates if trained else None,
             **metrics.summarise(values),
         }
-    files.write_json(path / "results.json", results)
+    atomic.write_json(path / "results.json", results)
     return path
 
 

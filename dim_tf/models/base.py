@@ -9,12 +9,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from dim_tf import batching
 from dim_tf.config import CHARACTER_FILTERS, CHARACTER_WIDTHS, ModelConfig
-from dim_tf.layers import CharacterCNN, Prediction, WordEmbedding
+from dim_tf.models.bilstm import Encoder
 from dim_tf.models.inputs import PaddedPlan, model_inputs
-from dim_tf.recurrent import Encoder
-from dim_tf.sizes import EXACT, Sizes
+from dim_tf.models.layers import CharacterCNN, Prediction, WordEmbedding
+from dim_tf.packing.batch import pack
+from dim_tf.packing.buckets import EXACT, Sizes
 
 Layers = Mapping[str, keras.layers.Layer]
 Match = Callable[..., Any]
@@ -59,7 +59,7 @@ class MatchingModel(keras.Model):
         halves: What the responses are matched with: "utterances", "personas" or both.
         match: The system's equations: `match(config, layers, encoded, batch, options)` gives a dict
             of tensors, the logits [B, C] among them, of the encoded words [M, D] and a batch of
-            `dim_tf.batching.pack`. The options go to the BiLSTMs: without any, all is padded.
+            `dim_tf.packing.batch.pack`. The options go to the BiLSTMs: without any, all is padded.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class MatchingModel(keras.Model):
         if keras.backend.backend() != "tensorflow":
             # Operation by operation such a backend takes a minute for what it compiles in seconds.
             return ops.convert_to_tensor(self.predict_on_batch(arrays))
-        return self.packed(batching.pack(arrays, self.halves), EXACT, bool(training))
+        return self.packed(pack(arrays, self.halves), EXACT, bool(training))
 
     def packed(self, batch: Mapping[str, Any], sizes: Sizes, training: bool = False):
-        """The same logits from a batch of `dim_tf.batching.pack`.
+        """The same logits from a batch of `dim_tf.packing.batch.pack`.
 
         Args:
             batch: The batch, packed for these sizes.

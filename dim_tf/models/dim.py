@@ -6,9 +6,10 @@ import numpy as np
 from keras import ops
 
 from dim_tf.config import ModelConfig
-from dim_tf.layers import AttentivePooling, CrossAttention, length_mask
 from dim_tf.models.base import MatchingModel, predict, shared_layers
-from dim_tf.recurrent import Aggregator, Matcher
+from dim_tf.models.bilstm import Aggregator, Matcher
+from dim_tf.models.layers import AttentivePooling, CrossAttention
+from dim_tf.packing.masks import length_mask
 
 HALVES = ("utterances", "personas")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from dim_tf.config import ModelConfig
-from dim_tf.fusion import Fusion, ProfileVectors
-from dim_tf.layers import CrossAttention, length_mask
 from dim_tf.models.base import Match, MatchingModel, shared_layers
+from dim_tf.models.bilstm import Aggregator, Matcher
 from dim_tf.models.dim import HALVES, build_dim
-from dim_tf.recurrent import Aggregator, Matcher
+from dim_tf.models.layers import CrossAttention, Fusion, ProfileVectors
+from dim_tf.packing.masks import length_mask
 
 
 def build_imn(config: ModelConfig, word_vectors: np.ndarray) -> MatchingModel:

@@ -14,8 +14,8 @@ from dim_tf.models.imn import build_fused, profiles_of
 def build_imn_ctx(config: ModelConfig, word_vectors: np.ndarray) -> MatchingModel:
     """Builds IMN_ctx: IMN whose aggregated context takes in the profiles (equation 1).
 
-    See `dim_tf.fusion.Fusion` for what the paper leaves open. It has the weights of IMN and no
-    others; `use_persona=False` gives IMN.
+    See `dim_tf.models.layers.Fusion` for what the paper leaves open. It has the weights of IMN and
+    no others; `use_persona=False` gives IMN.
 
     Args:
         config: Sizes.

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from dim_tf.config import ModelConfig
-from dim_tf.layers import length_mask
+from dim_tf.packing.masks import length_mask
 
 KINDS = ("utterances", "responses", "personas")
 
@@ -35,7 +35,7 @@ def model_inputs(config: ModelConfig) -> dict[str, keras.KerasTensor]:
 
 
 class PaddedPlan(keras.layers.Layer):
-    """The batch of `dim_tf.batching.pack` with nothing left out, made of the public inputs.
+    """The batch of `dim_tf.packing.batch.pack` with nothing left out, made of the public inputs.
 
     Every place is a word of its own and every row is live at every step: what a traced program can
     do, which knows no lengths.
@@ -97,7 +97,7 @@ def _grid(rows, columns):
 
 
 def _all_rows(lengths, limits, steps):
-    """See `dim_tf.packing.pack_rows`; every row at every step, in its own place."""
+    """See `dim_tf.packing.packed_sequence.pack_rows`; every row at every step, in its own place."""
     rows = ops.shape(lengths)[0]
     row = ops.arange(rows, dtype="int32")
     there = ops.transpose(length_mask(lengths, steps))  # [T, N]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dim_tf import cli
+from dim_tf.cli import parser
 from tests.bad_input.material import LINES, NAME, VECTORS
 from tests.tiny_corpus import prepare_tiny
 from tests.tiny_run import tiny_run
@@ -22,7 +22,7 @@ def command(capsys):
 
     def call(module, *options: object) -> tuple[int, str, str]:
         capsys.readouterr()
-        status = cli.run(module.main, [str(option) for option in options])
+        status = parser.run(module.main, [str(option) for option in options])
         return (status, *capsys.readouterr())
 
     return call

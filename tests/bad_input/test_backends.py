@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from dim_tf import backend
 from dim_tf.errors import ConfigError
-from dim_tf.run_folder import BEST
+from dim_tf.runs.run import BEST
+from dim_tf.runtime import backend
 from tests.bad_input.material import cut
 
 ROOT = Path(__file__).parents[2]
@@ -38,8 +38,8 @@ def python(code: str, *options: object, **environment: str) -> subprocess.Comple
 
 
 def test_a_backend_that_is_not_installed_is_one_line(whole_run, replies):
-    code = "import sys; sys.modules['jax'] = None; from dim_tf import cli, predict; "
-    code += "sys.exit(cli.run(predict.main))"
+    code = "import sys; sys.modules['jax'] = None; from dim_tf import predict; "
+    code += "from dim_tf.cli import parser; sys.exit(parser.run(predict.main))"
     given = ("--run", whole_run, "--candidates", replies)
     done = python(f"-c {code}", *given, KERAS_BACKEND="jax")
     assert (done.returncode, done.stdout) == (2, "")
@@ -50,9 +50,9 @@ def test_a_backend_that_is_not_installed_is_one_line(whole_run, replies):
 def test_keras_own_settings_do_not_count(tmp_path):
     settings = {"backend": "theano", "image_data_format": "channels_first"}
     (tmp_path / "keras.json").write_text(json.dumps(settings))
-    code = "from dim_tf import backend; backend.load(); import keras; from dim_tf.layers import "
-    code += "CharacterCNN; c = CharacterCNN(5); c.build((None, 6)); print(keras.backend.backend(), "
-    code += "c.convolutions[0].kernel.shape)"
+    code = "from dim_tf.runtime import backend; backend.load(); import keras; "
+    code += "from dim_tf.models.layers import CharacterCNN; c = CharacterCNN(5); "
+    code += "c.build((None, 6)); print(keras.backend.backend(), c.convolutions[0].kernel.shape)"
     done = python(f"-c {code}", KERAS_HOME=str(tmp_path), KERAS_BACKEND="")
     assert done.stdout == "tensorflow (3, 5, 50)\n", done.stderr
 

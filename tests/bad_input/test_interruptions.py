@@ -9,13 +9,13 @@ import numpy as np
 
 import data_prep.__main__ as data_prep
 from data_prep.tensors import TableBuilder
-from dim_tf import files
+from dim_tf.io import atomic
 
 
 def test_ctrl_c_leaves_nothing(source, options, command, monkeypatch):
     def interrupted(self, table):
         (path,) = options[-1].parent.iterdir()
-        assert files.is_temporary(path)
+        assert atomic.is_temporary(path)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(TableBuilder, "build", interrupted)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import data_prep.__main__ as data_prep
-from dim_tf import cli, evaluate, predict, train
+from dim_tf import evaluate, predict, train
+from dim_tf.cli import parser
 
 ROOT = Path(__file__).parents[2]
 FLAGS = {
@@ -118,7 +119,7 @@ def test_nobody_who_reads_the_output_is_no_error():
 
 
 def test_what_a_terminal_cannot_show_is_escaped():
-    code = r"from dim_tf import cli; cli.run(lambda argv: print('\u2013 caf\udce9'), [])"
+    code = r"from dim_tf.cli import parser; parser.run(lambda argv: print('\u2013 caf\udce9'), [])"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONIOENCODING": "latin-1"},
@@ -131,15 +132,16 @@ def test_what_a_terminal_cannot_show_is_escaped():
 
 TERMINATED = """
 import os, signal, sys, time
-from dim_tf import cli, files
+from dim_tf.cli import parser
+from dim_tf.io import atomic
 
 def main(argv):
-    with files.replacing(argv[0]) as temporary:
+    with atomic.replacing(argv[0]) as temporary:
         temporary.touch()
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(30)
 
-sys.exit(cli.run(main))
+sys.exit(parser.run(main))
 """
 
 
@@ -154,7 +156,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
         raise ValueError("a mistake")
 
     with pytest.raises(ValueError, match="a mistake"):
-        cli.run(mistaken, [])
+        parser.run(mistaken, [])
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_no_room_in_memory_is_one_line(error, said, capsys):
     def hungry(argv):
         raise error
 
-    assert cli.run(hungry, []) == 2
+    assert parser.run(hungry, []) == 2
     assert capsys.readouterr().err.startswith(f"error: {said}")
 
 
@@ -177,5 +179,5 @@ def test_a_full_disk_is_not_taken_for_memory(capsys):
     def full(argv):
         raise type("ResourceExhaustedError", (Exception,), {})("x/events; No space left on device")
 
-    assert cli.run(full, []) == 2
+    assert parser.run(full, []) == 2
     assert capsys.readouterr().err == "error: x/events; No space left on device\n"

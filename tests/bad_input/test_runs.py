@@ -10,8 +10,8 @@ import pytest
 
 from dim_tf import evaluate, predict
 from dim_tf.errors import CheckpointError, DataError
-from dim_tf.record import CONFIG
-from dim_tf.run_folder import BEST, Run
+from dim_tf.runs.record import CONFIG
+from dim_tf.runs.run import BEST, Run
 from tests.bad_input.material import cut
 from tests.tiny_run import CHARACTERS, WORDS, tiny_run
 from tests.tiny_run import CONFIG as SIZES

@@ -7,7 +7,7 @@ import json
 import pytest
 
 import data_prep.__main__ as data_prep
-from dim_tf.dataset import PreparedData
+from dim_tf.data.dataset import PreparedData
 from tests.bad_input.material import LINES, NAME, cut, file, folder, spoiled, tar
 
 LINE_CASES = {

@@ -3,13 +3,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from dim_tf.training.start import new_run
 
 from benchmarks import serving
 from benchmarks.turns import write_turns
-from dim_tf import cli
-from dim_tf.dataset import PreparedData
+from dim_tf.cli import parser
+from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import DimError
-from dim_tf.train import new_run
 
 # Half a model, of two words everywhere.
 TINY = {"rnn_units": 3, "use_context": False, "max_response_len": 2, "max_profile_len": 2}
@@ -41,7 +41,7 @@ def here(monkeypatch):
 def test_figures(here, folders, tmp_path, capsys):
     path = tmp_path / "figures.json"
     options = ["--split", "train", "--turns", "5", "--cold", "2", "--json", str(path)]
-    assert cli.run(serving.main, [*folders, *options]) == 0
+    assert parser.run(serving.main, [*folders, *options]) == 0
     figures = json.loads(path.read_text())
     assert [list(cold) for cold in figures["cold"]] == [["backend", "first rank", "load"]] * 2
     assert all(cold["load"] > 0 and cold["first rank"] > 0 for cold in figures["cold"])
@@ -99,5 +99,5 @@ def test_a_measurement_that_fails_says_why(tmp_path):
     ],
 )
 def test_what_is_refused(options, message, capsys):
-    assert cli.run(serving.main, list(options)) == 2
+    assert parser.run(serving.main, list(options)) == 2
     assert capsys.readouterr().err.startswith(f"error: {message}")

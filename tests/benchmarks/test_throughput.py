@@ -7,11 +7,11 @@ import pytest
 from benchmarks import report, throughput
 from benchmarks.child import Task, measure
 from benchmarks.turns import write_turns
-from dim_tf import cli
+from dim_tf.cli import parser
 from dim_tf.config import ModelConfig
 from dim_tf.errors import DimError
-from dim_tf.scoring import Scorer
-from dim_tf.steps import TrainingStep
+from dim_tf.runtime.scorer import Scorer
+from dim_tf.training.train_step import TrainingStep
 
 # Half a model, of two words everywhere.
 TINY = (
@@ -42,7 +42,7 @@ def here(monkeypatch):
 
 def test_all_parts(here, tmp_path, capsys):
     path = tmp_path / "figures.json"
-    assert cli.run(throughput.main, [*TINY, "--json", str(path)]) == 0
+    assert parser.run(throughput.main, [*TINY, "--json", str(path)]) == 0
     figures = json.loads(path.read_text())
     for part, size in (("train", 2), ("eval", 3)):
         (row,) = figures[part]
@@ -109,7 +109,7 @@ def test_a_child_that_fails(tmp_path):
     ],
 )
 def test_bad_options(options, message, capsys):
-    assert cli.run(throughput.main, options) == 2
+    assert parser.run(throughput.main, options) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: {message}")
     assert error.count("\n") == 1

@@ -9,7 +9,8 @@ import pytest
 
 import data_prep.__main__ as data_prep
 from benchmarks import training
-from dim_tf import cli, train
+from dim_tf import train
+from dim_tf.cli import parser
 
 WORDS = ("tea", "cats", "snow", "i", "like")
 TINY = (
@@ -54,10 +55,10 @@ def eagerly():
 
 def test_both_comparisons(prepared, eagerly, tmp_path, capsys, monkeypatch):
     # It is a setting of the whole process, which other tests share.
-    monkeypatch.setattr("dim_tf.train._make_deterministic", lambda wanted: None)
+    monkeypatch.setattr("dim_tf.training.start._make_deterministic", lambda wanted: None)
     path = tmp_path / "figures.json"
     options = ["--prepared", str(prepared), "--json", str(path), "--updates", "2", "--seeds", "4"]
-    assert cli.run(training.main, [*options, "--max-updates", "1", *TINY]) == 0
+    assert parser.run(training.main, [*options, "--max-updates", "1", *TINY]) == 0
     figures = json.loads(path.read_text())
     losses = figures["losses"]
     assert [len(losses[name]) for name in ("fast", "plain", training.CONTROL)] == [2, 2, 2]
@@ -71,7 +72,7 @@ def test_both_comparisons(prepared, eagerly, tmp_path, capsys, monkeypatch):
 
 
 def test_losses_go_on_from_a_training(prepared, eagerly, tmp_path, monkeypatch):
-    monkeypatch.setattr("dim_tf.train._make_deterministic", lambda wanted: None)
+    monkeypatch.setattr("dim_tf.training.start._make_deterministic", lambda wanted: None)
     run, path = str(tmp_path / "run"), tmp_path / "figures.json"
     common = ["--prepared", str(prepared), "--run", run]
     train.main([*common, *TINY, "--max-updates", "3"])

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.turns import random_turns, write_turns
 from dim_tf.config import ModelConfig
-from dim_tf.dataset import PreparedData
+from dim_tf.data.dataset import PreparedData
 
 TURNS = 320
 

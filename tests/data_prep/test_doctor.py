@@ -5,7 +5,7 @@ import pytest
 
 from data_prep.dialogues import Corpus, Table, Turn
 from data_prep.doctor import Part, Range, examine
-from dim_tf.text import TextRules, Vocabulary
+from dim_tf.data.text import TextRules, Vocabulary
 
 SIZES = {
     "max_utterances": 2,

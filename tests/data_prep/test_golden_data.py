@@ -16,7 +16,7 @@ import pytest
 from data_prep.prepare import Settings, prepare
 from data_prep.sources import open_source
 from dim_tf.config import ModelConfig
-from dim_tf.dataset import PreparedData
+from dim_tf.data.dataset import PreparedData
 
 SETTING = ("train", "self", "original")
 

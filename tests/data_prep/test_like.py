@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from data_prep.like import Like
-from dim_tf import files, initial_weights, shipped, train
-from dim_tf.dataset import PreparedData
+from dim_tf.data.dataset import PreparedData
+from dim_tf.data.text import TextRules
+from dim_tf.data.word_vectors import WordVectors
 from dim_tf.errors import CheckpointError, DataError, UsageError
-from dim_tf.run_folder import Run
+from dim_tf.io import atomic
+from dim_tf.runs import pretrained
+from dim_tf.runs.run import Run
 from dim_tf.ship import ship
-from dim_tf.text import TextRules
-from dim_tf.vector_files import WordVectors
+from dim_tf.training import start, state
 from tests.tiny_corpus import prepare_tiny, tables, tiny_corpus, write_vectors
 from tests.tiny_run import tiny_run
 
@@ -30,7 +32,7 @@ def first(tmp_path):
 def run(first, tmp_path):
     """A run of it, as training begins it, with some weights."""
     data = PreparedData.load(first)
-    with train.new_run(tmp_path / "run", data, SETTINGS, persona="both").creating() as unfinished:
+    with start.new_run(tmp_path / "run", data, SETTINGS, persona="both").creating() as unfinished:
         unfinished.save_best(unfinished.build_model())
     return Run.open(tmp_path / "run")
 
@@ -38,7 +40,7 @@ def run(first, tmp_path):
 @pytest.fixture
 def model(run, tmp_path, monkeypatch):
     """The same as a shipped model."""
-    monkeypatch.setattr(shipped, "ARTEFACTS", tmp_path / "artefacts")
+    monkeypatch.setattr(pretrained, "ARTEFACTS", tmp_path / "artefacts")
     (tmp_path / "licences.md").write_text("none")
     return ship(run, tmp_path / "licences.md", tmp_path / "artefacts/small").name
 
@@ -125,8 +127,8 @@ def test_a_shipped_model_is_trained_further_on_other_data(model, run, tmp_path):
     word = data.word_vectors[data.words.index("yes"), -100:]
     original = run.word_vectors[run.words.index("yes"), -100:]
     np.testing.assert_array_equal(word, original.astype("float16").astype("float32"))
-    new = train.new_run(tmp_path / "new", data, SETTINGS, persona="both")
-    initial_weights.check(Run.open(model), new, data)
+    new = start.new_run(tmp_path / "new", data, SETTINGS, persona="both")
+    state.check(Run.open(model), new, data)
 
 
 def test_without_word2vec(tmp_path):
@@ -163,21 +165,21 @@ def test_the_name_is_that_of_the_folder(first, monkeypatch):
 def test_a_vector_for_unknown_words_is_refused(run):
     vectors = run.word_vectors.copy()
     vectors[1] = 1
-    files.write_npz(run.path / "vectors.npz", {"word_vectors": vectors})
+    atomic.write_npz(run.path / "vectors.npz", {"word_vectors": vectors})
     with pytest.raises(UsageError, match="without --unknown-word"):
         Like.open(run.path)
 
 
 def test_what_is_refused(run, first, tmp_path, monkeypatch):
-    monkeypatch.setattr(shipped, "names", lambda: ["small"])
+    monkeypatch.setattr(pretrained, "names", lambda: ["small"])
     for path, hint in ((tmp_path / "small", ""), ("smal", r"; did you mean small\?")):
         with pytest.raises(UsageError, match=rf"{path} is no prepared folder.*model{hint}"):
             Like.open(path)
     with pytest.raises(UsageError, match=r"is no prepared folder .* no run folder .* give the one"):
         Like.open(tmp_path)
-    config = files.read_json(run.path / "config.json")
+    config = atomic.read_json(run.path / "config.json")
     del config["prepared"]["word2vec_dim"]
-    files.write_json(run.path / "config.json", config)
+    atomic.write_json(run.path / "config.json", config)
     with pytest.raises(UsageError, match="made by an older version"):
         Like.open(run.path)
     (run.path / "words.txt").unlink()

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from data_prep.__main__ import build_parser, main
-from dim_tf import cli, files
-from dim_tf.dataset import PreparedData
+from dim_tf.cli import parser
+from dim_tf.data.dataset import PreparedData
+from dim_tf.io import atomic
 
 VECTORS = "i 1 0\nski 0 1\nskate 1 1\n"
 DIALOGUES = [
@@ -40,14 +41,14 @@ def vectors(tmp_path):
 def command(source, tmp_path):
     def run(*arguments, out="out"):
         given = ["--source", str(source), "--candidates", "3", *map(str, arguments)]
-        return cli.run(main, [*given, "--out", str(tmp_path / out)] if out else given)
+        return parser.run(main, [*given, "--out", str(tmp_path / out)] if out else given)
 
     return run
 
 
 def test_the_sample_prepares_with_the_defaults(tmp_path, capsys):
     out = tmp_path / "sample"
-    assert cli.run(main, ["--source", "sample", "--out", str(out)]) == 0
+    assert parser.run(main, ["--source", "sample", "--out", str(out)]) == 0
     data = PreparedData.load(out)
     assert {split for split, _, _ in data.settings()} == {"train", "valid", "test"}
     assert data.word_vectors.shape[1] == data.word2vec_dim == 100
@@ -66,7 +67,7 @@ def test_own_data_with_vectors(command, vectors, tmp_path):
     np.testing.assert_array_equal(data.word_vectors[data.words.index("ski")], [0, 1])
     assert data.manifest["options"]["candidates"] == 3
     assert {source["name"] for source in data.manifest["sources"]} == {"own.jsonl", "glove.txt"}
-    assert data.manifest["sources"][-1]["sha256"] == files.sha256(vectors)
+    assert data.manifest["sources"][-1]["sha256"] == atomic.sha256(vectors)
     assert len(data.table("train", "self", "original")) == 12
     assert data.table("train", "self", "original").candidates.shape[1] == 3
 
@@ -194,7 +195,7 @@ def test_a_sum_may_be_in_capitals_and_must_be_one(command, capsys):
 
 def test_dense_is_written_on_request(command, capsys, tmp_path):
     assert command("--dense", "--authors-response-characters") == 0
-    dense = files.read_npz(tmp_path / "out/dense/test_self_original.npz")
+    dense = atomic.read_npz(tmp_path / "out/dense/test_self_original.npz")
     assert dense["responses_char"].shape == (8, 3, 20, 18)
     # The first turn has one utterance, so that only its first candidate carries characters.
     assert dense["responses_char"][0, 0].any() and not dense["responses_char"][0, 1:].any()

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from data_prep.prepare import Settings, prepare
-from dim_tf import files
 from dim_tf.config import ModelConfig
-from dim_tf.dataset import INPUTS, PreparedData
+from dim_tf.data.dataset import INPUTS, PreparedData
+from dim_tf.data.text import TextRules
+from dim_tf.data.word_vectors import WordVectors
 from dim_tf.errors import DataError
-from dim_tf.text import TextRules
-from dim_tf.vector_files import WordVectors
+from dim_tf.io import atomic
 from tests.tiny_corpus import prepare_tiny, tables, tiny_corpus, write_vectors
 
 
 def manifest_of(folder):
-    return files.read_json(folder / "manifest.json")
+    return atomic.read_json(folder / "manifest.json")
 
 
 def test_the_folder_holds_what_it_promises(tmp_path):
@@ -36,7 +36,7 @@ def test_the_folder_holds_what_it_promises(tmp_path):
     assert manifest["licence"] == "CC0" and manifest["format"] == 1
     assert manifest["text"] == {"tokeniser": "authors", "lowercase": True}
     assert manifest["counts"]["tables"]["train_self_original"]["turns"] == 3
-    assert manifest["counts"]["words"] == len(files.read_lines(folder / "words.txt"))
+    assert manifest["counts"]["words"] == len(atomic.read_lines(folder / "words.txt"))
     assert manifest["coverage"]["train"]["types_covered"] < 0.2
     assert manifest["word2vec"] is None and len(manifest["fingerprint"]) == 64
 
@@ -106,7 +106,7 @@ def test_word2vec_from_a_file(tmp_path):
     data = PreparedData.load(folder)
     np.testing.assert_array_equal(data.word_vectors[data.words.index("ski")], [0, 1, 0, 4, 4])
     assert data.word2vec_dim == 2
-    assert manifest_of(folder)["word2vec"] == files.sha256(path)
+    assert manifest_of(folder)["word2vec"] == atomic.sha256(path)
 
 
 def test_the_authors_vocabularies_are_kept_to_the_letter(tmp_path):
@@ -139,7 +139,7 @@ def test_dense_arrays_are_the_models_inputs_in_the_sources_order(tmp_path, monke
     data = PreparedData.load(folder)
     assert len(list((folder / "dense").iterdir())) == 4
     for persona, profiles in (("self", 5), ("both", 10)):
-        dense = files.read_npz(folder / f"dense/train_{persona}_original.npz")
+        dense = atomic.read_npz(folder / f"dense/train_{persona}_original.npz")
         assert sorted(dense) == sorted([*INPUTS, "target"])
         config = ModelConfig(**{**data.sizes, "max_profiles": profiles})
         inputs, target = data.inputs(
@@ -175,7 +175,7 @@ def test_a_damaged_source_leaves_nothing(tmp_path):
     )
     with (
         pytest.raises(DataError, match=r"train\.txt:9"),
-        files.creating_folder(tmp_path / "out") as folder,
+        atomic.creating_folder(tmp_path / "out") as folder,
     ):
         prepare(corpus, Settings(), folder, options={}, sources=[])
     assert list(tmp_path.iterdir()) == []

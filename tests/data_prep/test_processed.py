@@ -3,9 +3,9 @@ import pytest
 
 from data_prep import personachat
 from data_prep.processed import read_turns, setting
-from dim_tf.authors_files import read_characters, read_words
+from dim_tf.data.text import TextRules
+from dim_tf.data.tf1_vocab import read_characters, read_words
 from dim_tf.errors import DataError
-from dim_tf.text import TextRules
 
 GOOD = (
     "hello there _eos_\thi|no\t0\tNA\ti ski .|i run .\n"

@@ -11,7 +11,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from data_prep import personachat
 from data_prep.sample import PERSONAS, SPLITS, VERSIONS, generate, write_sample
 from data_prep.sample_language import TOPICS
-from dim_tf.files import sha256
+from dim_tf.io.atomic import sha256
 
 
 def words(*texts):

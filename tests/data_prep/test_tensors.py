@@ -3,8 +3,8 @@ import pytest
 
 from data_prep.dialogues import Table, Turn
 from data_prep.tensors import Sentences, SentenceStore, TableBuilder, arrange
+from dim_tf.data.text import TextRules
 from dim_tf.errors import DataError
-from dim_tf.text import TextRules
 from tests.tiny_corpus import tables
 
 

@@ -3,7 +3,7 @@ from data_prep.vocabulary import (
     characters_of_data,
     words_of_data,
 )
-from dim_tf.text import TextRules
+from dim_tf.data.text import TextRules
 
 
 def test_words_go_by_count_then_alphabet_behind_the_reserved_ones():

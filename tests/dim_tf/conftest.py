@@ -90,12 +90,13 @@ def tiny_model(monkeypatch) -> None:
 def trained(prepared, tmp_path_factory) -> Path:
     """A run of the tiny model; not to be changed."""
     from dim_tf import models, train
+    from dim_tf.training import start
 
     path = tmp_path_factory.mktemp("runs") / "trained"
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(models.MODELS, "tiny", build_tiny)
         # It is a setting of the whole process, which other tests share.
-        patch.setattr(train, "_make_deterministic", lambda wanted: None)
+        patch.setattr(start, "_make_deterministic", lambda wanted: None)
         train.main(["--prepared", str(prepared), "--run", str(path), *TINY])
     return path
 
@@ -134,8 +135,9 @@ def tiny_options() -> tuple[str, ...]:
 def run_train(prepared, tmp_path, tiny_model, tiny_options, monkeypatch):
     """Trains in this process; `run_train("name", option, ...)` gives the run folder."""
     from dim_tf import train
+    from dim_tf.training import start
 
-    monkeypatch.setattr(train, "_make_deterministic", lambda wanted: None)
+    monkeypatch.setattr(start, "_make_deterministic", lambda wanted: None)
 
     def call(name, *options, prepared=prepared):
         path = tmp_path / name

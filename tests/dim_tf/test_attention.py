@@ -5,8 +5,12 @@ import shutil
 import pytest
 from matplotlib.image import imread
 
-from dim_tf import attention, cli, files, shipped, train
-from dim_tf.dataset import PreparedData
+from dim_tf import attention
+from dim_tf.cli import parser
+from dim_tf.data.dataset import PreparedData
+from dim_tf.io import atomic
+from dim_tf.runs import pretrained
+from dim_tf.training import start
 
 SIZES = {"rnn_units": 3, "max_utterances": 3, "max_utterance_len": 6, "max_response_len": 5}
 
@@ -15,7 +19,7 @@ SIZES = {"rnn_units": 3, "max_utterances": 3, "max_utterance_len": 6, "max_respo
 def dim_run(prepared, tmp_path_factory):
     """DIM with its initial weights."""
     path = tmp_path_factory.mktemp("runs") / "dim"
-    run = train.new_run(path, PreparedData.load(prepared), {**SIZES, "max_profile_len": 6})
+    run = start.new_run(path, PreparedData.load(prepared), {**SIZES, "max_profile_len": 6})
     with run.creating() as unfinished:
         unfinished.save_best(run.build_model())
     return path
@@ -82,7 +86,7 @@ def test_texts(run, tmp_path):
 def test_a_shipped_model_is_not_written_into(run, prepared, tmp_path, monkeypatch):
     artefacts = tmp_path / "artefacts"
     shutil.copytree(run, artefacts / "small")
-    monkeypatch.setattr(shipped, "ARTEFACTS", artefacts)
+    monkeypatch.setattr(pretrained, "ARTEFACTS", artefacts)
     monkeypatch.chdir(tmp_path)
     call("small", "--prepared", prepared, "--turn", 3)
     assert len(files_of(tmp_path / "attention")) == 2
@@ -113,7 +117,7 @@ def test_what_is_refused(run, run_copy, prepared, capsys):
         (run, (*turn, "--out", run / "config.json"), "cannot be made"),
     ):
         given = [str(option) for option in ("--run", folder, *options)]
-        assert cli.run(attention.main, given) == 2
+        assert parser.run(attention.main, given) == 2
         said = capsys.readouterr().err
         assert said.startswith("error: ") and said.count("\n") == 1
         assert message in said
@@ -121,8 +125,8 @@ def test_what_is_refused(run, run_copy, prepared, capsys):
 
 
 def test_a_turn_of_other_data_that_was_prepared_like_the_run(run, prepared, tmp_path):
-    config = files.read_json(run / "config.json")
+    config = atomic.read_json(run / "config.json")
     config["prepared"]["text_fingerprint"] = "0" * 64
-    files.write_json(run / "config.json", config)
+    atomic.write_json(run / "config.json", config)
     call(run, "--prepared", prepared, "--turn", 3, "--out", tmp_path / "other")
     assert files_of(tmp_path / "other")[0] == "test_self_original_turn_3.html"

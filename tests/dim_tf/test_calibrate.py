@@ -5,12 +5,14 @@ import shutil
 import numpy as np
 import pytest
 
-from dim_tf import calibrate, evaluation, files
-from dim_tf.calibration import Calibration
-from dim_tf.dataset import PreparedData
+from dim_tf import calibrate
+from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import DataError, UsageError
-from dim_tf.evaluation import Result
-from dim_tf.run_folder import Run
+from dim_tf.evaluation import evaluator
+from dim_tf.evaluation.calibration import Calibration
+from dim_tf.evaluation.evaluator import Result
+from dim_tf.io import atomic
+from dim_tf.runs.run import Run
 
 
 @pytest.fixture
@@ -25,10 +27,10 @@ def without_test(prepared, tmp_path):
 @pytest.fixture
 def scored(monkeypatch):
     """Puts a function of its result in the place of ranking."""
-    ranked = evaluation.ranked
+    ranked = evaluator.ranked
 
     def replace(function):
-        monkeypatch.setattr(evaluation, "ranked", lambda *given: function(ranked(*given)))
+        monkeypatch.setattr(evaluator, "ranked", lambda *given: function(ranked(*given)))
 
     return replace
 
@@ -66,10 +68,10 @@ def card(run):
 def test_figures_are_those_of_the_run_read_again(run_copy, prepared):
     calibrate.main(["--run", str(run_copy), "--prepared", str(prepared)])
     found, run, data = Calibration.load(run_copy), Run.open(run_copy), PreparedData.load(prepared)
-    from dim_tf.scoring import Scorer
+    from dim_tf.runtime.scorer import Scorer
 
     table = data.table("test", "self", "original")
-    result = evaluation.evaluate(Scorer(run.load_model()), data, table, run.model_config)
+    result = evaluator.evaluate(Scorer(run.load_model()), data, table, run.model_config)
     gold = found.probabilities(result.logits, result.present)[np.arange(14), result.target]
     assert -np.log(gold).mean() == pytest.approx(found.test.loss_after, rel=1e-5)
     # What the ranker would say of the turns that are left as they are, one by one.
@@ -135,12 +137,12 @@ def test_a_converted_run_is_calibrated_on_data_with_its_words_and_others(run_cop
     config = json.loads((run_copy / "config.json").read_text())
     config["prepared"]["fingerprint"] = ""
     (run_copy / "config.json").write_text(json.dumps(config))
-    words = files.read_lines(run_copy / "words.txt")
-    vectors = files.read_npz(run_copy / "vectors.npz")["word_vectors"]
+    words = atomic.read_lines(run_copy / "words.txt")
+    vectors = atomic.read_npz(run_copy / "vectors.npz")["word_vectors"]
     # Another order of the words, as a folder has that was prepared --like it.
     order = [0, 1, *range(len(words) - 1, 1, -1)]
-    files.write_lines(run_copy / "words.txt", [words[place] for place in order])
-    files.write_npz(run_copy / "vectors.npz", {"word_vectors": vectors[order]})
+    atomic.write_lines(run_copy / "words.txt", [words[place] for place in order])
+    atomic.write_npz(run_copy / "vectors.npz", {"word_vectors": vectors[order]})
     assert not Run.open(run_copy).is_of(PreparedData.load(prepared))
     calibrate.main(["--run", str(run_copy), "--prepared", str(prepared)])
     assert Calibration.load(run_copy).valid.turns == 14

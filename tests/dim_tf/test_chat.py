@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from dim_tf import chat, cli
-from dim_tf.ranker import Ranker
+from dim_tf import chat
+from dim_tf.cli import parser
+from dim_tf.ranking.ranker import Ranker
 from tests.tiny_run import SHORT, tiny_ranker, tiny_run
 
 POOL = ["tea", "dogs 😀", "i like  you", "I like you", "hello"]
@@ -42,7 +43,7 @@ def talk(ranker, files, monkeypatch, capsys):
     def typed(*lines: str | bytes, options=files, status=0):
         text = b"\n".join(line if isinstance(line, bytes) else line.encode() for line in lines)
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text), "utf-8"))
-        assert cli.run(chat.main, ["--run", "RUN", *map(str, options)]) == status
+        assert parser.run(chat.main, ["--run", "RUN", *map(str, options)]) == status
         found = capsys.readouterr()
         assert "Traceback" not in found.err
         return found.out.splitlines()
@@ -153,7 +154,7 @@ def test_any_bytes_can_be_typed(talk):
 def test_warnings_are_one_line(ranker, files, monkeypatch, capsys):
     text = b"/persona i | like | tea\nhello\nhow are you ?\n/why\n"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text), "utf-8"))
-    assert cli.run(chat.main, ["--run", "RUN", *map(str, files)]) == 0
+    assert parser.run(chat.main, ["--run", "RUN", *map(str, files)]) == 0
     expected = "warning: persona: found 3 profiles, this model reads the first 2\n"
     assert capsys.readouterr().err == expected
 
@@ -192,7 +193,7 @@ def test_persona_is_not_needed(ranker, files, talk):
     ],
 )
 def test_options_that_are_refused(options, message, capsys):
-    assert cli.run(chat.main, ["--run", "RUN", *options]) == 2
+    assert parser.run(chat.main, ["--run", "RUN", *options]) == 2
     assert capsys.readouterr().err.startswith(f"error: {message}")
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dim_tf import cli, convert
-from dim_tf.ranker import Ranker
-from dim_tf.run_folder import Run
+from dim_tf import convert
+from dim_tf.cli import parser
+from dim_tf.ranking.ranker import Ranker
+from dim_tf.runs.run import Run
 from tests.authors_checkpoint import SIZES, write_characters, write_checkpoint, write_vectors
 from tests.tiny_run import CHARACTERS, CONFIG, WORDS, tf1_variables, tiny_ranker, tiny_run
 
@@ -34,7 +35,7 @@ def run(folder, out, options=(), vectors=("glove.txt", "word2vec.txt"), sizes=SI
     arguments += ["--char-vocab", folder / "char_vocab.txt", "--out", out]
     arguments += [part for item in sizes.items() for part in item]
     arguments += ["--vectors", *(folder / name for name in vectors), *options]
-    return cli.run(convert.main, [str(argument) for argument in arguments])
+    return parser.run(convert.main, [str(argument) for argument in arguments])
 
 
 def test_the_run_ranks_as_the_checkpoint_does(authors, tmp_path, capsys):
@@ -204,7 +205,9 @@ def test_a_run_that_exists_is_left_alone(authors, tmp_path, capsys):
 
 
 def test_a_missing_option(capsys):
-    assert cli.run(convert.main, ["--tf1-checkpoint", "a", "--vocab", "b", "--vectors", "c"]) == 2
+    assert (
+        parser.run(convert.main, ["--tf1-checkpoint", "a", "--vocab", "b", "--vectors", "c"]) == 2
+    )
     expected = "error: the following arguments are required: --char-vocab, --out\n"
     assert capsys.readouterr().err == expected
 

@@ -4,13 +4,15 @@ import re
 import numpy as np
 import pytest
 
-from dim_tf import calibrate, evaluate, evaluation, files
-from dim_tf.calibration import Calibration
-from dim_tf.dataset import PreparedData
+from dim_tf import calibrate, evaluate
+from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import CheckpointError, UsageError
-from dim_tf.metrics import probabilities
-from dim_tf.run_folder import Run, weights_fingerprint
-from dim_tf.scoring import Scorer
+from dim_tf.evaluation import evaluator
+from dim_tf.evaluation.calibration import Calibration
+from dim_tf.evaluation.metrics import probabilities
+from dim_tf.io import atomic
+from dim_tf.runs.run import Run, weights_fingerprint
+from dim_tf.runtime.scorer import Scorer
 from tests.scored import read_scores
 from tests.tiny_calibration import calibration
 
@@ -29,7 +31,7 @@ def test_command_prints_the_measures_and_writes_scores_results_and_card(run_copy
     assert len(rows) == 14 * 6
     assert len(gold) == 14
     hits = np.mean([row["rank"] == "1" for row in gold])
-    results = files.read_json(run_copy / "results.json")
+    results = atomic.read_json(run_copy / "results.json")
     assert results["test_self_original"]["hits@1"] == hits
     assert f"test hits@1 {hits:.3f}" in lines[-1]
     for number in range(14):
@@ -48,7 +50,7 @@ def test_command_says_that_it_took_a_sample_and_names_the_file_after_another_set
     assert lines[0] == "valid_their_revised: a fixed sample of 5 of 14 turns (seed 2019)"
     assert lines[-1].startswith("valid hits@1 ")
     rows = read_scores(run_copy / "persona_valid_out_their_revised_5_turns.txt")
-    expected = evaluation.sample_rows(14, 5).tolist()
+    expected = evaluator.sample_rows(14, 5).tolist()
     assert sorted({int(row["query_id"]) for row in rows}) == expected
     assert not (run_copy / "persona_valid_out.txt").exists()
 
@@ -65,7 +67,7 @@ def test_a_run_folder_that_cannot_be_written_to_is_refused_before_the_work(
     command, run_copy, prepared, monkeypatch
 ):
     monkeypatch.setattr("os.access", lambda path, mode: False)
-    monkeypatch.setattr(evaluation, "ranked", None)
+    monkeypatch.setattr(evaluator, "ranked", None)
     with pytest.raises(UsageError, match=f"{run_copy} cannot be written to"):
         command.main(["--run", str(run_copy), "--prepared", str(prepared)])
 
@@ -90,7 +92,7 @@ def test_another_precision_is_for_this_test_alone(run_copy, prepared, monkeypatc
 
 
 def test_weights_that_are_replaced_meanwhile_get_no_results(run_copy, prepared, monkeypatch):
-    ranked = evaluation.ranked
+    ranked = evaluator.ranked
 
     def and_train(*given):
         run = Run.open(run_copy)
@@ -99,7 +101,7 @@ def test_weights_that_are_replaced_meanwhile_get_no_results(run_copy, prepared, 
         run.save_best(model)
         return ranked(*given)
 
-    monkeypatch.setattr(evaluation, "ranked", and_train)
+    monkeypatch.setattr(evaluator, "ranked", and_train)
     command = ["--run", str(run_copy), "--prepared", str(prepared)]
     for main in (evaluate.main, calibrate.main):
         with pytest.raises(UsageError, match=r"best\.weights\.h5 was replaced meanwhile"):
@@ -124,9 +126,9 @@ def test_no_persona_is_zero_profiles(run_copy, prepared):
 
 
 def test_a_run_for_both_personas_is_tested_whatever_its_room(run_copy, prepared):
-    config = files.read_json(run_copy / "config.json")
+    config = atomic.read_json(run_copy / "config.json")
     config["persona"] = "both"
-    files.write_json(run_copy / "config.json", config)
+    atomic.write_json(run_copy / "config.json", config)
     evaluate.main(["--run", str(run_copy), "--prepared", str(prepared)])
     assert list(Run.open(run_copy).results()) == ["test_both_original"]
 
@@ -154,9 +156,9 @@ def stranger(run_copy):
     config = json.loads((run_copy / "config.json").read_text())
     config["prepared"]["text_fingerprint"] = "0" * 64
     (run_copy / "config.json").write_text(json.dumps(config))
-    files.write_lines(run_copy / "words.txt", files.read_lines(run_copy / "words.txt")[:-3])
-    vectors = files.read_npz(run_copy / "vectors.npz")["word_vectors"]
-    files.write_npz(run_copy / "vectors.npz", {"word_vectors": vectors[:-3]})
+    atomic.write_lines(run_copy / "words.txt", atomic.read_lines(run_copy / "words.txt")[:-3])
+    vectors = atomic.read_npz(run_copy / "vectors.npz")["word_vectors"]
+    atomic.write_npz(run_copy / "vectors.npz", {"word_vectors": vectors[:-3]})
     return run_copy
 
 
@@ -173,7 +175,7 @@ def test_other_data_that_was_prepared_like_the_run(run_copy, prepared, stranger,
     data, run = PreparedData.load(prepared), Run.open(stranger)
     table = data.table("test", run.persona, run.version)
     scorer = Scorer(run.with_words_of(data).load_model())
-    expected = evaluation.evaluate(scorer, data, table, run.model_config).summary()
+    expected = evaluator.evaluate(scorer, data, table, run.model_config).summary()
     assert f"test hits@1 {expected['hits@1']:.3f} MRR {expected['MRR']:.3f}\n" in said
     assert len(read_scores(out)) == 14 * 6
 
@@ -182,8 +184,8 @@ def test_other_data_that_means_something_else_to_the_run(prepared, stranger):
     command = ["--run", str(stranger), "--prepared", str(prepared)]
     with pytest.raises(UsageError, match=r"--errors: .* is not what .* was trained on"):
         evaluate.main([*command, "--errors", "3"])
-    lines = files.read_lines(stranger / "chars.txt")
-    files.write_lines(stranger / "chars.txt", [lines[0], *reversed(lines[1:])])
+    lines = atomic.read_lines(stranger / "chars.txt")
+    atomic.write_lines(stranger / "chars.txt", [lines[0], *reversed(lines[1:])])
     with pytest.raises(UsageError, match="do not belong together: the characters differ; give"):
         evaluate.main(command)
 

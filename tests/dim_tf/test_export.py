@@ -10,12 +10,13 @@ import keras
 import numpy as np
 import pytest
 
-from dim_tf import cli, export
+from dim_tf import export
+from dim_tf.cli import parser
 from dim_tf.config import ModelConfig
-from dim_tf.dataset import PreparedData
+from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import ConfigError
-from dim_tf.run_folder import Run
-from dim_tf.scoring import Scorer
+from dim_tf.runs.run import Run
+from dim_tf.runtime.scorer import Scorer
 
 on_tensorflow = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="models are exported by TensorFlow"
@@ -137,7 +138,7 @@ def load_elsewhere(form: str, out: Path, batches: list[dict[str, np.ndarray]]) -
 def test_another_process_gets_the_same_logits(form, precision, make, data, tmp_path, capsys):
     run, out = make(precision), tmp_path / "new" / "exported"
     command = ["--run", str(run.path), "--format", form, "--out", str(out)]
-    assert cli.run(export.main, command) == 0
+    assert parser.run(export.main, command) == 0
     assert f"{out}: {form}, float32; its logits differ" in capsys.readouterr().out
     assert [path.name for path in out.parent.iterdir()] == ["exported"]
 
@@ -170,7 +171,7 @@ def devices(out: Path) -> set[str]:
 def test_what_exists_is_kept(form, run, tmp_path, capsys):
     (tmp_path / "exported").write_text("mine")
     command = ["--run", str(run.path), "--format", form, "--out", str(tmp_path / "exported")]
-    assert cli.run(export.main, command) == 2
+    assert parser.run(export.main, command) == 2
     assert "exists; give another --out" in capsys.readouterr().err
     assert (tmp_path / "exported").read_text() == "mine"
 
@@ -186,7 +187,7 @@ def test_nothing_is_written_that_gives_other_logits(run, tmp_path, monkeypatch, 
     monkeypatch.setitem(export.WRITERS, "savedmodel", (write, creating))
     out = tmp_path / "exported"
     command = ["--run", str(run.path), "--format", "savedmodel", "--out", str(out)]
-    assert cli.run(export.main, command) == 2
+    assert parser.run(export.main, command) == 2
     assert "its logits would differ from those of" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from dim_tf import cli, predict
+from dim_tf import predict
+from dim_tf.cli import parser
 from dim_tf.errors import DimError
-from dim_tf.ranker import Ranker
+from dim_tf.ranking.ranker import Ranker
 from tests.tiny_run import WORDS, tiny_ranker
 
 FEW, ALL = 40, 1000
@@ -124,7 +125,7 @@ def test_any_line_becomes_a_ranking_or_an_error(count, tmp_path, monkeypatch):
         source.write_bytes(b"\n".join(found))
         options = ["--run", "RUN", "--input", str(source), "--output", str(out)]
         options += [] if top_k is None else ["--top-k", str(top_k)]
-        status = cli.run(predict.main, options)
+        status = parser.run(predict.main, options)
         wanted = [line for line in found if line.strip()]
         if not wanted:
             assert status == 2

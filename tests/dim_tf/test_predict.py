@@ -10,8 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from dim_tf import cli, predict
-from dim_tf.ranker import Ranker
+from dim_tf import predict
+from dim_tf.cli import parser
+from dim_tf.ranking.ranker import Ranker
 from tests.tiny_run import SHORT, tiny_ranker, tiny_run
 
 TURN = {"context": ["hello you"], "persona": ["i like dogs."], "candidates": ["tea", "dogs", "i"]}
@@ -32,7 +33,7 @@ def replies(tmp_path):
 
 
 def run(*arguments) -> int:
-    return cli.run(predict.main, ["--run", "RUN", *map(str, arguments)])
+    return parser.run(predict.main, ["--run", "RUN", *map(str, arguments)])
 
 
 def json_lines(text):
@@ -90,7 +91,7 @@ def test_a_run_folder_from_the_command_line(replies, tmp_path, capsys):
     new = tiny_run(folder, **SHORT)
     with new.creating() as unfinished:
         unfinished.save_best(new.build_model())
-    assert cli.run(predict.main, ["--run", str(folder), "--candidates", replies]) == 0
+    assert parser.run(predict.main, ["--run", str(folder), "--candidates", replies]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["rank", "1", "2", "3"]
     assert {line.split(maxsplit=3)[3] for line in lines[1:]} == {"tea", "dogs 😀", "hello you"}

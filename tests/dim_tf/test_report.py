@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from dim_tf import cli, files, readme, report, tables
-from dim_tf.comparison import compare
+from dim_tf import report
+from dim_tf.cli import parser
 from dim_tf.errors import DataError, UsageError
+from dim_tf.io import atomic
+from dim_tf.paper import readme, render
+from dim_tf.paper.comparison import compare
 from tests.tiny_results import made_up_run, ranks_with
 
 
@@ -57,7 +60,7 @@ def test_markdown_has_ours_below_the_papers(runs, capsys):
 
 def test_csv_has_a_line_for_each_cell(runs):
     results = compare(report.run_folders([runs]))
-    lines = list(csv.DictReader(tables.to_csv(results).splitlines()))
+    lines = list(csv.DictReader(render.to_csv(results).splitlines()))
     assert len(lines) == sum(len(t["rows"]) * len(t["columns"]) for t in results["tables"])
     dim = next(line for line in lines if (line["table"], line["row"]) == ("4", "DIM"))
     assert (dim["paper_hits@1"], dim["hits@1_mean"], dim["seeds"]) == ("78.8", "77.5", "2")
@@ -75,7 +78,7 @@ def test_out_holds_tables_and_pictures(runs, tmp_path):
     assert sorted(path.name for path in out.iterdir()) == [
         *("bars.png", "curves.png", "results.csv", "results.json", "results.md")
     ]
-    assert files.read_json(out / "results.json") == compare(report.run_folders([runs]))
+    assert atomic.read_json(out / "results.json") == compare(report.run_folders([runs]))
     assert str(tmp_path) not in (out / "results.json").read_text()
     page = (out / "results.md").read_text()
     assert page.endswith("\n\n![bars](bars.png)\n\n![curves](curves.png)\n")
@@ -92,7 +95,7 @@ def test_readme_section_is_written_and_can_be_written_anew_without_the_runs(runs
     assert text.startswith(f"# A\n\nbefore\n\n{readme.BEGIN}\n\nhits@1 / MRR")
     assert text.endswith(f"\n\n{readme.END}\n\nafter\n")
     body = readme.section(text)
-    shown = tables.markdown(files.read_json(out / "results.json")).strip("\n")
+    shown = render.markdown(atomic.read_json(out / "results.json")).strip("\n")
     folder = os.path.relpath(out, page.parent)
     assert body == f"{shown}\n\n![bars]({folder}/bars.png)\n\n![curves]({folder}/curves.png)"
     page.write_text(text.replace("88.8", "99.9"))
@@ -123,12 +126,12 @@ def test_what_is_refused(runs, tmp_path, capsys):
         ([runs, "--outt", "x"], "unknown option --outt; did you mean --out?"),
         (["--out", tmp_path / "empty"], "results.json: the file is missing"),
     ):
-        assert cli.run(report.main, [str(option) for option in options]) == 2
+        assert parser.run(report.main, [str(option) for option in options]) == 2
         said = capsys.readouterr().err
         assert said.startswith("error: ") and said.count("\n") == 1
         assert message in said
     made_up_run(runs / "other", ranks_with(3), "imn_ctx", fingerprint="b" * 64)
-    assert cli.run(report.main, [str(runs)]) == 2
+    assert parser.run(report.main, [str(runs)]) == 2
     assert "tested on different data" in capsys.readouterr().err
     assert list((tmp_path / "empty").iterdir()) == []
 
@@ -140,19 +143,19 @@ def test_a_folder_of_runs_some_of_which_are_not_tested_yet(runs, capsys):
     found = report.run_folders([runs])
     assert [path.name for path in found] == ["dim1", "dim2", "imn", "utr"]
     assert capsys.readouterr().err == "left out, not tested yet: new\n"
-    assert cli.run(report.main, [str(runs / "new")]) == 2
+    assert parser.run(report.main, [str(runs / "new")]) == 2
     assert "was not tested yet" in capsys.readouterr().err
 
 
 def test_nothing_is_written_if_the_readme_cannot_be(runs, page, tmp_path, capsys):
     page.write_text("# A\n")
     out = tmp_path / "docs"
-    assert cli.run(report.main, [str(runs), "--out", str(out), "--readme", str(page)]) == 2
+    assert parser.run(report.main, [str(runs), "--out", str(out), "--readme", str(page)]) == 2
     assert "found no section for results" in capsys.readouterr().err
     assert not out.exists()
 
 
 def test_results_of_another_format(tmp_path):
-    files.write_json(tmp_path / "results.json", {"format": 0})
+    atomic.write_json(tmp_path / "results.json", {"format": 0})
     with pytest.raises(DataError, match="found format 0, expected 1"):
         report.read_results(tmp_path / "results.json")

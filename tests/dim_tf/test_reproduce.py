@@ -3,9 +3,13 @@
 import numpy as np
 import pytest
 
-from dim_tf import cli, files, models, reproduce, tables, train
+from dim_tf import models, reproduce
+from dim_tf.cli import parser
 from dim_tf.errors import DivergedError, UsageError
-from dim_tf.run_folder import Run
+from dim_tf.io import atomic
+from dim_tf.paper import render
+from dim_tf.runs.run import Run
+from dim_tf.training import start
 from tests.tiny import build_tiny
 
 SHORT = ("--rnn-units=4", "--batch-size=8", "--updates=4", "--eval-every=2", "--save-every=1")
@@ -14,7 +18,7 @@ SHORT = ("--rnn-units=4", "--batch-size=8", "--updates=4", "--eval-every=2", "--
 @pytest.fixture
 def call(prepared, tmp_path, monkeypatch):
     """Reproduces in this process; `call(option, ...)` gives the folder of the runs."""
-    monkeypatch.setattr(train, "_make_deterministic", lambda wanted: None)
+    monkeypatch.setattr(start, "_make_deterministic", lambda wanted: None)
     for name in ("dim", "imn"):
         monkeypatch.setitem(models.MODELS, name, build_tiny)
 
@@ -47,10 +51,10 @@ def test_a_table_is_trained_tested_reported_and_not_done_twice(call, capsys):
         run = Run.open(folder / f"dim_self_{version}_seed1")
         assert run.metrics()[-1]["update"] == 4
         assert set(run.results()) == {"test_self_original", "test_self_revised"}
-    results = files.read_json(folder / "report/results.json")
+    results = atomic.read_json(folder / "report/results.json")
     five = results["tables"][-1]["rows"]
     assert all(cell["ours"] for row in five for cell in row["cells"])
-    assert out.endswith(tables.markdown(results))
+    assert out.endswith(render.markdown(results))
 
     before = stamps(folder)
     call("--table", 5, "--systems", "dim")
@@ -105,7 +109,7 @@ def test_a_run_that_diverges_does_not_keep_the_others_from_being_done(call, caps
             call("--table", 4, "--systems", "dim")
     said = capsys.readouterr()
     assert "error: weight x holds NaN" in said.err
-    results = files.read_json(tmp_path / "runs/report/results.json")
+    results = atomic.read_json(tmp_path / "runs/report/results.json")
     assert sorted(cell.split(",")[0] for cell in results["cells"]) == [
         *("dim_no_context_self_original", "imn_none_original")
     ]
@@ -124,7 +128,7 @@ def test_what_is_refused_before_anything_is_trained(prepared, tmp_path, capsys):
         (["--set", "rnn_unit=3"], "unknown setting 'rnn_unit'; did you mean rnn_units?"),
         (["--set", "use_context=false", "--systems", "dim"], "use_context follows from the tables"),
     ):
-        assert cli.run(reproduce.main, [*folders, *options]) == 2
+        assert parser.run(reproduce.main, [*folders, *options]) == 2
         said = capsys.readouterr().err
         assert said.startswith("error: ") and said.count("\n") == 1
         assert message in said

@@ -9,13 +9,14 @@ import h5py
 import numpy as np
 import pytest
 
-from dim_tf import cli, evaluate, ship
-from dim_tf.calibration import CALIBRATION, Calibration, weights_fingerprint
-from dim_tf.dataset import PreparedData
+from dim_tf import evaluate, ship
+from dim_tf.cli import parser
+from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import CheckpointError
-from dim_tf.record import METRICS, RESULTS
-from dim_tf.run_folder import BEST, VECTORS, Run
-from dim_tf.scoring import Scorer
+from dim_tf.evaluation.calibration import CALIBRATION, Calibration, weights_fingerprint
+from dim_tf.runs.record import METRICS, RESULTS
+from dim_tf.runs.run import BEST, VECTORS, Run
+from dim_tf.runtime.scorer import Scorer
 from tests.tiny_calibration import calibration
 
 LICENCE_TEXT = "The data is free.\n"
@@ -136,17 +137,17 @@ def test_the_command(run_copy, licences, tmp_path, capsys):
     out = tmp_path / "small"
     command = ["--run", run_copy, "--licences", licences, "--out", out]
     command = [str(part) for part in command]
-    assert cli.run(ship.main, command) == 0
+    assert parser.run(ship.main, command) == 0
     assert capsys.readouterr().out == f"{out}: 0.1 MB, of which weights 0.0 and word vectors 0.0\n"
     assert {path.name: path.stat().st_mtime_ns for path in run_copy.iterdir()} == before
     assert json.loads((out / "config.json").read_text())["model"] == "tiny"
 
     kept = (out / BEST).read_bytes()
-    assert cli.run(ship.main, command) == 2
+    assert parser.run(ship.main, command) == 2
     assert "exists" in capsys.readouterr().err
     assert (out / BEST).read_bytes() == kept
     shutil.rmtree(out)
     licences.unlink()
-    assert cli.run(ship.main, command) == 2
+    assert parser.run(ship.main, command) == 2
     assert "found no such file" in capsys.readouterr().err
     assert not out.exists()

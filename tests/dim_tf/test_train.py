@@ -7,10 +7,12 @@ import keras
 import numpy as np
 import pytest
 
-from dim_tf import files, train
-from dim_tf.dataset import PreparedData
+from dim_tf import train
+from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import CheckpointError, ConfigError, DataError, DivergedError, UsageError
-from dim_tf.run_folder import Run
+from dim_tf.io import atomic
+from dim_tf.runs.run import Run
+from dim_tf.training import start
 from tests.run_content import content
 
 
@@ -64,7 +66,7 @@ def test_resuming_what_is_not_there_or_damaged_is_refused(run_copy, run_train):
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX always compiles")
 def test_compiled_updates_are_the_same_and_can_be_gone_on_with(run_train, monkeypatch):
-    from dim_tf import training
+    from dim_tf.training import trainer
 
     asked = []
 
@@ -72,8 +74,8 @@ def test_compiled_updates_are_the_same_and_can_be_gone_on_with(run_train, monkey
         asked.append(arguments[-1])
         return TrainingStep(*arguments)
 
-    TrainingStep = training.TrainingStep
-    monkeypatch.setattr(training, "TrainingStep", step)
+    TrainingStep = trainer.TrainingStep
+    monkeypatch.setattr(trainer, "TrainingStep", step)
     # XLA draws other dropout masks.
     options = ["--dropout=0", "--max-updates=20"]
     compiled = run_train("compiled", *options, "--jit-compile")
@@ -156,12 +158,12 @@ def test_epochs_and_patience_end_the_training(run_train, monkeypatch):
     run = run_train("epochs", "--epochs=2", "--eval-every=100")
     assert [row["update"] for row in Run.open(run).metrics()] == [10, 14]
 
-    from dim_tf import evaluation
+    from dim_tf.evaluation import evaluator
 
     rising = iter([0.2, 0.5, 0.5, 0.4, 0.9])
-    summary = evaluation.Result.summary
+    summary = evaluator.Result.summary
     monkeypatch.setattr(
-        evaluation.Result, "summary", lambda self: {**summary(self), "MRR": next(rising)}
+        evaluator.Result, "summary", lambda self: {**summary(self), "MRR": next(rising)}
     )
     run = run_train("patience", "--patience=2", "--eval-every=2")
     valid = [row["MRR"] for row in Run.open(run).metrics() if row["kind"] == "valid"]
@@ -215,8 +217,8 @@ def test_prepared_folder_without_a_validation_split(prepared, run_train, tmp_pat
 
 def test_prepared_folder_of_another_fingerprint(prepared, run_copy, run_train, tmp_path):
     folder = shutil.copytree(prepared, tmp_path / "prepared")
-    manifest = files.read_json(folder / "manifest.json")
-    files.write_json(folder / "manifest.json", {**manifest, "text_fingerprint": "0" * 64})
+    manifest = atomic.read_json(folder / "manifest.json")
+    atomic.write_json(folder / "manifest.json", {**manifest, "text_fingerprint": "0" * 64})
     with pytest.raises(UsageError, match="do not belong together"):
         run_train("run", "--resume", prepared=folder)
 
@@ -266,7 +268,7 @@ def test_on_a_gpu_repeatable_operations_are_for_who_wants_them(wanted, gpus, mad
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
     config = tf.config.experimental
     monkeypatch.setattr(config, "enable_op_determinism", lambda: calls.append("made"))
-    train._make_deterministic(wanted)
+    start._make_deterministic(wanted)
     assert calls == ["made"] * made
     flag = " --xla_gpu_deterministic_ops=true"
     assert os.environ["XLA_FLAGS"] == "--a=1" + flag * wanted

@@ -1,0 +1,324 @@
+"""A prepared folder, opened: turns as the model's inputs, by plain NumPy gathers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dim_tf.config import ModelConfig
+from dim_tf.data import prepared_folder
+from dim_tf.data.prepared_folder import ABSENT, TurnTable
+from dim_tf.data.text import EOS, UNK_ID, Vocabulary
+from dim_tf.errors import ConfigError, DataError, did_you_mean
+from dim_tf.io import atomic
+
+SPLITS = ("train", "valid", "test")
+PERSONAS = ("none", "self", "their", "both")
+VERSIONS = ("original", "revised")
+INPUTS = (
+    "utterances",
+    "utterances_len",
+    "utterances_num",
+    "responses",
+    "responses_len",
+    "personas",
+    "personas_len",
+    "personas_num",
+    "utterances_char",
+    "responses_char",
+    "personas_char",
+)
+Inputs = dict[str, np.ndarray]
+
+
+class PreparedData:
+    """A prepared folder; open one with `PreparedData.load(path)`.
+
+    Attributes:
+        path: The folder.
+        manifest: The content of its `manifest.json`.
+        fingerprint: The sha256 of all content that a model sees.
+        text_fingerprint: Of texts, turns and vocabularies, without the word vectors: gensim rounds
+            Word2Vec otherwise on another kind of CPU, and ranks of the same turns can be compared
+            nevertheless.
+        words: The words; the place is the id.
+        forms: The surface words beyond the vocabulary; the place + V is the form id.
+        characters: The characters; the place is the id, "" marks an unused one.
+        word_vectors: float32 [V, word_dim].
+        word2vec_dim: How many of the last columns of `word_vectors` are Word2Vec's.
+        word_characters: Character ids of every form: int32 [V + len(forms), W].
+        sizes: The `ModelConfig` fields that the data fixes or bounds.
+        rules: The rules by which its text was tokenised.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+        self.manifest = prepared_folder.read_manifest(self.path)
+        self.fingerprint: str = self.manifest["fingerprint"]
+        self.text_fingerprint: str = self.manifest["text_fingerprint"]
+        self.sizes: dict[str, int] = self.manifest["sizes"]
+        self.rules = prepared_folder.read_rules(self.path, self.manifest)
+        self.words = prepared_folder.read_words(self.path)
+        self.forms = atomic.read_lines(self.path / "forms.txt")
+        self.characters = prepared_folder.read_characters(self.path, self.sizes)
+        self.word_vectors, self.word2vec_dim = prepared_folder.read_vectors(
+            self.path, self.sizes, len(self.words)
+        )
+        forms = len(self.words) + len(self.forms)
+        self._sentences = prepared_folder.read_sentences(self.path, self.sizes, forms)
+        for kind in prepared_folder.KINDS:
+            if not (self.path / f"{kind}s.txt").is_file():
+                raise DataError("the file is missing", path=self.path / f"{kind}s.txt")
+        self.word_characters = self._spell()
+        self._tables: dict[tuple[str, str, str], TurnTable] = {}
+        self._texts: dict[str, list[str]] = {}
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> PreparedData:
+        """Opens a prepared folder; its turns are read when they are asked for.
+
+        Raises:
+            DataError: It is no prepared folder, is of another format, lacks a file, or holds a
+                file that is damaged or does not fit the others.
+        """
+        return cls(path)
+
+    def settings(self) -> list[tuple[str, str, str]]:
+        """The (split, persona, version) of each table in the folder."""
+        return [
+            (split, persona, version)
+            for split in SPLITS
+            for persona in PERSONAS
+            for version in VERSIONS
+            if prepared_folder.turns_path(self.path, split, persona, version).is_file()
+        ]
+
+    def has(self, split: str, persona: str, version: str) -> bool:
+        """Whether `table` can give the turns of a setting."""
+        return self._stored(split, persona, version) is not None
+
+    def table(self, split: str, persona: str, version: str) -> TurnTable:
+        """The turns of a setting.
+
+        Without a persona any table of the split will do: "none" of the version or of "original",
+        then "self", "their" or "both" of the version with their profiles left out.
+
+        Raises:
+            ConfigError: A split, persona or version of another name.
+            DataError: The folder does not have it; the message names what there is.
+        """
+        for name, value, known in (
+            ("split", split, SPLITS),
+            ("persona", persona, PERSONAS),
+            ("version", version, VERSIONS),
+        ):
+            if value not in known:
+                hint = did_you_mean(str(value), known)
+                raise ConfigError(f"{name}: found {value!r}, expected {', '.join(known)}{hint}")
+        key = (split, persona, version)
+        if key not in self._tables:
+            self._tables[key] = self._read_table(*key)
+        return self._tables[key]
+
+    def inputs(
+        self,
+        table: TurnTable,
+        rows: Sequence[int] | np.ndarray,
+        config: ModelConfig,
+        *,
+        names: Sequence[str] = INPUTS,
+        authors_response_characters: bool = False,
+    ) -> tuple[Inputs, np.ndarray]:
+        """The model's inputs for some turns of a table.
+
+        Args:
+            table: The table.
+            rows: Which of its turns, B of them.
+            config: Its sizes may be smaller than the prepared ones: the first words, the last
+                utterances and the first profiles are kept.
+            names: Which inputs; all eleven if not given.
+            authors_response_characters: Do as the authors' loader did: only as many of the first
+                candidates as the context has utterances get characters, the others zeros.
+
+        Returns:
+            The inputs by name and the target [B], all int32: utterances [B, U, L],
+            utterances_len [B, U], utterances_num [B], responses [B, C, R], responses_len [B, C],
+            personas [B, P, Q], personas_len [B, P], personas_num [B], and the characters
+            utterances_char [B, U, L, W], responses_char [B, C, R, W], personas_char [B, P, Q, W].
+            An absent candidate has length 0.
+
+        Raises:
+            ConfigError: A size of `config` is larger than the prepared one.
+        """
+        self._check_sizes(config)
+        rows = np.asarray(rows)
+        context = _last(table.context[rows], config.max_utterances)
+        candidates = table.candidates[rows]
+        personas = _fitted(table.personas(rows), config.max_profiles)
+        inputs: Inputs = {}
+        for name, kind, places, length in (
+            ("utterances", "utterance", context, config.max_utterance_len),
+            ("responses", "candidate", candidates, config.max_response_len),
+            ("personas", "profile", personas, config.max_profile_len),
+        ):
+            if not {name, f"{name}_len", f"{name}_num", f"{name}_char"}.isdisjoint(names):
+                inputs.update(self._gather(name, kind, places, length, config, names))
+        if authors_response_characters and "responses_char" in inputs:
+            count = (context != ABSENT).sum(axis=1)
+            later = np.arange(candidates.shape[1]) >= count[:, None]
+            inputs["responses_char"][later] = 0
+        return {name: inputs[name] for name in names}, table.target[rows]
+
+    def batches(
+        self,
+        table: TurnTable,
+        config: ModelConfig,
+        batch_size: int,
+        order: np.ndarray | None = None,
+        start: int = 0,
+        **options: Any,
+    ) -> Iterator[tuple[Inputs, np.ndarray]]:
+        """Goes through turns of a table; the last batch may be smaller but is never empty.
+
+        Args:
+            table: The table.
+            config: Sizes, as for `inputs`.
+            batch_size: B.
+            order: The turns to go through, in order; all as they lie if not given.
+            start: Leaves out the first `start` turns of the order.
+            options: Keyword arguments of `inputs`.
+        """
+        order = np.arange(len(table)) if order is None else np.asarray(order)
+        for first in range(start, len(order), batch_size):
+            yield self.inputs(table, order[first : first + batch_size], config, **options)
+
+    def samples(
+        self,
+        table: TurnTable,
+        config: ModelConfig,
+        batch_size: int,
+        seed: int,
+        count: int = 24,
+    ) -> Iterator[Inputs]:
+        """Inputs of some batches, each drawn at random, for fixed sizes to be fitted to.
+
+        The same seed gives the same; a table of fewer turns than a batch gives none.
+        """
+        rng = np.random.default_rng(seed)
+        for _ in range(count if len(table) >= batch_size else 0):
+            yield self.inputs(table, rng.choice(len(table), batch_size, replace=False), config)[0]
+
+    def texts(self, table: TurnTable, row: int) -> dict[str, Any]:
+        """A turn as people read it: tokens joined by spaces, without the final `_eos_`.
+
+        Returns:
+            `context` (oldest first), `persona`, `candidates` ("" for an absent one) and `target`.
+        """
+        row = int(row)
+        utterances = self._lines("utterances", table.context[row])
+        return {
+            "context": [text.removesuffix(EOS).rstrip() for text in utterances],
+            "persona": self._lines("profiles", table.personas(np.array([row]))[0]),
+            "candidates": [
+                "" if place == ABSENT else self._lines("candidates", [place])[0]
+                for place in table.candidates[row]
+            ],
+            "target": int(table.target[row]),
+        }
+
+    def _gather(
+        self,
+        name: str,
+        kind: str,
+        places: np.ndarray,
+        length: int,
+        config: ModelConfig,
+        names: Sequence[str],
+    ) -> Inputs:
+        """Words, lengths, number and characters of the sentences at `places` [B, S]."""
+        # An absent sentence has the place -1: the last row, which is empty (`read_sentences`).
+        forms = self._sentences[f"{kind}s"][places, :length]
+        inputs: Inputs = {}
+        if name in names:
+            inputs[name] = np.where(forms < len(self.words), forms, UNK_ID).astype(np.int32)
+        lengths = self._sentences[f"{kind}_lengths"][places]
+        inputs[f"{name}_len"] = np.minimum(lengths, length).astype(np.int32)
+        inputs[f"{name}_num"] = (places != ABSENT).sum(axis=1, dtype=np.int32)
+        if f"{name}_char" in names:
+            inputs[f"{name}_char"] = self.word_characters[forms, : config.max_word_len]
+        return inputs
+
+    def _check_sizes(self, config: ModelConfig) -> None:
+        for name in (
+            "max_utterances",
+            "max_utterance_len",
+            "max_response_len",
+            "max_profile_len",
+            "max_word_len",
+        ):
+            found, prepared = getattr(config, name), self.sizes[name]
+            if found > prepared:
+                raise ConfigError(
+                    f"{name}: found {found}, expected at most {prepared}, the size {self.path} was "
+                    "prepared with"
+                )
+
+    def _spell(self) -> np.ndarray:
+        vocabulary = Vocabulary(self.words, self.characters)
+        length = self.sizes["max_word_len"]
+        rows = np.zeros((len(self.words) + len(self.forms), length), np.int32)
+        for place, form in enumerate(self.words[2:] + self.forms, start=2):
+            rows[place] = vocabulary.character_ids(form, length)
+        return rows
+
+    def _stored(self, split: str, persona: str, version: str) -> Path | None:
+        """The file that holds the turns of a setting."""
+        places = [(persona, version)]
+        if persona == "none":
+            places.append(("none", "original"))
+            places.extend((other, version) for other in PERSONAS[1:])
+        paths = [prepared_folder.turns_path(self.path, split, *place) for place in places]
+        return next((path for path in paths if path.is_file()), None)
+
+    def _read_table(self, split: str, persona: str, version: str) -> TurnTable:
+        path = self._stored(split, persona, version)
+        if path is not None:
+            turns = prepared_folder.read_turns(path, self._sentences)
+            return TurnTable(split, persona, version, **turns)
+        there = ", ".join("_".join(setting) for setting in self.settings()) or "none"
+        raise DataError(
+            f"no turns of {split}_{persona}_{version} in this prepared folder; it has: {there}",
+            path=self.path,
+        )
+
+    def _lines(self, kind: str, rows: Sequence[int] | np.ndarray) -> list[str]:
+        if kind not in self._texts:
+            path = self.path / f"{kind}.txt"
+            lines, expected = atomic.read_lines(path), len(self._sentences[kind]) - 1
+            if len(lines) != expected:
+                raise DataError(
+                    f"found {len(lines):,} lines, expected {expected:,}, one a sentence of "
+                    "sentences.npz; prepare the data again",
+                    path=path,
+                )
+            self._texts[kind] = lines
+        return [self._texts[kind][row] for row in rows if row != ABSENT]
+
+
+def _last(rows: np.ndarray, count: int) -> np.ndarray:
+    """The last `count` entries that are there, left-aligned: [B, S] -> [B, count]."""
+    numbers = (rows != ABSENT).sum(axis=1)
+    first = np.maximum(numbers - count, 0)
+    columns = first[:, None] + np.arange(count)
+    taken = np.take_along_axis(rows, np.minimum(columns, rows.shape[1] - 1), axis=1)
+    return np.where(columns < numbers[:, None], taken, ABSENT)
+
+
+def _fitted(rows: np.ndarray, count: int) -> np.ndarray:
+    """The first `count` entries, absent ones where there are fewer: [B, S] -> [B, count]."""
+    missing = max(count - rows.shape[1], 0)
+    return np.pad(rows[:, :count], ((0, 0), (0, missing)), constant_values=ABSENT)

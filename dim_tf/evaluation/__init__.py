@@ -1,0 +1,1 @@
+"""How good a run is: metrics, intervals, calibration, its mistakes and its model card."""

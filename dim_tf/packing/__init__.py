@@ -1,0 +1,1 @@
+"""Which words of a batch are there, packed so that only they cost: masks, plans and sizes."""

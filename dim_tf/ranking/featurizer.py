@@ -1,0 +1,88 @@
+"""Texts of turns to what a model takes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dim_tf.data.text import Vocabulary
+from dim_tf.runs.run import Run
+
+Sentence = Sequence[str]
+
+
+class TurnEncoder:
+    """Makes texts into the inputs of `dim_tf.models.build_model`, by the rules of a run.
+
+    Args:
+        run: The run.
+    """
+
+    def __init__(self, run: Run):
+        self._config, self._rules = run.model_config, run.rules
+        self._vocabulary = Vocabulary(run.words, run.characters)
+
+    @property
+    def profiles_read(self) -> int:
+        """How many profiles the model reads."""
+        return self._config.max_profiles if self._config.use_persona else 0
+
+    def context(self, texts: Sequence[str]) -> list[Sentence]:
+        """The words of the utterances that the model reads."""
+        return self._rules.context(texts)[-self._config.max_utterances :]
+
+    def persona(self, texts: Sequence[str]) -> list[Sentence]:
+        """The words of the profiles that the model reads."""
+        return [self._rules.profile(text) for text in texts[: self.profiles_read]]
+
+    def candidates(self, texts: Sequence[str]) -> list[Sentence]:
+        """The words of each candidate that the model reads."""
+        length = self._config.max_response_len
+        return [tuple(self._rules.candidate(text)[:length]) for text in texts]
+
+    def distinct(self, texts: Sequence[str]) -> tuple[list[Sentence], np.ndarray]:
+        """The distinct candidates, and the place of each text among them, int [C].
+
+        Equal candidates are to be scored once: another place among others may round another way,
+        and equal scores are to be equal.
+        """
+        sentences = self.candidates(texts)
+        places = {sentence: place for place, sentence in enumerate(dict.fromkeys(sentences))}
+        return list(places), np.array([places[sentence] for sentence in sentences])
+
+    def turns(
+        self, contexts: Sequence[Sequence[Sentence]], personas: Sequence[Sequence[Sentence]]
+    ) -> dict[str, np.ndarray]:
+        """The inputs of B turns that are the same for all their candidates."""
+        config, inputs = self._config, {}
+        for name, rows, count, length in (
+            ("utterances", contexts, config.max_utterances, config.max_utterance_len),
+            ("personas", personas, config.max_profiles, config.max_profile_len),
+        ):
+            inputs.update(self._encoded(name, rows, count, length))
+            inputs[f"{name}_num"] = np.array([len(row) for row in rows], np.int32)
+        return inputs
+
+    def responses(self, rows: Sequence[Sequence[Sentence]]) -> dict[str, np.ndarray]:
+        """The inputs of the candidates of B turns; where a turn has fewer, the last are absent."""
+        count = max(map(len, rows))
+        return self._encoded("responses", rows, count, self._config.max_response_len)
+
+    def _encoded(
+        self, name: str, rows: Sequence[Sequence[Sentence]], count: int, length: int
+    ) -> dict[str, np.ndarray]:
+        """Words [B, count, length], lengths [B, count] and characters of rows of sentences."""
+        words = np.zeros((len(rows), count, length), np.int32)
+        lengths = np.zeros((len(rows), count), np.int32)
+        characters = np.zeros((*words.shape, self._config.max_word_len), np.int32)
+        for row, sentences in enumerate(rows):
+            for place, sentence in enumerate(sentences):
+                read = sentence[:length]
+                words[row, place] = self._vocabulary.word_ids(read, length)
+                lengths[row, place] = len(read)
+                for position, word in enumerate(read):
+                    characters[row, place, position] = self._vocabulary.character_ids(
+                        word, self._config.max_word_len
+                    )
+        return {name: words, f"{name}_len": lengths, f"{name}_char": characters}

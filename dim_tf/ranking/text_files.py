@@ -1,0 +1,45 @@
+"""Texts of a file, one a line, and a ranking of them as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dim_tf.errors import DataError
+from dim_tf.io import text_lines
+
+
+def read_texts(path: str, what: str) -> list[str]:
+    """The texts of a file, one a line; blank lines are left out.
+
+    Args:
+        path: The file; `.gz` and `.xz` are read too.
+        what: What a text is called.
+
+    Raises:
+        DataError: The file is missing, not UTF-8, or holds no text.
+    """
+    texts = [text for _, text in text_lines.numbered_lines(path) if text.strip()]
+    if not texts:
+        raise DataError(f"found no {what}, expected one a line", path=path)
+    return texts
+
+
+def table(ranking: Sequence[Mapping[str, Any]]) -> str:
+    """A ranking for people.
+
+    >>> row = {"rank": 1, "probability": 0.75, "score": 2.5, "candidate": "i hike."}
+    >>> print(table([row]))
+    rank  probability     score  candidate
+       1       0.7500    2.5000  i hike.
+    >>> print(table([{**row, "fits": False}]))
+    rank  probability     score  fits  candidate
+       1       0.7500    2.5000    no  i hike.
+    """
+    calibrated = any("fits" in row for row in ranking)
+    lines = ["rank  probability     score  " + "fits  " * calibrated + "candidate"]
+    for row in ranking:
+        fits = f"{'yes' if row['fits'] else 'no':>4}  " if calibrated else ""
+        numbers = f"{row['rank']:4}  {row['probability']:11.4f}  {row['score']:8.4f}"
+        lines.append(f"{numbers}  {fits}{row['candidate']}")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Keras at work: the backend, compiled programs of a model, and scoring."""

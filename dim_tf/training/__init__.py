@@ -1,0 +1,1 @@
+"""Training a run: its start, updates and losses, checkpoints, TensorBoard."""

@@ -1,0 +1,341 @@
+"""Prepared folders as model inputs, and what is said about damaged ones."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from dim_tf.config import ModelConfig
+from dim_tf.data.dataset import INPUTS, PreparedData
+from dim_tf.errors import ConfigError, DataError
+from dim_tf.io import atomic
+from tests.tiny_corpus import prepare_tiny, tiny_corpus
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return prepare_tiny(tmp_path_factory.mktemp("data") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def data(folder):
+    return PreparedData.load(folder)
+
+
+def config(data, **changes) -> ModelConfig:
+    return ModelConfig(**{**data.sizes, **changes})
+
+
+def words(data, ids) -> str:
+    return " ".join(data.words[place] for place in ids if place)
+
+
+def spelling(data, ids) -> str:
+    return "".join(data.characters[place] for place in ids if place)
+
+
+def test_inputs_have_the_models_names_types_and_shapes(data):
+    table = data.table("train", "both", "original")
+    inputs, target = data.inputs(table, [0, 2], config(data))
+    shapes = {name: array.shape for name, array in inputs.items()}
+    assert shapes == {
+        "utterances": (2, 15, 20),
+        "utterances_len": (2, 15),
+        "utterances_num": (2,),
+        "responses": (2, 4, 20),
+        "responses_len": (2, 4),
+        "personas": (2, 5, 15),
+        "personas_len": (2, 5),
+        "personas_num": (2,),
+        "utterances_char": (2, 15, 20, 18),
+        "responses_char": (2, 4, 20, 18),
+        "personas_char": (2, 5, 15, 18),
+    }
+    assert tuple(inputs) == INPUTS
+    assert {array.dtype for array in [*inputs.values(), target]} == {np.dtype("int32")}
+
+
+def test_a_turn_reads_as_its_text(data):
+    table = data.table("train", "both", "original")
+    inputs, target = data.inputs(table, [1], config(data))
+    utterances = [words(data, row) for row in inputs["utterances"][0]]
+    assert utterances[:3] == ["hello ! _eos_", "hi there _eos_", "i ' m a nurse . _eos_"]
+    assert utterances[3:] == [""] * 12
+    assert inputs["utterances_len"][0].tolist() == [3, 3, 7] + [0] * 12
+    assert inputs["utterances_num"].tolist() == [3]
+    personas = [words(data, row) for row in inputs["personas"][0]]
+    assert personas == ["i like cats .", "i ski", "i ' m a nurse .", "", ""]
+    assert inputs["personas_len"][0].tolist() == [4, 2, 6, 0, 0]
+    assert inputs["personas_num"].tolist() == [3]
+    assert words(data, inputs["responses"][0, target[0]]) == "i'm glad"
+    assert spelling(data, inputs["responses_char"][0, target[0], 0]) == "i'm"
+    assert spelling(data, inputs["utterances_char"][0, 1, 1]) == "there"
+    assert not inputs["utterances_char"][0, 1, 3:].any()
+
+
+def test_an_absent_candidate_is_empty_and_never_the_gold(data):
+    table = data.table("train", "both", "original")
+    inputs, target = data.inputs(table, [2, 0], config(data))
+    assert sorted(inputs["responses_len"][0].tolist()) == [0, 0, 2, 2]
+    assert sorted(inputs["responses_len"][1].tolist()) == [0, 2, 2, 2]
+    absent = inputs["responses_len"] == 0
+    assert not inputs["responses"][absent].any()
+    assert not inputs["responses_char"][absent].any()
+    assert words(data, inputs["responses"][0, target[0]]) == "so what"
+    assert inputs["utterances_num"].tolist() == [0, 1]
+
+
+def test_personas_follow_the_setting(tmp_path):
+    corpus = tiny_corpus("self", "their", "both", "none")
+    data = PreparedData.load(prepare_tiny(tmp_path / "all", corpus))
+    expected = {
+        "self": ["i like cats .", "i ski"],
+        "their": ["i ' m a nurse ."],
+        "both": ["i like cats .", "i ski", "i ' m a nurse ."],
+        "none": [],
+    }
+    for persona, profiles in expected.items():
+        table = data.table("train", persona, "original")
+        inputs, _ = data.inputs(table, [0], config(data, max_profiles=10))
+        found = [words(data, row) for row in inputs["personas"][0]]
+        assert found == profiles + [""] * (10 - len(profiles))
+        assert inputs["personas_num"].tolist() == [len(profiles)]
+        assert data.texts(table, 0)["persona"] == profiles
+
+
+def test_smaller_sizes_keep_first_words_last_utterances_first_profiles(data):
+    table = data.table("train", "both", "original")
+    small = config(
+        data,
+        max_utterances=2,
+        max_utterance_len=3,
+        max_response_len=1,
+        max_profiles=1,
+        max_profile_len=2,
+        max_word_len=5,
+    )
+    inputs, _ = data.inputs(table, [1, 0], small)
+    utterances = [words(data, row) for row in inputs["utterances"].reshape(4, 3)]
+    assert utterances == ["hi there _eos_", "i ' m", "hello ! _eos_", ""]
+    assert inputs["utterances_len"].tolist() == [[3, 3], [3, 0]]
+    assert inputs["utterances_num"].tolist() == [2, 1]
+    assert words(data, inputs["personas"][0, 0]) == "i like"
+    assert inputs["personas_len"].tolist() == [[2], [2]]
+    assert inputs["personas_num"].tolist() == [1, 1]
+    assert inputs["responses"].shape == (2, 4, 1)
+    assert inputs["responses_len"][0].tolist() == [1, 1, 1, 1]
+    assert inputs["responses_char"].shape == (2, 4, 1, 5)
+    assert spelling(data, inputs["utterances_char"][1, 0, 0]) == "hello"
+
+
+def test_sizes_beyond_the_prepared_ones_are_refused(data):
+    table = data.table("train", "both", "original")
+    with pytest.raises(ConfigError, match="max_utterance_len: found 21, expected at most 20"):
+        data.inputs(table, [0], config(data, max_utterance_len=21))
+
+
+def test_chosen_inputs_equal_those_among_all(data):
+    table = data.table("train", "both", "original")
+    every, _ = data.inputs(table, [0, 1, 2], config(data))
+    for name in INPUTS:
+        only, _ = data.inputs(table, [0, 1, 2], config(data), names=(name,))
+        assert list(only) == [name]
+        np.testing.assert_array_equal(only[name], every[name])
+
+
+def test_the_authors_slip_leaves_later_candidates_without_characters(data):
+    table = data.table("train", "both", "original")
+    theirs, _ = data.inputs(table, [1, 2], config(data), authors_response_characters=True)
+    ours, _ = data.inputs(table, [1, 2], config(data))
+    np.testing.assert_array_equal(theirs["responses_char"][0, :3], ours["responses_char"][0, :3])
+    assert not theirs["responses_char"][0, 3:].any()
+    assert ours["responses_char"][0, 3:].any()
+    assert not theirs["responses_char"][1].any()
+    np.testing.assert_array_equal(theirs["responses"], ours["responses"])
+
+
+def test_unknown_words_are_spelt_all_the_same(tmp_path):
+    corpus = tiny_corpus(words=("<pad>", "fiance", "i", "ski"))
+    data = PreparedData.load(prepare_tiny(tmp_path / "fixed", corpus))
+    assert data.words == ["<pad>", "<unk>", "fiance", "i", "ski"]
+    inputs, _ = data.inputs(data.table("test", "both", "original"), [0], config(data))
+    assert inputs["utterances"][0, 0, :6].tolist() == [1, 1, 1, 1, 1, 1]
+    assert inputs["utterances_len"][0, 0] == 6
+    assert spelling(data, inputs["utterances_char"][0, 0, 2]) == "like"
+    # The training split has no z and no b: such characters are unknown.
+    assert spelling(data, inputs["utterances_char"][0, 0, 3]) == "eras"
+
+
+@pytest.mark.parametrize(("size", "sizes"), [(1, [1, 1, 1]), (2, [2, 1]), (3, [3]), (5, [3])])
+def test_batches_cover_the_table_and_none_is_empty(data, size, sizes):
+    table = data.table("train", "both", "original")
+    batches = list(data.batches(table, config(data), size))
+    assert [len(target) for _, target in batches] == sizes
+    targets = np.concatenate([target for _, target in batches])
+    np.testing.assert_array_equal(targets, table.target)
+
+
+def test_batches_follow_an_order_from_a_place_on(data):
+    table = data.table("train", "both", "original")
+    batches = list(data.batches(table, config(data), 2, order=np.array([2, 0, 1, 2]), start=2))
+    expected, _ = data.inputs(table, [1, 2], config(data))
+    assert len(batches) == 1
+    np.testing.assert_array_equal(batches[0][0]["utterances"], expected["utterances"])
+    assert list(data.batches(table, config(data), 2, start=3)) == []
+    only = next(data.batches(table, config(data), 2, names=("personas_num",)))[0]
+    assert list(only) == ["personas_num"]
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_texts_that_do_not_fit_the_sentences(data, tmp_path, change):
+    folder = shutil.copytree(data.path, tmp_path / "copy")
+    lines = atomic.read_lines(folder / "candidates.txt")
+    atomic.write_lines(folder / "candidates.txt", lines[:-1] if change < 0 else [*lines, "more"])
+    copy = PreparedData.load(folder)
+    with pytest.raises(DataError, match=r"candidates.txt: found \d+ lines, expected \d+, one a"):
+        copy.texts(copy.table("train", "both", "original"), 0)
+
+
+def test_texts_are_what_was_said(data):
+    table = data.table("train", "both", "original")
+    turn = data.texts(table, 2)
+    assert turn["context"] == [] and turn["persona"] == ["i like cats ."]
+    assert sorted(turn["candidates"]) == ["", "", "so what", "yes ."]
+    assert turn["candidates"][turn["target"]] == "so what"
+    assert data.texts(table, 1)["context"] == ["hello !", "hi there", "i ' m a nurse ."]
+
+
+def test_without_a_persona_other_tables_will_do(tmp_path):
+    data = PreparedData.load(prepare_tiny(tmp_path / "self", tiny_corpus("self")))
+    assert data.settings() == [("train", "self", "original"), ("test", "self", "original")]
+    table = data.table("test", "none", "original")
+    assert table.name == "test_none_original" and len(table) == 1
+    inputs, _ = data.inputs(table, [0], config(data))
+    assert not inputs["personas_num"].any() and not inputs["personas"].any()
+    with pytest.raises(
+        DataError, match=r"no turns of test_none_revised .*has: train_self_original"
+    ):
+        data.table("test", "none", "revised")
+    assert data.has("test", "none", "original") and not data.has("test", "none", "revised")
+
+
+def test_none_of_the_original_stands_in_for_the_revised(tmp_path):
+    data = PreparedData.load(prepare_tiny(tmp_path / "none", tiny_corpus("none")))
+    assert len(data.table("train", "none", "revised")) == 3
+    assert data.has("train", "none", "revised") and not data.has("train", "self", "revised")
+
+
+def test_a_missing_or_misspelt_setting_is_named(data):
+    with pytest.raises(DataError, match=r"no turns of valid_self_original .*has: train_both_orig"):
+        data.table("valid", "self", "original")
+    with pytest.raises(ConfigError, match=r"persona: found 'selv', .*did you mean self\?"):
+        data.table("train", "selv", "original")
+
+
+def test_loading_needs_neither_keras_nor_gensim(folder):
+    code = (
+        "import sys; from dim_tf.data.dataset import PreparedData; PreparedData.load(sys.argv[1]);"
+        "print([m for m in ('keras', 'tensorflow', 'gensim', 'nltk') if m in sys.modules])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "[]"
+
+
+def change_manifest(folder, **changes):
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def change_array(folder, file, name, change):
+    arrays = atomic.read_npz(folder / file)
+    atomic.write_npz(folder / file, {**arrays, name: change(arrays[name].copy())})
+
+
+def put(value):
+    def change(array):
+        array.flat[0] = value
+        return array
+
+    return change
+
+
+TABLE = "turns/train_both_original.npz"
+DAMAGE = {
+    "no manifest": (
+        lambda f: (f / "manifest.json").unlink(),
+        "not a prepared folder (no manifest.json",
+    ),
+    "manifest cut": (lambda f: (f / "manifest.json").write_text('{"format": 1,'), "not JSON"),
+    "other format": (lambda f: change_manifest(f, format=9), "found format 9, expected 1"),
+    "no fingerprint": (lambda f: change_manifest(f, fingerprint=None), 'field "fingerprint"'),
+    "none of the text": (
+        lambda f: change_manifest(f, text_fingerprint=None),
+        'field "text_fingerprint"',
+    ),
+    "no sizes": (lambda f: change_manifest(f, sizes={}), 'field "sizes.max_utterances"'),
+    "rules": (lambda f: change_manifest(f, text={"tokeniser": "x"}), "not the rules of a text"),
+    "no words": (lambda f: (f / "words.txt").unlink(), "words.txt: the file is missing"),
+    "other words": (
+        lambda f: (f / "words.txt").write_text("a\nb\n"),
+        "words.txt: found ['a', 'b']",
+    ),
+    "fewer characters": (lambda f: (f / "chars.txt").write_text("<pad>\n"), "found 1 characters"),
+    "vectors cut": (
+        lambda f: (f / "vectors.npz").write_bytes((f / "vectors.npz").read_bytes()[:300]),
+        "not a readable .npz",
+    ),
+    "fewer vectors": (
+        lambda f: change_array(f, "vectors.npz", "word_vectors", lambda a: a[1:]),
+        "expected float32",
+    ),
+    "word2vec": (
+        lambda f: change_array(f, "vectors.npz", "word2vec_dim", lambda a: a + 99),
+        'field "word2vec_dim": found values from 99',
+    ),
+    "form id": (
+        lambda f: change_array(f, "sentences.npz", "profiles", put(10**6)),
+        'field "profiles": found values from 0 to 1000000',
+    ),
+    "length": (
+        lambda f: change_array(f, "sentences.npz", "utterance_lengths", put(21)),
+        'field "utterance_lengths"',
+    ),
+    "sentence shape": (
+        lambda f: change_array(f, "sentences.npz", "candidates", lambda a: a[:, 1:]),
+        "expected (N, 20)",
+    ),
+    "row": (
+        lambda f: change_array(f, TABLE, "context", put(10**6)),
+        'train_both_original.npz: field "context": found values',
+    ),
+    "target": (lambda f: change_array(f, TABLE, "target", put(9)), 'field "target"'),
+    "no gold": (
+        lambda f: change_array(f, TABLE, "candidates", lambda a: np.full_like(a, -1)),
+        "whose gold reply is absent",
+    ),
+    "turn shape": (
+        lambda f: change_array(f, TABLE, "line", lambda a: a[1:]),
+        'field "line": found shape (2,), expected 3 turns',
+    ),
+    "array kind": (
+        lambda f: change_array(f, TABLE, "own", lambda a: a.astype(float)),
+        "found float64, expected whole numbers",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_named(folder, tmp_path, damage):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    harm, message = DAMAGE[damage]
+    harm(copy)
+    with pytest.raises(DataError) as error:
+        PreparedData.load(copy).table("train", "both", "original")
+    assert message in str(error.value)
+    assert str(copy) in str(error.value)

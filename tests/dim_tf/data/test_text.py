@@ -1,0 +1,109 @@
+"""Tokenising as the authors do it, and ids."""
+
+import unicodedata
+
+import numpy as np
+import pytest
+
+from dim_tf.data.text import TextRules, Vocabulary, tokenise
+from dim_tf.errors import ConfigError
+
+ODD = [
+    "i'm fine, thanks!! :-) ...",
+    "don''t -- stop__now 3.14 $5,000 a_b",
+    "  many \t spaces \n and\r\nlines\x0b\x0c\x85\xa0\u2028\u3000end ",
+    "naïve café ÀÉÎ ß İstanbul Привет, мир!",
+    "日本語テキスト、です。",
+    "emoji 👩👧 🇩🇪!? ☃",
+    "١٢٣ Ⅷ",
+    "\ud800 half a pair",
+    "\x00\x07 control",
+    "",
+    "_",
+    "a|b\tc",
+]
+# NLTK from 3.10 on compiles the expression with the module `regex`, which counts some rarer
+# characters as parts of words (combining marks and joiners) and some not (superscript digits).
+ALIKE = {
+    *("Lu", "Ll", "Lt", "Lm", "Lo", "Nd", "Nl", "Pd", "Ps", "Pe", "Pi", "Pf", "Po"),
+    *("Sm", "Sc", "Sk", "Zs", "Zl", "Zp"),
+}
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_wordpunct_is_nltks_tokeniser_on_odd_strings(text):
+    nltk = pytest.importorskip("nltk.tokenize")
+    assert tokenise(text, "wordpunct") == nltk.WordPunctTokenizer().tokenize(text)
+
+
+def test_wordpunct_is_nltks_tokeniser_on_every_common_character():
+    nltk = pytest.importorskip("nltk.tokenize")
+    common = [c for c in map(chr, range(0x110000)) if unicodedata.category(c) in ALIKE]
+    text = "".join(f"a{character}!{character} " for character in common)
+    assert len(common) > 130_000
+    assert tokenise(text, "wordpunct") == nltk.WordPunctTokenizer().tokenize(text)
+
+
+def test_wordpunct_is_nltks_tokeniser_on_real_dialogues(shared):
+    nltk = pytest.importorskip("nltk.tokenize")
+    text = (shared / "golden/data/a_self_original.txt").read_text("utf-8")
+    tokens = tokenise(text, "wordpunct")
+    assert len(tokens) > 10_000
+    assert tokens == nltk.WordPunctTokenizer().tokenize(text)
+
+
+@pytest.mark.parametrize("rule", ["wordpunct", "whitespace"])
+def test_no_token_is_empty_or_holds_white_space(rule):
+    for text in [*ODD, "\x1c\x1f \u200b\u200d e\u0301 ☃\ufe0f ²"]:
+        for token in tokenise(text, rule):
+            assert token.split() == [token]
+
+
+def test_the_authors_rule_depends_on_who_speaks():
+    rules = TextRules()
+    assert rules.profile("I'm a Nurse.") == ["i", "'", "m", "a", "nurse", "."]
+    assert rules.utterance("I'm a Nurse.", partner=True) == [
+        *["i", "'", "m", "a", "nurse", ".", "_eos_"]
+    ]
+    assert rules.utterance("I'm a Nurse.", partner=False) == ["i'm", "a", "nurse.", "_eos_"]
+    assert rules.candidate("I'm  a Nurse.") == ["i'm", "a", "nurse."]
+
+
+def test_one_rule_for_all_text():
+    rules = TextRules("wordpunct", lowercase=False)
+    assert rules.candidate("I'm") == rules.profile("I'm") == ["I", "'", "m"]
+    assert rules.utterance("I'm", partner=False) == ["I", "'", "m", "_eos_"]
+    assert TextRules("whitespace").profile("I'm here.") == ["i'm", "here."]
+
+
+def test_the_last_utterance_is_the_partners_whatever_the_number():
+    rules = TextRules()
+    assert rules.context(["a's", "b's"]) == [["a's", "_eos_"], ["b", "'", "s", "_eos_"]]
+    assert rules.context(["b's"]) == [["b", "'", "s", "_eos_"]]
+    assert rules.context([]) == []
+
+
+def test_an_empty_utterance_still_ends():
+    assert TextRules().utterance("  ", partner=True) == ["_eos_"]
+
+
+def test_an_unknown_tokeniser_is_refused_with_the_nearest_name():
+    with pytest.raises(ConfigError, match=r"tokeniser: found 'author', .*mean authors\?"):
+        TextRules("author")
+    with pytest.raises(ConfigError, match="lowercase: found 'no'"):
+        TextRules(lowercase="no")
+
+
+def test_ids_are_places_and_rows_are_cut_and_padded():
+    vocabulary = Vocabulary(["<pad>", "<unk>", "hello", "you"], ["<pad>", "o", "", "y"])
+    np.testing.assert_array_equal(vocabulary.word_ids(["you", "who", "hello"], 2), [3, 1])
+    np.testing.assert_array_equal(vocabulary.word_ids([], 2), [0, 0])
+    np.testing.assert_array_equal(vocabulary.character_ids("yo!o", 5), [3, 1, 0, 1, 0])
+    assert vocabulary.word_ids(["you"], 3).dtype == np.int32
+    assert "you" in vocabulary and "who" not in vocabulary
+
+
+def test_reserved_words_in_a_text_are_unknown():
+    vocabulary = Vocabulary(["<pad>", "<unk>", "a"], ["<pad>"])
+    np.testing.assert_array_equal(vocabulary.word_ids(["<pad>", "<unk>", "a"], 3), [1, 1, 2])
+    assert "<pad>" not in vocabulary

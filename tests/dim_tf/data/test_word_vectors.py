@@ -1,0 +1,163 @@
+import gzip
+import os
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+
+from dim_tf.data.word_vectors import WordVectors, matrix, read_vectors
+from dim_tf.errors import DataError
+
+GLOVE = "the 0.5 -1 2e-1\ncat 1 2 3\n. . . 7 8 9\ncat 4 5 6\ndog 0 0 1\n"
+WANTED = ("cat", "dog", ". . .", "zebra")
+
+
+def write(path, content: str | bytes):
+    content = content.encode() if isinstance(content, str) else content
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(content))
+    elif path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("glove.txt", content)
+    else:
+        path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("name", ["v.txt", "v.txt.gz", "v.zip"])
+def test_vectors_are_read_from_every_kind_of_file(tmp_path, name):
+    found = read_vectors(write(tmp_path / name, GLOVE), WANTED)
+    assert found.words == ["cat", ". . .", "dog"]
+    np.testing.assert_array_equal(found.vectors, [[1, 2, 3], [7, 8, 9], [0, 0, 1]])
+    assert found.vectors.dtype == np.float32 and found.dim == 3
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "2 3\nthe 0.5 -1 2e-1 \ncat 1 2 3 \n",  # word2vec's own program ends lines in a space
+        "the\t0.5\t-1\t2e-1\r\ncat\t1\t2\t3\r\n",
+        "\ufeffthe 0.5 -1 2e-1\ncat 1 2 3",
+    ],
+)
+def test_other_spellings_of_the_format_are_understood(tmp_path, content):
+    found = read_vectors(write(tmp_path / "v.txt", content), ["the", "cat"])
+    assert found.words == ["the", "cat"]
+    np.testing.assert_allclose(found.vectors, [[0.5, -1, 0.2], [1, 2, 3]], rtol=1e-6)
+
+
+def test_extra_words_are_the_first_acceptable_ones_of_the_file(tmp_path):
+    path = write(tmp_path / "v.txt", "The 1\nthe 2\na b 3\nof 4\ncat 5\nthe 6\nto 7\n")
+    found = read_vectors(path, ["cat"], extra=2, acceptable=str.islower)
+    assert found.words == ["the", "a b", "cat"]
+    found = read_vectors(path, ["cat"], extra=9, acceptable=str.islower)
+    assert found.words == ["the", "a b", "of", "cat", "to"]
+
+
+def test_no_wanted_word_still_tells_the_dimension(tmp_path):
+    found = read_vectors(write(tmp_path / "v.txt", GLOVE), ["zebra"])
+    assert found.words == [] and found.vectors.shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "found no vector"),
+        ("2 3\n", "found no vector"),
+        ("word\n", "v.txt:1: found 'word', expected a word and its numbers"),
+        ("a 1 2 3\nb 1 2\n", "v.txt:2: found 2 numbers, expected 3"),
+        ("a 1 2 3\nb 1 2 3 4\n", "v.txt:2: found 4 numbers, expected 3"),
+        ("a 1 2 3\nb\n", "v.txt:2: found 0 numbers, expected 3"),
+        ("a 1 2 3\n\nb 1 2 3\n", "v.txt:2: found an empty line"),
+        ("a 1 2 3\nb 1 x 3\n", "v.txt:2: found 'x', expected a finite number"),
+        ("a 1 2 3\nb 1 nan 3\n", "v.txt:2: found 'nan', expected a finite number"),
+        ("a 1 2 3\nb 1 -inf 3\n", "v.txt:2: found '-inf', expected a finite number"),
+        ("a 1 2 3\ncat 1 1e99 3\n", "v.txt:2: found '1e99', expected a finite number"),
+        ("a 1 2 3\ncat 1 1.2.3 3\n", "v.txt:2: found '1.2.3', expected a finite number"),
+        ("these are some words\n", "v.txt:1: found 'are', expected a finite number"),
+        ("3 2\na 1 2\nb 1 2\n", "found 2 vectors, expected 3 by the first line"),
+        (b"1 2\ncat \x00\x01\x02\x03\xff\xfe\x00\x00\n", "v.txt:2: found binary data"),
+        (b"\x7f" * (1 << 21), "v.txt:1: found binary data"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, content, message):
+    with pytest.raises(DataError) as error:
+        read_vectors(write(tmp_path / "v.txt", content), ["a", "cat"])
+    assert message in str(error.value)
+
+
+def test_damaged_and_odd_archives_are_named(tmp_path):
+    whole = gzip.compress(os.urandom(5000).hex().encode())
+    for name, content, message in (
+        ("cut.gz", whole[:2000], "damaged or cut short"),
+        ("not.gz", b"cat 1 2 3\n", "damaged or cut short"),
+        ("not.zip", b"cat 1 2 3\n", "damaged or cut short"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            read_vectors(tmp_path / name, ["cat"])
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("a.txt", "cat 1\n")
+        archive.writestr("b.txt", "cat 1\n")
+    with pytest.raises(DataError, match="found 2 files in the archive, expected one"):
+        read_vectors(tmp_path / "two.zip", ["cat"])
+    with pytest.raises(DataError, match="no such file of word vectors"):
+        read_vectors(tmp_path / "missing.txt", ["cat"])
+
+
+def test_a_word_of_invalid_utf8_is_passed_over(tmp_path):
+    path = write(tmp_path / "v.txt", b"\xff\xfe 1 2\ncat 3 4\n")
+    assert read_vectors(path, ["cat"]).words == ["cat"]
+
+
+def test_a_large_file_is_streamed(tmp_path):
+    line = " ".join(["0.123456"] * 300)
+    path = tmp_path / "large.txt.gz"
+    with gzip.open(path, "wt", compresslevel=1) as file:
+        for number in range(20_000):
+            file.write(f"w{number} {line}\n")
+    tracemalloc.start()
+    found = read_vectors(path, ["w19999"], extra=10)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found.words) == 11
+    # 54 MB of text, 24 MB of numbers.
+    assert peak < 8_000_000
+
+
+def test_matrix_puts_parts_side_by_side_and_leaves_reserved_rows_zero():
+    one = WordVectors(["<unk>", "b", "x"], np.ones((3, 2), np.float32))
+    two = WordVectors(["<pad>", "a"], np.full((2, 1), 5, np.float32))
+    np.testing.assert_array_equal(
+        matrix(["<pad>", "<unk>", "a", "b"], [one, two]),
+        [[0, 0, 0], [0, 0, 0], [0, 0, 5], [1, 1, 0]],
+    )
+
+
+@pytest.mark.parametrize("line", ["ski 1  0", "ski  1 0", "ski 1 0  2 3"])
+@pytest.mark.parametrize("wanted", [["i"], ["i", "ski"]])
+def test_a_doubled_space_does_not_hide_a_missing_number(tmp_path, line, wanted):
+    path = tmp_path / "v.txt"
+    path.write_text(f"i 1 0 2\n{line}\n")
+    with pytest.raises(DataError, match=r"v.txt:2: found \d numbers, expected 3"):
+        read_vectors(path, wanted)
+    path.write_text("i 1 0 2\nski 1  0 2\n")
+    np.testing.assert_array_equal(read_vectors(path, ["ski"]).vectors, [[1, 0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [(6, 1, "the archive is encrypted"), (8, 9, "not supported; unpack the file and give its")],
+)
+def test_archives_that_python_cannot_unpack(tmp_path, field, value, message):
+    """Bit 0 of the flags, and Deflate64 for the method; both stand twice in the file."""
+    path = tmp_path / "v.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("v.txt", "i 1 0 2\n")
+    content = bytearray(path.read_bytes())
+    content[field] = value
+    content[content.index(b"PK\1\2") + field + 2] = value
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_vectors(path, ["i"])

@@ -1,0 +1,120 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from dim_tf.errors import CheckpointError
+from dim_tf.evaluation.calibration import CALIBRATION, SIGNALS, Calibration, weights_fingerprint
+from tests.tiny_calibration import FIGURES, calibration
+
+
+def test_probabilities_are_the_softmax_of_scaled_scores_for_any_shape():
+    logits = np.array([2.0, 0.0, 4.0])
+    expected = np.exp(logits / 2) / np.exp(logits / 2).sum()
+    np.testing.assert_allclose(calibration().probabilities(logits), expected, rtol=1e-12)
+    many = np.tile(logits.astype("float32"), (2, 3, 1))
+    found = calibration().probabilities(many)
+    assert found.shape == (2, 3, 3)
+    np.testing.assert_allclose(found, np.broadcast_to(expected, (2, 3, 3)), rtol=1e-12)
+
+
+def test_absent_candidates_have_no_probability_and_no_say():
+    logits, present = np.array([[0.0, 0.0, 9.0]]), np.array([[True, True, False]])
+    np.testing.assert_array_equal(calibration().probabilities(logits, present), [[0.5, 0.5, 0.0]])
+    found = {name: signal(logits, present, 2.0).max() for name, signal in SIGNALS.items()}
+    assert found == {"score": 0.0, "probability": 0.5}
+
+
+def test_extreme_scores_give_finite_probabilities():
+    found = calibration(temperature=0.05).probabilities(np.array([3e38, -3e38], "float32"))
+    assert found.tolist() == [1.0, 0.0]
+
+
+def test_a_signal_at_the_threshold_fits():
+    assert calibration(threshold=0.5).fitting(np.array([1.0, -7.0])).tolist() == [True, False]
+    assert not calibration(threshold=0.5).fitting(np.array([0.999, -7.0])).any()
+
+
+def test_a_single_candidate_fits_by_its_score_and_always_by_its_probability():
+    low = np.array([-9.0])
+    assert not calibration(signal="score", threshold=0.0).fitting(low)
+    assert calibration(signal="probability", threshold=1.0).fitting(low)
+
+
+def test_what_is_saved_is_read_to_the_last_digit(tmp_path):
+    each = calibration(temperature=1 / 3, threshold=np.nextafter(1, 2).item(), test=None)
+    each.save(tmp_path)
+    assert Calibration.read(tmp_path) == each
+    assert Calibration.read(tmp_path / "elsewhere") is None
+    assert Calibration.load(tmp_path / "elsewhere") is None
+
+
+def test_a_calibration_of_other_weights_is_left_aside_with_a_warning(tmp_path):
+    (tmp_path / "best.weights.h5").write_bytes(b"weights")
+    current = calibration(weights=weights_fingerprint(tmp_path))
+    current.save(tmp_path)
+    assert Calibration.load(tmp_path) == current
+    (tmp_path / "best.weights.h5").write_bytes(b"better weights")
+    with pytest.warns(UserWarning, match=r"calibration\.json is left aside.*calibrate again"):
+        assert Calibration.load(tmp_path) is None
+    assert not current.is_current(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("temperature",), 0.0, r'field "temperature": found 0\.0, expected a finite number of at'),
+        (("temperature",), "2", "field \"temperature\": found '2'"),
+        (("threshold",), float("nan"), 'field "threshold": found nan, expected a finite number;'),
+        (("threshold",), True, 'field "threshold": found True'),
+        (("signal",), ["score"], "field \"signal\": found \\['score'\\], expected"),
+        (("threshold",), 10**400, 'field "threshold": found 1000'),
+        (("signal",), "luck", "field \"signal\": found 'luck', expected score or probability"),
+        (("weights",), None, 'field "weights": found None, expected a text'),
+        (("f1_by_signal",), [1], 'field "f1_by_signal": '),
+        (("f1_by_signal", "score"), 2, r'field "f1_by_signal\.score": found 2'),
+        (("valid",), None, 'field "valid": found None, expected an object'),
+        (("valid", "turns"), 1.5, r'field "valid\.turns": found 1\.5, expected a whole number'),
+        (("test", "f1"), -1, r'field "test\.f1": found -1'),
+        (("test", "luck"), 1, r'field "test\.luck": no such field is known'),
+        (("format",), 2, "found no calibration of format 1"),
+    ],
+)
+def test_a_damaged_file_says_where_what_and_what_to_do(tmp_path, place, value, message):
+    calibration().save(tmp_path)
+    content = json.loads((tmp_path / CALIBRATION).read_text())
+    inner = content
+    for name in place[:-1]:
+        inner = inner[name]
+    inner[place[-1]] = value
+    (tmp_path / CALIBRATION).write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=message) as caught:
+        Calibration.load(tmp_path)
+    assert str(tmp_path / CALIBRATION) in str(caught.value)
+    assert str(caught.value).endswith("; run python -m dim_tf.calibrate again")
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 1}', "\xff", '{"format": 1, "a"'])
+def test_a_file_that_is_no_calibration(tmp_path, text):
+    (tmp_path / CALIBRATION).write_bytes(text.encode("latin-1"))
+    with pytest.raises(
+        CheckpointError, match=r"calibration\.json.*run python -m dim_tf\.calibrate"
+    ):
+        Calibration.read(tmp_path)
+
+
+def test_notes_say_when_a_calibration_says_little():
+    assert calibration().notes() == []
+    poor = dataclasses.replace(FIGURES, f1=FIGURES.f1_of_rejecting_all)
+    notes = calibration(temperature=0.05, valid=poor, test=None, signal="probability").notes()
+    assert [note.split(":")[0] for note in notes] == [
+        "The temperature is at the end of its range, 0.05 to 20",
+        "On the validation split nothing is better than rejecting every turn",
+        "The threshold is for about as many candidates as the validation turns have",
+        "There are no figures of a test split",
+    ]
+
+
+def test_f1_of_rejecting_all_is_that_of_precision_one_half_and_recall_one():
+    assert FIGURES.f1_of_rejecting_all == pytest.approx(2 * 0.5 * 1 / 1.5)

@@ -1,0 +1,57 @@
+import gzip
+import lzma
+
+import pytest
+
+from dim_tf.errors import DataError
+from dim_tf.io.text_lines import numbered_lines
+
+
+def read(path):
+    return list(numbered_lines(path))
+
+
+def test_only_a_newline_ends_a_line(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("a\u2028b\x0bc\x85d\nsecond\rhalf\n".encode())
+    assert read(path) == [(1, "a\u2028b\x0bc\x85d"), (2, "second\rhalf")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"one\ntwo\n", b"one\ntwo", b"one\r\ntwo\r\n", b"\xef\xbb\xbfone\ntwo\n"],
+    ids=["plain", "no final newline", "CRLF", "BOM"],
+)
+def test_line_ends_and_byte_order_mark_are_no_text(tmp_path, content):
+    path = tmp_path / "a.txt"
+    path.write_bytes(content)
+    assert read(path) == [(1, "one"), (2, "two")]
+
+
+@pytest.mark.parametrize(("suffix", "compress"), [(".gz", gzip.compress), (".xz", lzma.compress)])
+def test_compressed_files_are_read_and_their_damage_is_named(tmp_path, suffix, compress):
+    path = tmp_path / f"a.jsonl{suffix}"
+    packed = compress("é\n".encode() * 1000)
+    path.write_bytes(packed)
+    assert read(path)[-1] == (1000, "é")
+    path.write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(DataError, match=r"a\.jsonl.*damaged or truncated"):
+        read(path)
+    path.write_bytes(b"plain text\n")
+    with pytest.raises(DataError, match=r"a\.jsonl\.\w\w:1: .*damaged or truncated"):
+        read(path)
+
+
+def test_bytes_that_are_not_utf8_are_placed(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"fine\ncaf\xe9\n")
+    with pytest.raises(DataError) as error:
+        read(path)
+    assert str(error.value) == f"{path}:2: found byte 0xe9 at position 4, expected UTF-8 text"
+
+
+def test_a_missing_file_and_a_folder_are_errors(tmp_path):
+    with pytest.raises(DataError, match=r"gone\.txt: the file is missing"):
+        read(tmp_path / "gone.txt")
+    with pytest.raises(DataError, match="found a folder, expected a file"):
+        read(tmp_path)

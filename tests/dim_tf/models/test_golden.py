@@ -1,0 +1,234 @@
+"""DIM against numbers that the authors' own graph computed."""
+
+from __future__ import annotations
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+
+from dim_tf.config import ModelConfig, TrainingConfig
+from dim_tf.models import build_model
+from dim_tf.models.inputs import KINDS
+from dim_tf.models.tf1 import load_tf1_variables, tf1_name
+from dim_tf.packing.batch import pack
+from dim_tf.packing.buckets import EXACT, largest
+from dim_tf.training.losses import masked_cross_entropy
+from dim_tf.training.train_step import TrainingStep, adam
+from tests.authors_numbers import SIZES, TRUE_ZEROS, part
+from tests.gradients import value_and_gradients
+
+pytestmark = pytest.mark.backend
+
+# A tensor of the authors' graph -> ours that is the same, but for axes that are folded together
+# there. What the packed form never makes (padded outputs of a BiLSTM, the four-fold enhanced
+# vectors) has no counterpart.
+TENSORS = {
+    "final_utterances": "final_utterances",
+    "aggregated_responses_ur": "aggregated_responses_utterances",
+    "final_personas": "final_personas",
+    "aggregated_responses_pr": "aggregated_responses_personas",
+    "aggregated_utterances": "aggregated_utterances",
+    "aggregated_personas": "aggregated_personas",
+    "joined_feature": "joined",
+}
+
+
+@pytest.fixture(scope="module")
+def golden(shared):
+    with np.load(shared / "golden/dim_tf1_small.npz", allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+@pytest.fixture(scope="module")
+def built(golden):
+    """Without dropout: it is to be trained at keep probability 1."""
+    sizes = {ours: int(golden[f"cfg/{theirs}"]) for ours, theirs in SIZES.items()}
+    return build_model("dim", ModelConfig(**sizes, dropout=0.0), golden["table/word"])
+
+
+@pytest.fixture
+def model(golden, built):
+    """The one model with the authors' weights, whatever another test gave it."""
+    load_tf1_variables(built, part(golden, "var/"))
+    return built
+
+
+def padded_value_and_gradients(model):
+    """`value_and_gradients` of the padded form, compiled once for all calls."""
+    variables = model.trainable_variables
+
+    def loss_of(logits, inputs, target):
+        return masked_cross_entropy(target, logits, inputs["responses_len"] > 0)
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        others = [variable.value for variable in model.non_trainable_variables]
+
+        @jax.jit
+        def compiled(trainable, inputs, target):
+            def loss(trainable):
+                logits, _ = model.stateless_call(trainable, others, inputs, training=False)
+                return loss_of(logits, inputs, target)
+
+            return jax.value_and_grad(loss)(trainable)
+
+        def call(inputs, target):
+            return compiled([variable.value for variable in variables], inputs, target)
+
+    else:
+        import tensorflow as tf
+
+        @tf.function(reduce_retracing=True)
+        def compiled(inputs, target):
+            with tf.GradientTape() as tape:
+                loss = loss_of(model(inputs, training=False), inputs, target)
+            return loss, tape.gradient(loss, [variable.value for variable in variables])
+
+        def call(inputs, target):
+            inputs = {name: tf.constant(value) for name, value in inputs.items()}
+            return compiled(inputs, tf.constant(target))
+
+    def as_numpy(inputs, target):
+        loss, gradients = call(inputs, np.asarray(target, "int32"))
+        return float(loss), [np.asarray(gradient) for gradient in gradients]
+
+    return as_numpy
+
+
+@pytest.fixture(scope="module")
+def gradients_of(built):
+    """What computes loss and gradients with the weights of the moment, by form."""
+    return {
+        "packed": functools.partial(value_and_gradients, built),
+        "padded": padded_value_and_gradients(built),
+    }
+
+
+@pytest.fixture(scope="module")
+def tensors(golden, built):
+    """What the model computes on its way, and the batch that it is computed of."""
+    load_tf1_variables(built, part(golden, "var/"))
+    inputs = part(golden, "in/")
+
+    def compute(batch, sizes):
+        encoded = built.encode(batch, sizes)
+        return {**built.match(encoded, batch, sizes), "encoded": encoded[0]}
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        # Of all sizes these compile fastest.
+        sizes = largest({name: value.shape for name, value in inputs.items()}, built.halves)
+        batch = pack(inputs, built.halves, sizes)
+        found = jax.jit(lambda batch: compute(batch, sizes))(batch)
+    else:
+        batch = pack(inputs, built.halves)
+        found = compute(batch, EXACT)
+    return {name: np.asarray(tensor) for name, tensor in found.items()}, batch
+
+
+def there_of(golden, kind):
+    """Which places hold words, [B, N, T]."""
+    return np.arange(golden[f"in/{kind}"].shape[2]) < golden[f"in/{kind}_len"][..., None]
+
+
+def test_the_variables_are_the_authors(golden, model):
+    assert {tf1_name(v) for v in model.trainable_variables} == set(golden["var_names"].tolist())
+    assert len(model.trainable_variables) == 24
+
+
+def test_logits(golden, model, tensors):
+    logits = np.asarray(model(part(golden, "in/"), training=False))
+    assert logits.dtype == np.float32
+    for found in (logits, tensors[0]["logits"]):
+        np.testing.assert_allclose(found, golden["out/logits"], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_encoded_words(golden, tensors, kind):
+    found, batch = tensors
+    there = there_of(golden, kind)
+    expected = golden[f"mid/{kind}_output"].reshape(*there.shape, -1)
+    padded = np.zeros_like(expected)
+    padded[there] = found["encoded"][batch[kind]["grid"][batch[kind]["mask"] > 0]]
+    np.testing.assert_allclose(padded, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("half", "letter"), [("utterances", "u"), ("personas", "p")])
+def test_what_is_seen(golden, tensors, half, letter):
+    """Weights @ words, the words of the others side by side; the authors' are padded."""
+    found, batch = tensors
+    responses = found["encoded"][batch["responses"]["grid"]]  # [B, C, R, D]
+    words = found["encoded"][batch[half]["grid"]]  # [B, X, D]
+    to_responses, to_others = found[f"{half}_to_responses"], found[f"responses_to_{half}"]
+    live = there_of(golden, "responses")  # [B, C, R]
+    by_responses = to_others @ words[:, None]  # [B, C, R, D]
+    expected = golden[f"mid/attended_responses_output_{letter}r"]
+    np.testing.assert_allclose(by_responses[live], expected[live], rtol=0, atol=1e-5)
+    assert not to_others[~live].any()
+
+    by_others = to_responses @ responses  # [B, C, X, D]
+    expected = golden[f"mid/attended_{half}_output_{letter}r"]  # [B, C, N*T, D]
+    similarity = golden[f"mid/similarity_matrix_{letter.upper()}R"]  # [B, C, R, N*T]
+    for turn, places in enumerate(there_of(golden, half)):
+        there, count = places.ravel(), places.sum()
+        wanted = expected[turn][:, there]
+        np.testing.assert_allclose(by_others[turn, :, :count], wanted, rtol=0, atol=1e-5)
+        assert not to_responses[turn, :, count:].any()
+        powers = np.exp(similarity[turn][..., there])
+        weights = (powers / powers.sum(axis=-1, keepdims=True))[live[turn]]
+        seen = to_others[turn][live[turn]]
+        np.testing.assert_allclose(seen[:, :count], weights, rtol=0, atol=1e-5)
+        assert not seen[:, count:].any()
+
+
+@pytest.mark.parametrize("name", TENSORS)
+def test_intermediate_tensors(golden, tensors, name):
+    expected = golden[f"mid/{name}"]
+    found = tensors[0][TENSORS[name]].reshape(expected.shape)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["packed", "padded"])
+def test_gradients(golden, model, gradients_of, form):
+    loss, gradients = gradients_of[form](part(golden, "in/"), golden["in/target"])
+    assert abs(loss - golden["out/mean_loss"]) < 1e-6
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+        name = tf1_name(variable)
+        if name in TRUE_ZEROS:
+            continue
+        expected = golden[f"grad/{name}"]
+        bound = 1e-4 * np.abs(expected).max()
+        np.testing.assert_allclose(gradient, expected, rtol=0, atol=bound, err_msg=name)
+
+
+def test_ten_updates_of_adam(golden, model, gradients_of):
+    """Each compiled update against a step of a NumPy Adam fed with the padded form's gradients."""
+    inputs, target = part(golden, "in/"), golden["in/target"].astype("int32")
+    value_and_gradients = gradients_of["padded"]
+    variables = model.trainable_variables
+    step = TrainingStep(model, adam(TrainingConfig(decay_steps=4)), seed=1)
+    first = second = [0.0] * len(variables)
+    losses, expected = [], []
+    loss, gradients = value_and_gradients(inputs, target)
+    for update in range(1, 11):
+        before = [np.asarray(v.value) for v in variables]
+        assert float(step.update(update, inputs, target)[0]) == pytest.approx(loss, abs=1e-6)
+
+        rate = 1e-3 * 0.96 ** ((update - 1) // 4)
+        rate *= np.sqrt(1 - 0.999**update) / (1 - 0.9**update)
+        first = [0.9 * m + 0.1 * g for m, g in zip(first, gradients, strict=True)]
+        second = [0.999 * m + 0.001 * g**2 for m, g in zip(second, gradients, strict=True)]
+        after = [np.asarray(v.value) for v in variables]
+        for variable, value, m, v in zip(variables, before, first, second, strict=True):
+            variable.assign((value - rate * m / (np.sqrt(v) + 1e-8)).astype("float32"))
+        expected.append(value_and_gradients(inputs, target)[0])
+        for variable, value in zip(variables, after, strict=True):
+            variable.assign(value)
+        loss, gradients = value_and_gradients(inputs, target)
+        losses.append(loss)
+    assert losses[-1] < golden["out/mean_loss"] - 0.1
+    np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-5)

@@ -1,0 +1,170 @@
+"""The plain model against the authors' numbers, and against DIM where these cannot see."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.plain_weights import copy_weights, load_tf1_variables, tf1_gradients
+from dim_tf.config import ModelConfig, TrainingConfig
+from dim_tf.models import build_model
+from dim_tf.models.reference import build_plain, dropout_places
+from dim_tf.models.tf1 import TF1_NAMES
+from dim_tf.runtime.scorer import Scorer
+from dim_tf.training.train_step import TrainingStep, adam
+from tests.authors_numbers import SIZES, TRUE_ZEROS, part
+from tests.dim_tf.models import test_dim, test_golden
+from tests.gradients import value_and_gradients
+
+golden = test_golden.golden
+
+CONFIG = test_dim.CONFIG.replace(dropout=0.5)
+SHORT = CONFIG.replace(max_utterance_len=2, max_response_len=2, max_profile_len=2, max_utterances=2)
+
+
+def table(config: ModelConfig = CONFIG) -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 1, (9, config.word_dim)).astype("float32")
+
+
+def random_weights(rng, plain, fast) -> None:
+    """Gives both models the same weights, large enough for every part to matter."""
+    for variable in fast.trainable_variables:
+        variable.assign(rng.normal(0, 0.4, variable.shape))
+    copy_weights(fast, plain)
+
+
+@pytest.fixture
+def authors(golden):
+    sizes = {ours: int(golden[f"cfg/{theirs}"]) for ours, theirs in SIZES.items()}
+    model = build_plain(ModelConfig(**sizes), golden["table/word"])
+    load_tf1_variables(model, part(golden, "var/"))
+    return model
+
+
+@pytest.mark.backend
+def test_logits_are_the_authors(golden, authors):
+    logits = Scorer(authors)(part(golden, "in/"))
+    np.testing.assert_allclose(logits, golden["out/logits"], rtol=0, atol=1e-6)
+
+
+def test_gradients_are_the_authors(golden, authors):
+    loss, gradients = value_and_gradients(authors, part(golden, "in/"), golden["in/target"])
+    assert abs(loss - golden["out/mean_loss"]) < 1e-6
+    found = tf1_gradients(authors, gradients)
+    assert set(found) == set(golden["var_names"].tolist())
+    for name in set(found) - TRUE_ZEROS:
+        expected = golden[f"grad/{name}"]
+        bound = 1e-4 * np.abs(expected).max()
+        np.testing.assert_allclose(found[name], expected, rtol=0, atol=bound, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("use_context", "use_persona"), [(True, True), (True, False), (False, True)]
+)
+def test_logits_are_those_of_dim(use_context, use_persona):
+    """With empty utterances, contexts and personas, and absent candidates."""
+    config = CONFIG.replace(use_context=use_context, use_persona=use_persona)
+    rng = np.random.default_rng(1)
+    fast, plain = build_model("dim", config, table()), build_plain(config, table())
+    random_weights(rng, plain, fast)
+    inputs = test_dim.random_inputs(rng)
+    expected = np.asarray(fast(inputs, training=False))
+    np.testing.assert_allclose(np.asarray(plain(inputs)), expected, rtol=0, atol=1e-5)
+
+
+def test_gradients_are_those_of_dim():
+    rng = np.random.default_rng(2)
+    fast, plain = build_model("dim", CONFIG, table()), build_plain(CONFIG, table())
+    random_weights(rng, plain, fast)
+    inputs, target = test_dim.random_inputs(rng), np.full(4, 1)
+    inputs["responses_len"][:, 1] = 3
+    loss, expected = value_and_gradients(fast, inputs, target)
+    plain_loss, gradients = value_and_gradients(plain, inputs, target)
+    assert plain_loss == pytest.approx(loss, abs=1e-5)
+    found = tf1_gradients(plain, gradients)
+    for variable, gradient in zip(fast.trainable_variables, expected, strict=True):
+        name = TF1_NAMES[variable.path]
+        if name not in TRUE_ZEROS:
+            bound = 1e-4 * np.abs(gradient).max()
+            np.testing.assert_allclose(found[name], gradient, rtol=0, atol=bound, err_msg=name)
+
+
+def test_bfloat16_is_where_dim_has_it():
+    config = CONFIG.replace(precision="bfloat16")
+    rng = np.random.default_rng(1)
+    fast, plain = build_model("dim", config, table()), build_plain(config, table())
+    random_weights(rng, plain, fast)
+    layer = plain.get_layer("plain")
+    for bilstm in (layer.encoder, layer.matcher, layer.aggregator):
+        assert {lstm.compute_dtype for lstm in bilstm} == {"bfloat16"}
+        assert {lstm.variable_dtype for lstm in bilstm} == {"float32"}
+    assert layer.hidden.compute_dtype == layer.logits.compute_dtype == "float32"
+    inputs = test_dim.random_inputs(rng)
+    logits, expected = np.asarray(plain(inputs)), np.asarray(fast(inputs, training=False))
+    assert logits.dtype == np.float32
+    exact = build_plain(CONFIG, table())
+    exact.set_weights(plain.get_weights())
+    coarse = np.abs(logits - np.asarray(exact(inputs))).max()
+    assert 1e-4 < coarse < 0.1 * np.abs(expected).max()
+    assert np.abs(logits - expected).max() < 3 * coarse
+
+
+def test_dropout_has_the_authors_places():
+    """A given `drop` sees every output once: words, LSTM directions, joined features, hidden."""
+    seen = {}
+
+    def drop(x, place):
+        assert place not in seen
+        seen[place] = tuple(x.shape)
+        return x
+
+    plain = build_plain(CONFIG, table(), drop)
+    seen.clear()
+    inputs = test_dim.random_inputs(np.random.default_rng(3))
+    plain(inputs, training=True)
+    assert sorted(seen) == sorted(dropout_places(CONFIG))
+    assert len(seen) == 21
+    units, embedded = CONFIG.rnn_units, CONFIG.word_dim + 150
+    assert {place: shape[-1] for place, shape in seen.items()} == {
+        place: {"embedded": embedded, "joined": 16 * units, "hidden": 256}.get(
+            place.rpartition("/")[2], units
+        )
+        for place in seen
+    }
+    batch, utterances, words = inputs["utterances"].shape
+    candidates = inputs["responses"].shape[1]
+    assert seen["utterances/encoded/backward"] == (batch * utterances, words, units)
+    assert seen["utterances/matched/forward"] == (batch * candidates * utterances, words, units)
+
+
+def test_masks_can_be_given():
+    """Masks that drop nothing but double the hidden layer double what it adds to the logits."""
+    fast = build_model("dim", CONFIG, table())
+    inputs = test_dim.random_inputs(np.random.default_rng(4))
+    factors = dict.fromkeys(dropout_places(CONFIG), 1.0)
+    logits = []
+    for factor in (1.0, 2.0):
+        factors["hidden"] = factor
+        plain = build_plain(CONFIG, table(), lambda x, place: x * factors[place])
+        random_weights(np.random.default_rng(5), plain, fast)
+        bias = np.asarray(plain.get_layer("plain").logits.bias.value)
+        logits.append(np.asarray(plain(inputs)) - bias)
+    np.testing.assert_allclose(logits[1], 2 * logits[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_training_steps_and_scores():
+    """Updates follow from seed and number; the scorer uses no dropout."""
+    inputs = test_dim.random_inputs(np.random.default_rng(6), SHORT)
+    inputs["responses_len"][:, 1] = 2
+    target = np.ones(4, "int32")
+    plain = build_plain(SHORT, table())
+    fast = build_model("dim", SHORT, table())
+    random_weights(np.random.default_rng(7), plain, fast)
+    np.testing.assert_allclose(Scorer(plain)(inputs), np.asarray(plain(inputs)), rtol=0, atol=1e-6)
+
+    step = TrainingStep(plain, adam(TrainingConfig(learning_rate=1e-12)), seed=1)
+    losses = [float(step.update(number, inputs, target)[0]) for number in (1, 2, 1)]
+    assert losses[0] == pytest.approx(losses[2], abs=1e-6)
+    calm = value_and_gradients(plain, inputs, target)[0]
+    assert len({round(loss, 4) for loss in (*losses[:2], calm)}) == 3

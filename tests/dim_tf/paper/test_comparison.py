@@ -1,0 +1,268 @@
+import json
+import math
+
+import numpy as np
+import pytest
+
+from dim_tf.errors import CheckpointError, DataError, UsageError
+from dim_tf.io import atomic
+from dim_tf.paper.comparison import compare
+from dim_tf.paper.outcomes import setting_of
+from dim_tf.paper.published import Setting
+from dim_tf.runs.run import Run
+from tests.tiny_results import made_up_run, ranks_with
+
+
+@pytest.fixture
+def make(tmp_path):
+    def call(name, *arguments, **options):
+        return made_up_run(tmp_path / name, *arguments, **options)
+
+    return call
+
+
+def row(results, number, name):
+    table = next(table for table in results["tables"] if table["number"] == number)
+    return next(row for row in table["rows"] if row["name"] == name)["cells"]
+
+
+def test_means_deviations_and_gains_over_seeds(make):
+    results = compare(
+        [
+            make("b", ranks_with(30), seed=2),
+            make("a", ranks_with(32), seed=1),
+            make("none", ranks_with(20), "imn", "none"),
+        ]
+    )
+    cell = results["cells"]["dim_self_original, tested on original"]
+    assert (cell["seeds"], cell["runs"]) == ([1, 2], ["a", "b"])
+    assert cell["hits@1"]["each"] == [80.0, 75.0]
+    assert cell["hits@1"]["mean"] == 77.5
+    assert cell["hits@1"]["sd"] == pytest.approx(5 / math.sqrt(2), abs=1e-4)
+    # 32 of 40 at rank 1, the others at rank 2: (32 + 4) / 40.
+    assert cell["MRR"]["each"] == [90.0, 87.5]
+    assert cell["hits@1"]["low"] < 77.5 < cell["hits@1"]["high"]
+    assert (cell["training_turns"], cell["updates"], cell["test_turns"]) == (1234, [300, 300], 40)
+    dim = row(results, 3, "DIM")
+    assert dim[0]["ours"] == "dim_self_original, tested on original"
+    assert dim[0]["gain"] == {"hits@1": 27.5, "MRR": 13.75}
+    assert dim[0]["paper"] == {"hits@1": 78.8, "MRR": 86.7}
+    assert dim[0]["paper_gain"] == {"hits@1": 15.0, "MRR": 10.9}
+    assert [cell["ours"] for cell in dim[1:]] == [None] * 3
+    assert row(results, 3, "IR baseline")[0] == {
+        **{"paper": {"hits@1": 41.0}, "paper_gain": {"hits@1": 19.6}, "ours": None, "gain": None}
+    }
+    assert json.loads(json.dumps(results, allow_nan=False)) == results
+
+
+@pytest.mark.parametrize("model", ["imn", "dim"])
+def test_dim_without_persona_is_imn_and_fills_both_tables(make, model):
+    results = compare([make("none", ranks_with(20), model, "none")])
+    found = row(results, 2, "IMN")[0]["ours"]
+    assert found == row(results, 4, "DIM without persona")[0]["ours"]
+    assert found == "imn_none_original, tested on original"
+
+
+def test_settings_of_runs(make):
+    for name, options, expected in (
+        ("a", {"use_context": False}, Setting("dim", "self", "original", False)),
+        ("b", {"persona": "none"}, Setting("imn", "none", "original")),
+        ("c", {"model": "imn_ctx", "version": "revised"}, Setting("imn_ctx", "self", "revised")),
+        ("d", {"model": "imn_utr", "persona": "none"}, Setting("imn", "none", "original")),
+        ("e", {"model": "fire", "persona": "none"}, Setting("fire", "none", "original")),
+    ):
+        assert setting_of(Run.open(make(name, ranks_with(1), **options))) == expected
+
+
+def test_transfer_and_ablation(make):
+    results = compare(
+        [
+            make("a", ranks_with(30), tests={"revised": ranks_with(25)}),
+            make("b", ranks_with(28), version="revised", tests={"original": ranks_with(29)}),
+            make("c", ranks_with(15), use_context=False),
+        ]
+    )
+    means = [
+        [
+            results["cells"][cell["ours"]]["hits@1"]["mean"]
+            for cell in row(results, 5, f"trained on {name}")
+        ]
+        for name in ("original", "revised")
+    ]
+    assert means == [[75.0, 62.5], [72.5, 70.0]]
+    assert row(results, 4, "DIM without context")[0]["ours"] == (
+        "dim_no_context_self_original, tested on original"
+    )
+    assert row(results, 4, "DIM without persona")[0]["ours"] is None
+    five = [test for test in results["significance"] if test["table"] == 5]
+    assert [(t["column"], t["first"], t["second"]) for t in five] == [
+        ("tested on original", "trained on original", "trained on revised"),
+        ("tested on revised", "trained on revised", "trained on original"),
+    ]
+
+
+def test_significance_pairs_turns_and_averages_seeds(make):
+    first, second = np.tile([1, 2], 20), np.tile([1, 1], 20)
+    other = np.tile([2, 2], 20)
+    results = compare(
+        [
+            make("a", first, seed=1),
+            make("b", second, seed=2),
+            make("c", other, "imn_utr"),
+        ]
+    )
+    (test,) = results["significance"]
+    assert (test["table"], test["column"]) == (3, "self, original")
+    assert (test["first"], test["second"], test["turns"]) == ("DIM", "IMN_utr", 40)
+    # Differences 1 and 1/2 in turn: mean 3/4, variance 40/16/39, t = 0.75 / sqrt(1/16/39).
+    assert test["hits@1"]["difference"] == 75.0
+    assert test["hits@1"]["t"] == pytest.approx(3 * math.sqrt(39), abs=1e-4)
+    assert test["hits@1"]["p"] < 1e-9
+    assert test["MRR"]["difference"] == 37.5
+
+
+def test_pairs_of_two_tables_are_tested_only_on_the_same_turns(make):
+    runs = [make("a", ranks_with(30)), make("b", ranks_with(20), persona="none")]
+    (test,) = compare(runs)["significance"]
+    assert (test["table"], test["first"], test["second"]) == (4, "DIM", "DIM without persona")
+    runs[1] = make("c", ranks_with(20), persona="none", gold=7)
+    results = compare(runs)
+    assert results["significance"] == []
+    assert "Table 4, DIM and DIM without persona: no significance test" in results["notes"][-1]
+
+
+def test_notes_on_unequal_updates_and_other_settings(make):
+    results = compare(
+        [
+            make("a", ranks_with(30), updates=2000),
+            make("b", ranks_with(30), "imn_ctx", rnn_units=9),
+            make("c", ranks_with(30), "dim", "their"),
+        ]
+    )
+    notes = "\n".join(results["notes"])
+    assert "Settings that are not the paper's: word_dim 3 (paper: 400)." in notes
+    assert "imn_ctx_self_original, tested on original with rnn_units 9 (paper: 200)" in notes
+    assert (
+        "Table 3 compares unequal numbers of updates: imn_ctx_self_original, tested on original: "
+        "300; dim_self_original, tested on original: 2,000; "
+    ) in notes
+    assert "Table 5" not in notes
+
+
+def test_a_system_and_a_setting_that_the_paper_lacks(make):
+    results = compare(
+        [make("a", ranks_with(30), "fire"), make("b", ranks_with(10), persona="both")]
+    )
+    assert row(results, 3, "fire")[0]["ours"] == "fire_self_original, tested on original"
+    assert row(results, 3, "fire")[0]["paper"] is None
+    assert "dim_both_original, tested on original" in results["cells"]
+
+
+def test_weights_from_elsewhere(make):
+    results = compare([make("authors", ranks_with(30), trained=False)])
+    cell = results["cells"]["dim_self_original, tested on original"]
+    assert (cell["seeds"], cell["training_turns"], cell["updates"]) == ([None], None, [None])
+    assert results["data"]["fingerprint"] == "a" * 64
+
+
+def test_the_sample_that_all_were_tested_on(make):
+    whole = make("a", ranks_with(30))
+    sample = make("b", ranks_with(20, 25), "imn_ctx", sample_of=40)
+    with pytest.raises(UsageError, match=r"tested on the whole split, .*b on 25 turns: test both"):
+        compare([whole, sample])
+    both = make("c", ranks_with(20, 25), sample_of=40)
+    found = [atomic.read_json(path / "results.json") for path in (both, whole)]
+    atomic.write_json(both / "results.json", {**found[0], **found[1]})
+    (both / "ranks/test_self_original.npz").write_bytes(
+        (whole / "ranks/test_self_original.npz").read_bytes()
+    )
+    results = compare([both, sample])
+    assert results["data"]["sample"] == 25
+    assert results["cells"]["dim_self_original, tested on original"]["test_turns_of"] == 40
+    assert compare([both, make("d", ranks_with(9), "imn_utr")])["data"]["sample"] is None
+
+
+def test_a_whole_split_that_is_no_larger_than_a_sample_counts_as_one(make):
+    both = make("a", ranks_with(20, 25), sample_of=40, whole={"revised": ranks_with(9, 22)})
+    for runs in ([both], [both, make("b", ranks_with(10, 22), version="revised")]):
+        results = compare(runs)
+        assert results["data"]["sample"] == 25
+        assert {cell["test_turns"] for cell in results["cells"].values()} == {25, 22}
+    sample, larger = make("c", ranks_with(20, 25), sample_of=40), make("d", ranks_with(10, 30))
+    with pytest.raises(UsageError, match=r"on 25 turns, .*on the whole split: test both"):
+        compare([sample, larger])
+
+
+def test_runs_that_cannot_be_compared(make):
+    run = make("run", ranks_with(30))
+    for name, options, message in (
+        ("data", {"model": "imn", "fingerprint": "b" * 64}, "tested on different data"),
+        ("same", {}, "both are dim_self_original with seed 1; give one of them"),
+        ("units", {"seed": 2, "rnn_units": 9}, r"differ in rnn_units \(8 and 9\)"),
+        ("length", {"seed": 2, "updates": 9}, r"differ in max_updates \(300 and 9\)"),
+        ("begun", {"seed": 2, "initial": "x"}, r"differ in initial \(None and x\)"),
+        ("turns", {"seed": 2, "gold": 3}, "tested on different turns"),
+        ("column", {"model": "imn_utr", "gold": 3}, "tested on different turns"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            compare([run, make(name, ranks_with(30), **options)])
+    with pytest.raises(UsageError, match=r"different turns \(40 and 30\)"):
+        compare([run, make("fewer", ranks_with(20, 30), "imn_ctx")])
+    with pytest.raises(CheckpointError, match="found no run folder"):
+        compare([run, run / "nothing"])
+
+
+def test_gains_are_between_the_same_turns_or_whole_splits(make):
+    imn = make("imn", ranks_with(20), "imn", "none")
+    results = compare([imn, make("a", ranks_with(30, 38), version="revised")])
+    assert row(results, 3, "DIM")[1]["gain"]["hits@1"] == pytest.approx(
+        100 * 30 / 38 - 50, abs=1e-4
+    )
+    assert (
+        "The gain is between tables that are not of the same turns: dim_self_revised, tested on "
+        "revised (38 turns) and imn_none_original, tested on original (40)."
+    ) in results["notes"]
+    samples = [
+        make("b", ranks_with(20, 30), "imn", "none", sample_of=40),
+        make("c", ranks_with(25, 30), sample_of=40, gold=7),
+        make("d", ranks_with(25, 30), "imn_utr", sample_of=40, gold=7),
+    ]
+    results = compare(samples)
+    assert row(results, 3, "DIM")[0]["gain"] is None
+    assert "No gain is shown where the samples are of other turns: dim" in str(results["notes"])
+    results = compare([samples[0], make("e", ranks_with(25, 30), sample_of=40)])
+    assert row(results, 3, "DIM")[0]["gain"]["hits@1"] == pytest.approx(50 / 3, abs=1e-4)
+
+
+def test_weights_of_another_run_at_the_start_are_told(make):
+    results = compare([make("a", ranks_with(30), initial="pretrained")])
+    assert results["cells"]["dim_self_original, tested on original"]["initial"] == "pretrained"
+    assert any("dim_self_original, tested on original started from" in n for n in results["notes"])
+
+
+def test_tests_with_former_weights_do_not_count(make):
+    run = make("run", ranks_with(30), tests={"revised": ranks_with(9)})
+    results = atomic.read_json(run / "results.json")
+    results["test_self_revised"]["update"] = 150
+    atomic.write_json(run / "results.json", results)
+    found = compare([run])
+    assert list(found["cells"]) == ["dim_self_original, tested on original"]
+    note = "Left out, since run has better weights now: test_self_revised."
+    assert note in found["notes"]
+
+
+def test_runs_that_were_not_tested_or_not_with_these_weights(make):
+    run = make("run", ranks_with(30))
+    results = atomic.read_json(run / "results.json")
+    entry = results["test_self_original"]
+    atomic.write_json(run / "results.json", {"test_self_original": {**entry, "update": 150}})
+    with pytest.raises(UsageError, match="with other weights than its best ones of now"):
+        compare([run])
+    atomic.write_json(run / "results.json", {"test_self_original": {**entry, "hits@1": 0.5}})
+    with pytest.raises(DataError, match=r"found hits@1 0\.75.*expected 0\.5.*test the run again"):
+        compare([run])
+    atomic.write_json(
+        run / "results.json", {"valid_self_original": entry, "test_their_revised": entry}
+    )
+    with pytest.raises(UsageError, match="not tested yet with persona self"):
+        compare([run])

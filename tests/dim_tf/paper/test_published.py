@@ -1,0 +1,82 @@
+import re
+
+import pytest
+
+from dim_tf.paper import published
+from dim_tf.paper.published import Score, Setting
+
+
+def rows_of(text, table):
+    """The first column and the cells of a table of the reference file."""
+    lines = text.split(f"**Table {table}")[1].split("**Table")[0].splitlines()
+    rows = [line.strip("|").split("|") for line in lines if line.startswith("| ")]
+    return {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows[2:]}
+
+
+def shown(system, score):
+    """A score as the reference file writes it, with the gain in brackets."""
+    if score is None:
+        return "-"
+    gain = published.gain(system, score)
+    parts = []
+    for value, more in zip(score, gain or (None, None), strict=True):
+        if value is not None:
+            parts.append(f"{value} ({'-' if more is None else format(more + 0.0, '+.1f')})")
+    return " / ".join(parts)
+
+
+@pytest.fixture
+def text(shared):
+    return (shared / "paper_tables.md").read_text(encoding="utf-8")
+
+
+def test_table_2_is_the_papers(text):
+    line = next(line for line in text.splitlines() if line.startswith("**Table 2"))
+    found = re.findall(r"([A-Z][A-Za-z ]+) (\d+\.\d)(?: / (\d+\.\d))?[,.]", line)
+    (table, *_) = published.tables()
+    expected = [(row.name, *(row.scores[0])) for row in table.rows]
+    assert [(n, float(h), float(m) if m else None) for n, h, m in found] == expected
+
+
+def test_table_3_is_the_papers_with_its_gains(text):
+    table = published.tables()[1]
+    found = {row.name: [shown(row.system, score) for score in row.scores] for row in table.rows}
+    expected = rows_of(text, 3)
+    assert {n: [c.replace("-0.0", "+0.0") for c in cells] for n, cells in expected.items()} == found
+
+
+def test_tables_4_and_5_are_the_papers(text):
+    *_, four, five = published.tables()
+    numbers = [float(n) for n in re.findall(r"\d+\.\d", text.split("**Table 4")[1])]
+    of_four = [value for row in four.rows for value in row.scores[0]]
+    of_five = [score.hits for row in five.rows for score in row.scores]
+    assert numbers[: len(of_four) + len(of_five)] == of_four + of_five
+
+
+def test_one_setting_fills_several_tables():
+    two, three, four, five = published.tables()
+    imn = two.rows[-1].places[0]
+    assert imn == four.rows[1].places[0]
+    dim = three.rows[-1].places[0]
+    assert dim == four.rows[0].places[0] == five.rows[0].places[0]
+    assert five.rows[0].places[1] == (Setting("dim", "self", "original"), "revised")
+
+
+def test_settings_have_names_of_their_own():
+    places = [p for t in published.tables() for row in t.rows for p in row.places]
+    settings = {place.setting for place in places}
+    assert len({setting.name for setting in settings}) == len(settings)
+
+
+def test_every_row_has_a_place_and_a_score_for_each_column():
+    for table in published.tables(("fire",)):
+        for row in table.rows:
+            assert len(row.places) == len(row.scores) == len(table.columns)
+
+
+def test_a_system_that_the_paper_lacks_has_rows_without_scores():
+    two, three, *_ = published.tables(("fire",))
+    assert two.rows[-1].name == three.rows[-1].name == "fire"
+    assert three.rows[-1].scores == (None,) * 4
+    assert published.base("fire") == Setting("fire", "none", "original")
+    assert published.gain("fire", Score(80.0, 88.0)) is None

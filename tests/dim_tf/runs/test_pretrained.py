@@ -1,0 +1,93 @@
+"""Models that come with the repository, found by name."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from dim_tf import calibrate, evaluate
+from dim_tf.errors import CheckpointError, UsageError
+from dim_tf.ranking.ranker import Ranker
+from dim_tf.runs import pretrained
+from dim_tf.runs.run import BEST, Run
+from dim_tf.ship import LICENCES
+
+LARGEST = 20_000_000
+
+
+@pytest.fixture
+def artefacts(tmp_path, monkeypatch):
+    """Two shipped models, and a text beside them."""
+    folder = tmp_path / "artefacts"
+    for name in ("small", "large"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "config.json").touch()
+    (folder / LICENCES).touch()
+    monkeypatch.setattr(pretrained, "ARTEFACTS", folder)
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_a_name_is_a_shipped_model(artefacts):
+    assert pretrained.names() == ["large", "small"]
+    assert pretrained.find("small") == artefacts / "small"
+
+
+def test_a_path_that_exists_wins(artefacts, tmp_path):
+    (tmp_path / "small").mkdir()
+    assert pretrained.find("small").resolve() == tmp_path / "small"
+    assert pretrained.find(artefacts / "large") == artefacts / "large"
+
+
+def test_a_path_of_several_parts_is_no_name(artefacts, tmp_path):
+    assert pretrained.find(tmp_path / "small") == tmp_path / "small"
+
+
+@pytest.mark.parametrize("name", ["smal", LICENCES, "config.json"])
+def test_an_unknown_name(artefacts, name):
+    with pytest.raises(CheckpointError, match="known are large, small") as raised:
+        pretrained.find(name)
+    assert ("did you mean small?" in str(raised.value)) == (name == "smal")
+
+
+def test_an_installation_without_models_says_where_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "ARTEFACTS", tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match="come with a clone of the repository"):
+        pretrained.find("small")
+
+
+@pytest.mark.parametrize("command", [evaluate, calibrate])
+def test_what_is_found_is_not_kept_in_a_shipped_model(command, artefacts, trained, prepared):
+    shutil.rmtree(artefacts / "small")
+    shutil.copytree(trained, artefacts / "small")
+    with pytest.raises(UsageError, match=rf"stays as it came; copy it \(cp -r {artefacts}/small"):
+        command.main(["--run", "small", "--prepared", str(prepared)])
+    assert pretrained.to_write_into(artefacts / "small") == artefacts / "small"
+    with pytest.raises(CheckpointError, match="did you mean small"):
+        pretrained.to_write_into("smal")
+
+
+def test_a_run_is_opened_by_its_name(trained, artefacts):
+    shutil.rmtree(artefacts / "small")
+    shutil.copytree(trained, artefacts / "small")
+    assert Run.open("small").path == artefacts / "small"
+
+
+@pytest.mark.parametrize("name", pretrained.names())
+def test_the_models_of_the_repository(name):
+    folder = pretrained.find(name)
+    sizes = {path.name: path.stat().st_size for path in folder.rglob("*")}
+    assert sum(sizes.values()) <= LARGEST
+    assert {"MODEL_CARD.md", LICENCES, BEST} <= sizes.keys()
+    ranking = Ranker.load(name).rank(
+        ["i went to the beach with my family . do you like the beach ?"],
+        ["i am afraid of water.", "i love skiing."],
+        ["the weather is nice today .", "not really , i am scared of the water ."],
+    )
+    assert [row["index"] for row in ranking] == [1, 0]
+    assert ranking[0]["fits"] and ranking[0]["probability"] > 0.99
+
+
+def test_the_model_that_the_readme_names_is_there():
+    assert "personachat-subset" in pretrained.names()

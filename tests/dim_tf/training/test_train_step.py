@@ -1,0 +1,230 @@
+import keras
+import numpy as np
+import pytest
+
+from dim_tf.config import ModelConfig, TrainingConfig
+from dim_tf.evaluation.metrics import ranks
+from dim_tf.models import build_model
+from dim_tf.packing.buckets import EXACT, SHARES
+from dim_tf.runtime.scorer import Scorer
+from dim_tf.training.train_step import TrainingStep, adam, learning_rate
+from tests.gradients import value_and_gradients
+from tests.random_model import CONFIG, random_inputs, word_table
+from tests.tiny import build_tiny
+
+pytestmark = pytest.mark.backend
+RNG = np.random.default_rng(0)
+
+
+def tiny(dropout=0.0):
+    keras.utils.set_random_seed(5)
+    config = ModelConfig(
+        char_vocab_size=3, word_dim=6, rnn_units=4, max_utterances=2, dropout=dropout
+    )
+    vectors = np.random.default_rng(1).normal(size=(30, 6)).astype("float32")
+    return build_tiny(config, vectors)
+
+
+def batch(model, size, candidates=5):
+    """Random inputs of the shapes that the model wants."""
+    inputs = {}
+    for name, tensor in model.input.items():
+        shape = [size if axis == 0 else n or candidates for axis, n in enumerate(tensor.shape)]
+        inputs[name] = RNG.integers(1, 3 if "char" in name else 6, shape).astype("int32")
+    inputs["utterances_num"] = np.minimum(inputs["utterances_num"], 2)
+    inputs["responses_len"][0, -1] = 0
+    return inputs, RNG.integers(0, candidates - 1, size).astype("int32")
+
+
+def inputs_of(size):
+    return {
+        "x": keras.Input((size,), name="x"),
+        "responses_len": keras.Input((size,), dtype="int32", name="responses_len"),
+    }
+
+
+def weights(model):
+    return [np.asarray(variable.value) for variable in model.trainable_variables]
+
+
+def test_updates_equal_a_numpy_adam_fed_with_the_gradients():
+    config = TrainingConfig(learning_rate=0.01, decay_steps=2, decay_rate=0.5)
+    model = tiny()
+    step = TrainingStep(model, adam(config), seed=1)
+    expected = [value.astype("float64") for value in weights(model)]
+    first = [np.zeros_like(value) for value in expected]
+    second = [np.zeros_like(value) for value in expected]
+    for number in range(1, 6):
+        inputs, target = batch(model, 3)
+        before, gradients = value_and_gradients(model, inputs, target)
+        loss, _ = step.update(number, inputs, target)
+        assert float(loss) == pytest.approx(before, rel=1e-6)
+        rate = 0.01 * 0.5 ** ((number - 1) // 2)
+        for value, gradient, m, v in zip(expected, gradients, first, second, strict=True):
+            m += 0.1 * (gradient - m)
+            v += 0.001 * (gradient**2 - v)
+            corrected = rate * np.sqrt(1 - 0.999**number) / (1 - 0.9**number)
+            value -= corrected * m / (np.sqrt(v) + 1e-8)
+        for found, value in zip(weights(model), expected, strict=True):
+            np.testing.assert_allclose(found, value, atol=1e-6)
+
+
+def test_accuracy_is_that_of_the_scores():
+    model = tiny()
+    inputs, target = batch(model, 40)
+    expected = np.mean(ranks(Scorer(model)(inputs), target, inputs["responses_len"] > 0) == 1)
+    _, accuracy = TrainingStep(model, adam(TrainingConfig()), seed=1).update(1, inputs, target)
+    assert float(accuracy) == pytest.approx(expected)
+
+
+def test_dropout_follows_from_seed_and_update_alone():
+    def loss(seed, number, disturbed=False):
+        model = tiny(dropout=0.5)
+        step = TrainingStep(model, adam(TrainingConfig(learning_rate=1e-12)), seed)
+        if disturbed:
+            step.update(3, *data)
+        return float(step.update(number, *data)[0])
+
+    data = batch(tiny(), 8)
+    first = loss(1, 7)
+    assert loss(1, 7, disturbed=True) == pytest.approx(first, abs=1e-6)
+    others = [loss(1, 8), loss(2, 7), value_and_gradients(tiny(), *data)[0]]
+    assert len({round(value, 5) for value in [first, *others]}) == 4
+
+
+def test_dropout_layers_draw_different_masks():
+    inputs = inputs_of(64)
+    halves = [keras.layers.Dropout(0.5)(inputs["x"]) for _ in range(2)]
+    bias = keras.layers.Dense(64, kernel_initializer="zeros")
+    model = keras.Model(inputs, keras.ops.add(keras.ops.multiply(*halves), bias(inputs["x"])))
+    step = TrainingStep(model, adam(TrainingConfig()), seed=1)
+    arrays = {"x": np.ones((1, 64), "float32"), "responses_len": np.ones((1, 64), "int32")}
+    loss, _ = step.update(1, arrays, np.array([0], "int32"))
+    # With one mask for both layers about half of the products would be 4, not a quarter.
+    kept = [n for n in range(65) if abs(_loss_of_kept(n) - float(loss)) < 1e-4]
+    kept += [n for n in range(65) if abs(_loss_of_kept(n) - 4 - float(loss)) < 1e-4]
+    assert kept
+    assert 4 <= kept[0] <= 26
+
+
+def _loss_of_kept(number):
+    """The loss if the gold logit is 0 and, of 64 logits, `number` are 4 and the others 0."""
+    return np.log(number * np.exp(4.0) + 64 - number)
+
+
+def test_moving_statistics_are_kept():
+    inputs = inputs_of(4)
+    normalised = keras.layers.BatchNormalization(momentum=0.5)
+    model = keras.Model(inputs, normalised(inputs["x"]))
+    step = TrainingStep(model, adam(TrainingConfig()), seed=1)
+    arrays = {"x": np.full((8, 4), 6.0, "float32"), "responses_len": np.ones((8, 4), "int32")}
+    step.update(1, arrays, np.zeros(8, "int32"))
+    np.testing.assert_allclose(np.asarray(normalised.moving_mean.value), 3.0, rtol=1e-6)
+
+
+def test_scorer_uses_the_weights_of_the_moment_and_takes_any_number_of_turns_and_candidates():
+    model = tiny(dropout=0.5)
+    scorer = Scorer(model)
+    inputs, _ = batch(model, 3)
+    before = scorer(inputs)
+    assert before.shape == (3, 5)
+    assert before.dtype == np.float32
+    np.testing.assert_array_equal(scorer(inputs), before)
+    for variable in model.trainable_variables:
+        variable.assign(variable.value * 2.0)
+    assert not np.allclose(scorer(inputs), before)
+    assert scorer(batch(model, 2, candidates=7)[0]).shape == (2, 7)
+
+
+def test_learning_rate_is_what_the_optimizer_uses():
+    config = TrainingConfig(decay_steps=10)
+    optimizer = adam(config)
+    optimizer.build(tiny().trainable_variables)
+    for update in (1, 10, 11, 35):
+        optimizer.iterations.assign(update - 1)
+        expected = float(np.asarray(optimizer.learning_rate))
+        assert learning_rate(config, update) == pytest.approx(expected, rel=1e-6)
+    assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0.9, 0.999, 1e-8)
+
+
+SHORT = CONFIG.replace(
+    max_utterances=2,
+    max_utterance_len=2,
+    max_response_len=2,
+    max_profiles=2,
+    max_profile_len=2,
+    rnn_units=3,
+    dropout=0.0,
+)
+
+
+@pytest.fixture(scope="module")
+def dim():
+    """A model that computes packed."""
+    return build_model("dim", SHORT, word_table())
+
+
+def random_epoch(rng, batch=16, last=5):
+    """Batches of turns, the last of them smaller."""
+    return [random_inputs(rng, SHORT, size) for size in (*[batch] * 15, last)]
+
+
+def compiled_for(form, batches):
+    """What a compiled function tells apart: shapes, types and sizes of packed batches."""
+    found = set()
+    for inputs in batches:
+        packed, sizes = form.pack(inputs)
+        arrays = keras.tree.flatten(packed)
+        found.add((tuple((array.shape, str(array.dtype)) for array in arrays), sizes))
+    return found
+
+
+def test_programs_with_fixed_sizes_are_few(dim):
+    """Two epochs: of training, and of scoring; a smaller last batch has sizes of its own."""
+    rng = np.random.default_rng(6)
+    samples = random_epoch(rng)
+    batches = [inputs for _ in range(2) for inputs in random_epoch(rng)]
+    on_jax = keras.backend.backend() == "jax"
+    step = TrainingStep(dim, adam(TrainingConfig()), 1, samples, jit_compile=not on_jax)
+    forms = [step.form, *([Scorer(dim, samples).form] if on_jax else [])]
+    for form in forms:
+        assert form.fixed
+        found = compiled_for(form, batches)
+        assert len({sizes for _, sizes in found}) == len(found)
+        assert 2 <= len(found) <= 2 * (len(SHARES) + 1) == 8
+
+
+def test_without_samples_there_is_one_program_for_each_shape(dim):
+    rng = np.random.default_rng(7)
+    on_jax = keras.backend.backend() == "jax"
+    step = TrainingStep(dim, adam(TrainingConfig()), seed=1, jit_compile=not on_jax)
+    assert len(compiled_for(step.form, random_epoch(rng))) == 2
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a compiler of TensorFlow's")
+def test_an_update_compiled_by_xla_is_the_same():
+    """And the other program takes batches of all sizes. Half a model compiles in half the time."""
+    dim = build_model("dim", SHORT.replace(use_persona=False), word_table())
+    rng = np.random.default_rng(8)
+    data = [(random_inputs(rng, SHORT, size), np.ones(size, "int32")) for size in (4, 3)]
+    for inputs, _ in data:
+        inputs["responses_len"][:, 1] = 2
+    start = [rng.normal(0, 0.3, v.shape).astype("float32") for v in dim.trainable_variables]
+    paths = [variable.path for variable in dim.trainable_variables]
+    # An epsilon with which rounding noise in a gradient does not become an update of its own.
+    config = TrainingConfig(learning_rate=0.1, epsilon=1e-2)
+    plain = TrainingStep(dim, adam(config), seed=1)
+    fixed = TrainingStep(dim, adam(config), seed=1, jit_compile=True)
+    assert plain.form.pack(data[0][0])[1] == EXACT
+    results = []
+    for step in (plain, fixed):
+        for variable, value in zip(dim.trainable_variables, start, strict=True):
+            variable.assign(value)
+        loss, accuracy = step.update(1, *data[0])
+        results.append((float(loss), float(accuracy), weights(dim)))
+    assert results[1][0] == pytest.approx(results[0][0], abs=1e-5)
+    assert results[1][1] == pytest.approx(results[0][1])
+    for name, before, *after in zip(paths, start, results[0][2], results[1][2], strict=True):
+        np.testing.assert_allclose(*after, rtol=0, atol=1e-5, err_msg=name)
+        assert np.abs(after[0] - before).max() > 1e-4 or name.endswith("bias"), name
+    assert np.isfinite(float(plain.update(2, *data[1])[0]))

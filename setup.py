@@ -38,6 +38,7 @@ setup(
             *EXPORT,
             *JAX,
             "hypothesis>=6.100",
+            "import-linter>=2.1",
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.9",

@@ -1,8 +1,10 @@
-"""Starting a training from the best weights of another run (`--init-from`)."""
+"""The weights that a training starts with: scaled fresh ones, or those of another run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from dim_tf.dataset import PreparedData
 from dim_tf.errors import UsageError
@@ -35,6 +37,23 @@ def check(initial: Run, run: Run, data: PreparedData) -> None:
 def described(initial: Run) -> dict[str, Any]:
     """What the new run says of them: whose they are, and what that run began with itself."""
     return {"run": initial.name, "prepared": initial.prepared, "initial": initial.initial}
+
+
+def scale_encoder_inputs(model: keras.Model, scale: float) -> None:
+    """Multiplies the part of the encoder's kernels that meets the word vectors.
+
+    Glorot's rule keeps the variance of a layer whose inputs have variance 1 a component. Those of
+    the encoder have less: about 0.4 root mean square, GloVe 0.5 and Word2Vec 0.1. So its states and
+    their dot products (equation 7) are near 0, attention is uniform, and training waits on a
+    plateau until the kernels have grown. A factor of 3 brings the inputs to about variance 1.
+    """
+    if scale == 1.0:
+        return
+    encoder = model.get_layer("encoder")
+    for kernel, _ in encoder.directions:
+        values = np.asarray(kernel.value).copy()
+        values[: encoder.input_dim] *= scale
+        kernel.assign(values)
 
 
 def copy(initial: Run, model: keras.Model) -> None:

@@ -25,6 +25,7 @@ from dim_tf.settings import (
     add_settings,
     given_settings,
 )
+from dim_tf.training_state import training_rows
 
 if TYPE_CHECKING:
     from dim_tf.training import Training
@@ -104,6 +105,10 @@ def checked(
         persona = chosen.get("persona", DEFAULT_PERSONA)
         _model_config(model, persona, changes, {"char_vocab_size": 1})
     initial = Run.open(arguments.init_from) if arguments.init_from else None
+    if initial:
+        if "input_scale" in arguments:
+            raise UsageError("--input-scale scales fresh weights: leave it out with --init-from")
+        changes["input_scale"] = 1.0  # also where a recipe says something else
     return changes, chosen, resumed, initial
 
 
@@ -175,11 +180,12 @@ def new_run(
         sizes["max_profiles"] *= 2
     training = {name: value for name, value in changes.items() if name in TRAINING_FIELDS}
     config = _model_config(model, persona, changes, sizes)
+    training_config = TrainingConfig.from_dict(training)
     return Run(
         path=Path(path),
         model=model,
         model_config=config,
-        training_config=TrainingConfig.from_dict(training),
+        training_config=training_config,
         text=dataclasses.asdict(data.rules),
         persona=persona,
         version=version,
@@ -188,7 +194,7 @@ def new_run(
             "text_fingerprint": data.text_fingerprint,
             **{name: data.manifest.get(name) for name in ("name", "licence", "word2vec")},
             "word2vec_dim": data.word2vec_dim,
-            "training_turns": len(table),
+            "training_turns": len(training_rows(table.dialogue, training_config)),
         },
         words=data.words,
         characters=data.characters,
@@ -278,6 +284,7 @@ def fresh_training(
 
     keras.utils.set_random_seed(run.training_config.seed)
     model = run.build_model()
+    initial_weights.scale_encoder_inputs(model, run.training_config.input_scale)
     if initial:
         initial_weights.copy(initial, model)
     return Training(run, data, model, jit_compile)

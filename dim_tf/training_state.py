@@ -9,6 +9,9 @@ import numpy as np
 
 from dim_tf.config import TrainingConfig
 
+# Third numbers of seed sequences, which keep apart what is drawn for one seed and update.
+NEGATIVES, DIALOGUES = 1, 2
+
 
 @dataclasses.dataclass
 class State:
@@ -55,6 +58,28 @@ def total_updates(config: TrainingConfig, turns: int) -> int:
     """
     updates = config.epochs * -(-turns // config.batch_size)
     return updates if config.max_updates is None else min(updates, config.max_updates)
+
+
+def training_rows(dialogue: np.ndarray, config: TrainingConfig) -> np.ndarray:
+    """The turns to train on: those of the first `train_dialogues` of the dialogues.
+
+    The order of the dialogues follows from the seed alone, so that a smaller fraction is part of a
+    larger one, whatever else is set.
+
+    Args:
+        dialogue: int [N]. Number of the dialogue of each turn.
+        config: TrainingConfig. Its `train_dialogues` and `seed`.
+
+    Returns:
+        Rows in rising order; at least one dialogue is in.
+
+    >>> training_rows(np.array([3, 3, 5, 8, 8, 9]), TrainingConfig(train_dialogues=0.5)).tolist()
+    [3, 4, 5]
+    """
+    dialogues = np.unique(dialogue)
+    rng = np.random.default_rng(np.random.SeedSequence([config.seed, DIALOGUES]))
+    count = max(1, round(config.train_dialogues * len(dialogues)))
+    return np.flatnonzero(np.isin(dialogue, rng.permutation(dialogues)[:count]))
 
 
 def epoch_order(seed: int, epoch: int, turns: int) -> np.ndarray:

@@ -17,14 +17,13 @@ import numpy as np
 # Run as a file, Python looks for modules beside it only.
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 
-from dim_tf.training.start import new_run
-
 from benchmarks.flops import forward_flops, lstm_flops, word_flops
 from dim_tf.cli.parser import Parser, positive
 from dim_tf.cli.parser import run as run_command
 from dim_tf.config import PROJECTION_UNITS, ModelConfig
 from dim_tf.data.dataset import PreparedData
 from dim_tf.packing.batch import pack
+from dim_tf.training.start import new_run
 from dim_tf.training.state import epoch_order
 
 KINDS = ("utterances", "responses", "personas")

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from dim_tf.training.start import new_run
 
 from dim_tf.data.dataset import PreparedData
 from dim_tf.runtime import backend
+from dim_tf.training.start import new_run
 
 if TYPE_CHECKING:
     import keras

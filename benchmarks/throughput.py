@@ -21,8 +21,6 @@ from typing import Any
 # Run as a file, Python looks for modules beside it only.
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 
-from dim_tf.training.start import new_run
-
 from benchmarks import report
 from benchmarks.child import MODELS, Task, measure
 from benchmarks.turns import write_turns
@@ -33,6 +31,7 @@ from dim_tf.cli.progress import Progress
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import DimError, UsageError
 from dim_tf.io import atomic
+from dim_tf.training.start import new_run
 
 FIGURES = Path(__file__).absolute().with_suffix(".json")
 PARTS = ("train", "eval", "input", "rank")

@@ -30,8 +30,6 @@ import numpy as np
 # Run as a file, Python looks for modules beside it only.
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 
-from dim_tf.training.start import new_run, open_training
-
 from benchmarks.child import MODELS
 from dim_tf.cli.flags import TRAINING_FIELDS, add_settings, given_settings
 from dim_tf.cli.parser import Parser, positive
@@ -41,6 +39,7 @@ from dim_tf.data.dataset import PreparedData
 from dim_tf.io import atomic
 from dim_tf.runs.run import LATEST, Run
 from dim_tf.runtime import backend
+from dim_tf.training.start import new_run, open_training
 
 FIGURES = Path(__file__).absolute().with_suffix(".json")
 PARTS = ("losses", "study")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
@@ -16,6 +18,12 @@ WITHOUT_PERSONA = ("imn",)
 # Models that are nothing without a context.
 WITH_CONTEXT = ("imn", "imn_ctx", "imn_utr")
 PRECISIONS = ("float32", "bfloat16")
+NEGATIVE_SOURCES = ("listed", "split")
+# Settings that a recipe chooses; what is chosen singly wins over it.
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "paper": {},
+    "fast": {"input_scale": 6.0, "negatives": "4:1000 19"},
+}
 CHARACTER_WIDTHS = (3, 4, 5)
 CHARACTER_FILTERS = 50
 PROJECTION_UNITS = 256
@@ -164,12 +172,25 @@ class TrainingConfig(_Config):
         save_every: Updates between two checkpoints.
         valid_turns: Size of the validation sample, the same in every run; all turns if None.
         patience: Stops after so many validations without a better MRR, if given.
-        seed: Of initial values, order and dropout.
+        seed: Seed of initial values, order, dropout, negatives and the choice of dialogues.
+        input_scale: Factor on the input part of the encoder's kernels before the first update. See
+            `dim_tf.training.initial_weights.scale_encoder_inputs`.
+        negatives: Wrong replies that an update shows beside each gold reply, as a schedule (see
+            `parse_schedule`); all that are listed if None.
+        negatives_from: "listed" draws them from those of the turn, "split" from the replies of the
+            training split.
+        train_dialogues: Fraction of the training dialogues to train on.
+        recipe: Name of the recipe in `RECIPES` that the settings started from.
 
     >>> TrainingConfig(learning_rate=-1.0)
     Traceback (most recent call last):
         ...
     dim_tf.errors.ConfigError: learning_rate: found -1.0, expected more than 0
+    >>> TrainingConfig(negatives="19:1000")
+    Traceback (most recent call last):
+        ...
+    dim_tf.errors.ConfigError: negatives: found '19:1000', expected K, or K:UPDATE ... K with rising
+    updates, such as "4:1000 19"
     """
 
     batch_size: int = 16
@@ -184,17 +205,65 @@ class TrainingConfig(_Config):
     valid_turns: int | None = None
     patience: int | None = None
     seed: int = 1
+    input_scale: float = 1.0
+    negatives: str | None = None
+    negatives_from: str = "listed"
+    train_dialogues: float = 1.0
+    recipe: str = "paper"
+
+    @property
+    def negatives_schedule(self) -> list[tuple[int, int | None]]:
+        """Pairs (K, the last update that it counts for; None for all the rest); see `negatives`."""
+        return [] if self.negatives is None else parse_schedule(self.negatives)
 
     def validate(self) -> None:
         """Raises `ConfigError` for a value that cannot work."""
+        _ = self.negatives_schedule
+        for name, known in (("negatives_from", NEGATIVE_SOURCES), ("recipe", tuple(RECIPES))):
+            hint = did_you_mean(getattr(self, name), known)
+            self._require(getattr(self, name) in known, name, " or ".join(known) + hint)
+        if self.negatives_from == "split" and self.negatives is None:
+            raise ConfigError("negatives_from: split needs negatives, how many to draw")
+        self._require(self.train_dialogues <= 1, "train_dialogues", "more than 0 and at most 1")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            if "str" in field.type:
+                continue
             if field.name == "seed":
                 self._require(0 <= value < 2**31, "seed", "0 to 2147483647")
             elif field.type == "float":
                 self._require(value > 0 and math.isfinite(value), field.name, "more than 0")
             elif value is not None:
                 self._require(value >= 1, field.name, "at least 1")
+
+
+def parse_schedule(text: str) -> list[tuple[int, int | None]]:
+    """Reads how many negatives each update shows.
+
+    Args:
+        text: str. "K", or "K:UPDATE ... K": each K counts up to and including its update, the last
+            one for all updates after that.
+
+    Returns:
+        Pairs (K, last update); the last update of the last pair is None.
+
+    Raises:
+        ConfigError: It is not of that form, or the updates do not rise.
+
+    >>> parse_schedule("4"), parse_schedule("4:1000 9:3000 19")
+    ([(4, None)], [(4, 1000), (9, 3000), (19, None)])
+    """
+    words = text.split()
+    matches = [re.fullmatch(r"([1-9]\d{0,5})(?::([1-9]\d{0,8}))?", word) for word in words]
+    stages = [(int(m[1]), m[2] and int(m[2])) for m in matches if m]
+    ends = [end for _, end in stages]
+    formed = stages and all(matches) and ends[-1] is None and None not in ends[:-1]
+    if not formed or any(one >= other for one, other in itertools.pairwise(ends[:-1])):
+        raise ConfigError(
+            f"negatives: found {text!r}, expected K, or K:UPDATE ... K with rising updates, such "
+            'as "4:1000 19"'
+        )
+    return stages
 
 
 def check_name(name: str, known: Iterable[str]) -> None:

@@ -19,7 +19,7 @@ from dim_tf.config import WITHOUT_PERSONA, TrainingConfig
 from dim_tf.data.dataset import PERSONAS, VERSIONS, PreparedData
 from dim_tf.errors import UsageError
 from dim_tf.runs.run import LATEST, Run, check_free
-from dim_tf.training import state
+from dim_tf.training import initial_weights
 from dim_tf.training.start import (
     DEFAULT_MODEL,
     DEFAULT_PERSONA,
@@ -40,8 +40,8 @@ def main(argv: Sequence[str]) -> int | None:
     run = resumed or new_run(arguments.run, data, changes, **chosen)
     check_data(run, data)
     if initial:
-        state.check(initial, run, data)
-        run = dataclasses.replace(run, initial=state.described(initial))
+        initial_weights.check(initial, run, data)
+        run = dataclasses.replace(run, initial=initial_weights.described(initial))
 
     training = open_training(
         run,
@@ -102,6 +102,10 @@ def checked(
         persona = chosen.get("persona", DEFAULT_PERSONA)
         _model_config(model, persona, changes, {"char_vocab_size": 1})
     initial = Run.open(arguments.init_from) if arguments.init_from else None
+    if initial:
+        if "input_scale" in arguments:
+            raise UsageError("--input-scale scales fresh weights: leave it out with --init-from")
+        changes["input_scale"] = 1.0  # also where a recipe says something else
     return changes, chosen, resumed, initial
 
 

@@ -111,6 +111,8 @@ def route(options: Sequence[str]) -> tuple[list[str], list[str]]:
 
     >>> route(["--vectors", "none", "--epochs=3", "--seed", "2"])
     (['--vectors', 'none', '--seed', '2'], ['--epochs=3', '--seed', '2'])
+    >>> route(["--negatives", "4:1000", "19", "--check"])
+    (['--check'], ['--negatives', '4:1000', '19'])
     """
     preparing = data_prep.__main__.build_parser()._option_string_actions
     training = dim_tf.train.build_parser()._option_string_actions
@@ -124,10 +126,11 @@ def route(options: Sequence[str]) -> tuple[list[str], list[str]]:
         if action is None:
             hint = did_you_mean(flag, [*preparing, *training])
             raise UsageError(f"unknown option {flag}{hint}")
-        takes_value = action.nargs != 0 and not equals
-        if takes_value:
+        if action.nargs != 0 and not equals:
             words += waiting[:1]
             del waiting[:1]
+        while action.nargs == "+" and waiting and not waiting[0].startswith("-"):
+            words.append(waiting.pop(0))
         if flag in preparing:
             to_prepare += words
         if flag in training:

@@ -20,11 +20,11 @@ import numpy as np
 def build_tiny(config, word_vectors):
     """Mean word vectors, dense layers with dropout, and their dot product."""
     import keras
-    from dim_tf.packing.masks import length_mask
     from keras import ops
 
     from dim_tf.models.inputs import model_inputs
     from dim_tf.models.layers import WordEmbedding
+    from dim_tf.packing.masks import length_mask
 
     inputs = model_inputs(config)
     words = WordEmbedding(word_vectors, name="words")

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from dim_tf.cli.parser import positive
-from dim_tf.config import PRECISIONS, ModelConfig, TrainingConfig
+from dim_tf.config import NEGATIVE_SOURCES, PRECISIONS, RECIPES, ModelConfig, TrainingConfig
 from dim_tf.errors import ConfigError, UsageError, did_you_mean
 
 MODEL_FIELDS = tuple(field.name for field in dataclasses.fields(ModelConfig))
@@ -28,6 +28,29 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         help=f"what to compute in (default: {ModelConfig.precision})",
         default=argparse.SUPPRESS,
     )
+    given = {"default": argparse.SUPPRESS}
+    parser.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        help="start from the settings of this recipe (default: paper); single options win over it",
+        **given,
+    )
+    parser.add_argument(
+        "--negatives",
+        nargs="+",
+        action="extend",
+        metavar="K[:UPDATE]",
+        help="show each update the gold and K wrong replies; 4:1000 19 is 4 for the first 1,000 "
+        "updates, then 19 (default: all)",
+        **given,
+    )
+    parser.add_argument(
+        "--negatives-from",
+        choices=NEGATIVE_SOURCES,
+        help="draw them from those listed in the data, or from all replies of the training split "
+        "(default: listed)",
+        **given,
+    )
     for flag, kind, meaning in (
         ("--rnn-units", positive, "units of each LSTM direction"),
         ("--dropout", float, "fraction dropped"),
@@ -38,6 +61,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         ("--save-every", positive, "updates between checkpoints"),
         ("--valid-turns", positive, "validate on a fixed sample of so many turns"),
         ("--patience", positive, "stop after so many validations without a better MRR"),
+        ("--input-scale", float, "multiply the input part of the encoder's kernels at the start"),
+        ("--train-dialogues", float, "train on this fraction of the dialogues"),
     ):
         name = flag[2:].replace("-", "_")
         default = getattr(TrainingConfig if name in TRAINING_FIELDS else ModelConfig, name)
@@ -52,6 +77,8 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """The settings that the command line gives, by the names of their config fields."""
     known = (*MODEL_FIELDS, *TRAINING_FIELDS)
     changes = {name: value for name, value in vars(arguments).items() if name in known}
+    if "negatives" in changes:
+        changes["negatives"] = " ".join(changes["negatives"])
     for setting in arguments.set:
         name, equals, value = setting.partition("=")
         if not equals:
@@ -64,4 +91,4 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
             changes[name] = json.loads(value)
         except (ValueError, RecursionError):  # no JSON, or a number of 5,000 digits
             changes[name] = value
-    return changes
+    return {**RECIPES.get(changes.get("recipe", ""), {}), **changes}

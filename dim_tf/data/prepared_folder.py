@@ -89,6 +89,11 @@ class TurnTable:
     def __len__(self) -> int:
         return len(self.target)
 
+    def take(self, rows: np.ndarray) -> TurnTable:
+        """The table of some of the turns."""
+        columns = [field.name for field in dataclasses.fields(self)][3:]
+        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in columns})
+
     @property
     def name(self) -> str:
         """Such as `test_self_original`."""

@@ -97,7 +97,7 @@ def _panel(axes: Any, table: Mapping[str, Any], number: int, cells: Mapping[str,
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.set_xlabel("hits@1 in percent")
-    axes.set_title(f"Table {table['number']}: {table['columns'][number]}")
+    axes.set_title(f"{table['name']}: {table['columns'][number]}")
 
 
 def _figure(width: float, height: float) -> Figure:

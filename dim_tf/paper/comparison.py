@@ -27,7 +27,7 @@ from dim_tf.paper.outcomes import (
 from dim_tf.paper.published import MEASURES, Place, Score
 from dim_tf.runs.record import Record
 
-FORMAT = 1
+FORMAT = 2
 
 
 def compare(paths: Sequence[str | os.PathLike]) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def _table(
             each.append(cell)
         rows.append({"name": row.name, "cells": each})
     return {
-        "number": table.number,
+        "name": table.name,
         "title": table.title,
         "corner": table.corner,
         "columns": list(table.columns),
@@ -202,23 +202,28 @@ def _significance(
     tables: Sequence[published.Table], groups: Mapping[Place, Sequence[Outcome]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """The tests between the rows of each column; and notes on pairs that cannot be tested."""
-    tests, notes = [], []
+    tests, notes, tested = [], [], set()
     for table in tables:
         for number, column in enumerate(table.columns):
             there = [
                 (row.name, row.places[number]) for row in table.rows if row.places[number] in groups
             ]
+            if table.number is None:
+                there += _without_persona(there, groups)
             there.sort(key=lambda pair: -_over_turns(groups[pair[1]], MEASURES[0]).mean())
             for (first, one), (second, other) in itertools.combinations(there, 2):
+                if frozenset((one, other)) in tested:
+                    continue
+                tested.add(frozenset((one, other)))
                 if not groups[one][0].ranks.same_turns(groups[other][0].ranks):
                     if one.setting.persona == other.setting.persona:
                         check_same_turns(groups[one][0], groups[other][0])
                     notes.append(
-                        f"Table {table.number}, {first} and {second}: no significance test, since "
+                        f"{table.name}, {first} and {second}: no significance test, since "
                         "they were not tested on the same turns."
                     )
                     continue
-                test = {"table": table.number, "column": column, "first": first, "second": second}
+                test = {"table": table.name, "column": column, "first": first, "second": second}
                 test["turns"] = len(groups[one][0].ranks)
                 for measure in MEASURES:
                     found = significance.paired_t_test(
@@ -231,6 +236,23 @@ def _significance(
                     }
                 tests.append(test)
     return tests, notes
+
+
+def _without_persona(
+    there: Sequence[tuple[str, Place]], groups: Mapping[Place, Sequence[Outcome]]
+) -> list[tuple[str, Place]]:
+    """The same systems without persona, where they were tested on the turns of the column."""
+    places = dict.fromkeys(
+        Place(published.base(place.setting.system), "original") for _, place in there
+    )
+    turns = [groups[place][0].ranks for _, place in there]
+    return [
+        (published.SYSTEMS.get(place.setting.system, place.setting.system), place)
+        for place in places
+        if place in groups
+        and place not in dict(there).values()
+        and groups[place][0].ranks.same_turns(turns[0])
+    ]
 
 
 def _notes(tables: Sequence[published.Table], cells: Mapping[str, Any]) -> list[str]:
@@ -246,6 +268,12 @@ def _notes(tables: Sequence[published.Table], cells: Mapping[str, Any]) -> list[
             notes.append(f"Other settings than the rest: {name} with {_beside_the_papers(more)}.")
         if cell["initial"] is not None:
             notes.append(f"Not from fresh weights: {name} started from those of {cell['initial']}.")
+    versions = {cell["version"] for cell in cells.values() if cell["persona"] != "none"}
+    if versions == {"original"}:
+        notes.append(
+            "The revised columns of Table 3 are for training on revised personas, which none of "
+            "these runs had; what they reach on revised ones is in the table of original personas."
+        )
     for table in tables:
         ids = [id_of(place) for row in table.rows for place in row.places if place]
         if table.with_gains:
@@ -254,7 +282,7 @@ def _notes(tables: Sequence[published.Table], cells: Mapping[str, Any]) -> list[
         updates = {name: _range(cells[name]["updates"]) for name in ids}
         if len(set(updates.values())) > 1:
             pairs = "; ".join(f"{name}: {count}" for name, count in updates.items())
-            notes.append(f"Table {table.number} compares unequal numbers of updates: {pairs}.")
+            notes.append(f"{table.name} compares unequal numbers of updates: {pairs}.")
     return notes
 
 
@@ -275,7 +303,7 @@ def _beside_the_papers(settings: Mapping[str, Any]) -> str:
     """
 
     def shown(name: str, value: Any) -> str:
-        return {"valid_turns": "all", "patience": "none"}[name] if value is None else str(value)
+        return {"patience": "none"}.get(name, "all") if value is None else str(value)
 
     pairs = [(n, shown(n, v), shown(n, DEFAULTS[n])) for n, v in sorted(settings.items())]
     return ", ".join(f"{name} {value} (paper: {papers})" for name, value, papers in pairs)

@@ -15,7 +15,7 @@ from dim_tf.runs.record import Record
 
 _TEST = re.compile(r"test_(?P<persona>[a-z]+)_(?P<version>[a-z]+)(, (?P<turns>\d+) turns)?")
 # Settings that say nothing about how well a model can become, or that stand elsewhere.
-_LEFT_ASIDE = ("char_vocab_size", "use_persona", "use_context", "seed", "save_every")
+_LEFT_ASIDE = ("char_vocab_size", "use_persona", "use_context", "seed", "save_every", "recipe")
 _LENGTH = ("epochs", "max_updates")
 DEFAULTS = {
     field.name: field.default

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from dim_tf.config import WITHOUT_PERSONA
+
 MEASURES = ("hits@1", "MRR")
 # Name as for `dim_tf.models.build_model`, were it there -> the paper's name, in its order.
 SYSTEMS = MappingProxyType(
@@ -84,10 +86,10 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table of the paper.
+    """A table of the paper, or one that the paper could have.
 
     Args:
-        number: 2 to 5.
+        number: 2 to 5; None for one that is not the paper's.
         title: What it compares.
         corner: What the rows are.
         columns: Their names.
@@ -95,12 +97,17 @@ class Table:
         with_gains: Whether it shows gains over "no persona".
     """
 
-    number: int
+    number: int | None
     title: str
     corner: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     with_gains: bool = False
+
+    @property
+    def name(self) -> str:
+        """Such as `Table 3`."""
+        return f"Table {self.number}" if self.number else "Original personas"
 
 
 NO_PERSONA: Mapping[str, Score] = MappingProxyType(
@@ -125,6 +132,7 @@ WITH_PERSONA: Mapping[str, tuple[Score | None, ...]] = MappingProxyType(
         "dim": (Score(78.8, 86.7), Score(70.7, 81.2), Score(64.0, 76.1), Score(63.9, 76.0)),
     }
 )
+TRAINED_ON_ORIGINAL = "trained on original ones; columns: tested on"
 PERSONA_COLUMNS = tuple((p, v) for p in ("self", "their") for v in ("original", "revised"))
 
 DIM = Setting("dim", "self", "original")
@@ -159,8 +167,10 @@ def gain(system: str, score: Score | None) -> Score | None:
 def tables(others: tuple[str, ...] = ()) -> tuple[Table, ...]:
     """Tables 2 to 5, with a row more in Tables 2 and 3 for each system that the paper lacks.
 
+    One more table has what was trained on original personas, whatever it was tested on.
+
     >>> [table.number for table in tables()]
-    [2, 3, 4, 5]
+    [2, 3, 4, 5, None]
     >>> tables()[1].rows[-1].places[1].setting
     Setting(system='dim', persona='self', version='revised', use_context=True)
     """
@@ -206,6 +216,13 @@ def tables(others: tuple[str, ...] = ()) -> tuple[Table, ...]:
                 _transferred(DIM_REVISED, (Score(77.6), Score(70.7))),
             ),
         ),
+        Table(
+            number=None,
+            title=TRAINED_ON_ORIGINAL,
+            corner="system",
+            columns=(*(f"{p}, {v}" for p, v in PERSONA_COLUMNS), "both", "none"),
+            rows=tuple(_on_original(system) for system in (*SYSTEMS, *others)),
+        ),
     )
 
 
@@ -218,6 +235,16 @@ def _with_persona(system: str) -> Row:
     places = tuple(Place(Setting(system, p, v), v) for p, v in PERSONA_COLUMNS)
     scores = WITH_PERSONA.get(system, (None,) * len(places))
     return Row(SYSTEMS.get(system, system), system, places, scores)
+
+
+def _on_original(system: str) -> Row:
+    places = [Place(Setting(system, p, "original"), v) for p, v in PERSONA_COLUMNS]
+    places.append(Place(Setting(system, "both", "original"), "original"))
+    if system in WITHOUT_PERSONA:
+        places = [None] * len(places)
+    # Without persona the systems of `BASES` are another one, which has a row of its own.
+    places.append(None if system in BASES else Place(base(system), "original"))
+    return Row(SYSTEMS.get(system, system), system, tuple(places), (None,) * len(places))
 
 
 def _transferred(setting: Setting, scores: tuple[Score, Score]) -> Row:

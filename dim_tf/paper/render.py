@@ -25,7 +25,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         "",
     ]
     for table in results["tables"]:
-        lines += [f"### Table {table['number']}: {table['title']}", ""]
+        lines += [f"### {table['name']}: {table['title']}", ""]
         lines += [*_rows([table["corner"], "", *table["columns"]], _lines(table, results)), ""]
     lines += ["### What ours were made with", ""]
     head = ["setting", "tested on", "seeds", "hits@1", "MRR", "training turns", "updates"]
@@ -60,7 +60,7 @@ def to_csv(results: Mapping[str, Any]) -> str:
     for table in results["tables"]:
         for row in table["rows"]:
             for column, cell in zip(table["columns"], row["cells"], strict=True):
-                line = [table["number"], row["name"], column]
+                line = [table["name"], row["name"], column]
                 for scores in (cell["paper"], cell.get("paper_gain")):
                     line += [(scores or {}).get(m) for m in MEASURES]
                 ours = results["cells"].get(cell["ours"])
@@ -94,6 +94,8 @@ def _lines(table: Mapping[str, Any], results: Mapping[str, Any]) -> list[list[st
         if any(cell["paper"] for cell in row["cells"]):
             lines.append([name, "paper", *(_paper(cell) for cell in row["cells"])])
             name = ""
+        elif not any(cell["ours"] for cell in row["cells"]):
+            continue
         lines.append([name, "ours", *(_ours(cell, results) for cell in row["cells"])])
     return lines
 
@@ -166,7 +168,7 @@ def _test(test: Mapping[str, Any]) -> list[str]:
         p = test[measure]["p"]
         shown = f"{_signed(test[measure]['difference'])}, {_probability(p)}"
         found.append(f"**{shown}**" if p < LEVEL else shown)
-    return [str(test["table"]), test["column"], pair, f"{test['turns']:,}", *found]
+    return [test["table"], test["column"], pair, f"{test['turns']:,}", *found]
 
 
 def _probability(p: float) -> str:

@@ -14,7 +14,8 @@ from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import DataError, UsageError
 from dim_tf.runs.run import Run
 from dim_tf.runtime import backend
-from dim_tf.training import state
+from dim_tf.training import initial_weights
+from dim_tf.training.state import training_rows
 
 if TYPE_CHECKING:
     from dim_tf.training.trainer import Training
@@ -52,11 +53,12 @@ def new_run(
         sizes["max_profiles"] *= 2
     training = {name: value for name, value in changes.items() if name in TRAINING_FIELDS}
     config = _model_config(model, persona, changes, sizes)
+    training_config = TrainingConfig.from_dict(training)
     return Run(
         path=Path(path),
         model=model,
         model_config=config,
-        training_config=TrainingConfig.from_dict(training),
+        training_config=training_config,
         text=dataclasses.asdict(data.rules),
         persona=persona,
         version=version,
@@ -65,7 +67,7 @@ def new_run(
             "text_fingerprint": data.text_fingerprint,
             **{name: data.manifest.get(name) for name in ("name", "licence", "word2vec")},
             "word2vec_dim": data.word2vec_dim,
-            "training_turns": len(table),
+            "training_turns": len(training_rows(table.dialogue, training_config)),
         },
         words=data.words,
         characters=data.characters,
@@ -155,8 +157,9 @@ def fresh_training(
 
     keras.utils.set_random_seed(run.training_config.seed)
     model = run.build_model()
+    initial_weights.scale_encoder_inputs(model, run.training_config.input_scale)
     if initial:
-        state.copy(initial, model)
+        initial_weights.copy(initial, model)
     return Training(run, data, model, jit_compile)
 
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from dim_tf.cli.flags import DATA_FIELDS
 from dim_tf.config import TrainingConfig
-from dim_tf.data.dataset import PreparedData
-from dim_tf.errors import UsageError
-from dim_tf.runs.run import Run
 
-if TYPE_CHECKING:
-    import keras
+# Third numbers of seed sequences, which keep apart what is drawn for one seed and update.
+NEGATIVES, DIALOGUES = 1, 2
 
 
 @dataclasses.dataclass
@@ -64,6 +60,28 @@ def total_updates(config: TrainingConfig, turns: int) -> int:
     return updates if config.max_updates is None else min(updates, config.max_updates)
 
 
+def training_rows(dialogue: np.ndarray, config: TrainingConfig) -> np.ndarray:
+    """The turns to train on: those of the first `train_dialogues` of the dialogues.
+
+    The order of the dialogues follows from the seed alone, so that a smaller fraction is part of a
+    larger one, whatever else is set.
+
+    Args:
+        dialogue: int [N]. Number of the dialogue of each turn.
+        config: TrainingConfig. Its `train_dialogues` and `seed`.
+
+    Returns:
+        Rows in rising order; at least one dialogue is in.
+
+    >>> training_rows(np.array([3, 3, 5, 8, 8, 9]), TrainingConfig(train_dialogues=0.5)).tolist()
+    [3, 4, 5]
+    """
+    dialogues = np.unique(dialogue)
+    rng = np.random.default_rng(np.random.SeedSequence([config.seed, DIALOGUES]))
+    count = max(1, round(config.train_dialogues * len(dialogues)))
+    return np.flatnonzero(np.isin(dialogue, rng.permutation(dialogues)[:count]))
+
+
 def epoch_order(seed: int, epoch: int, turns: int) -> np.ndarray:
     """The order in which an epoch (from 0) goes through the training turns.
 
@@ -74,34 +92,3 @@ def epoch_order(seed: int, epoch: int, turns: int) -> np.ndarray:
 
 
 # Starting a training from the best weights of another run (`--init-from`).
-
-
-def check(initial: Run, run: Run, data: PreparedData) -> None:
-    """Raises `UsageError` if the weights of `initial` would mean something else in `run`."""
-    words, settings = initial.differences_from(data), []
-    if initial.model != run.model:
-        settings.append(f"the model ({initial.model} there, {run.model} here)")
-    there, here = initial.model_config.to_dict(), run.model_config.to_dict()
-    # How much of a turn is read is nothing to the weights.
-    for name in sorted(there.keys() - {"dropout", "precision", *DATA_FIELDS}):
-        if not name.startswith("max_") and there[name] != here[name]:
-            settings.append(f"{name} ({there[name]} there, {here[name]} here)")
-    if words or settings:
-        remedies = [f"prepare the data with --like {initial.path}"] * bool(words)
-        remedies += ["train with the settings of that run"] * bool(settings)
-        raise UsageError(
-            f"--init-from {initial.path}: its weights would mean nothing here, since these differ: "
-            f"{', '.join([*words, *settings])}; {', and '.join(remedies)}"
-        )
-
-
-def described(initial: Run) -> dict[str, Any]:
-    """What the new run says of them: whose they are, and what that run began with itself."""
-    return {"run": initial.name, "prepared": initial.prepared, "initial": initial.initial}
-
-
-def copy(initial: Run, model: keras.Model) -> None:
-    """Gives a model of the new run the best weights of `initial`."""
-    trained = initial.load_model().trainable_variables
-    for variable, source in zip(model.trainable_variables, trained, strict=True):
-        variable.assign(source.value)

@@ -40,7 +40,8 @@ from dim_tf.runs.record import METRICS
 from dim_tf.runs.run import BEST, LATEST, Run
 from dim_tf.runtime.scorer import Scorer
 from dim_tf.training import checkpoint
-from dim_tf.training.state import State, epoch_order, total_updates
+from dim_tf.training.negative_sampling import NegativeSampler
+from dim_tf.training.state import State, epoch_order, total_updates, training_rows
 from dim_tf.training.tensorboard import Board
 from dim_tf.training.train_step import TrainingStep, adam, learning_rate
 
@@ -66,14 +67,15 @@ class Training:
         self.table = data.table("train", run.persona, run.version)
         self.valid_table = data.table("valid", run.persona, run.version)
         self.valid_rows = sample_rows(len(self.valid_table), self.config.valid_turns)
-        self.updates_per_epoch = -(-len(self.table) // self.config.batch_size)
-        self.updates = total_updates(self.config, len(self.table))
+        self.rows = training_rows(self.table.dialogue, self.config)
+        self.updates_per_epoch = -(-len(self.rows) // self.config.batch_size)
+        self.updates = total_updates(self.config, len(self.rows))
         self.state = State()
+        self._negatives = NegativeSampler(self.table, self.rows, self.config)
         self._optimizer = adam(self.config)
-        samples = data.samples(
-            self.table, run.model_config, self.config.batch_size, self.config.seed
+        self._step = TrainingStep(
+            model, self._optimizer, self.config.seed, self._samples(), jit_compile
         )
-        self._step = TrainingStep(model, self._optimizer, self.config.seed, samples, jit_compile)
         self._scorer = Scorer(
             model, sample_batches(data, self.valid_table, run.model_config, self.valid_rows)
         )
@@ -173,19 +175,31 @@ class Training:
 
     def _batches(self) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         """The batches from the next update on."""
-        size, update = self.config.batch_size, self.state.update
-        while True:
+        size = self.config.batch_size
+        for update in itertools.count(self.state.update):
             epoch, position = divmod(update, self.updates_per_epoch)
-            order = epoch_order(self.config.seed, epoch, len(self.table))
-            yield from self.data.batches(
-                self.table, self.run.model_config, size, order=order, start=position * size
-            )
-            update = (epoch + 1) * self.updates_per_epoch
+            order = epoch_order(self.config.seed, epoch, len(self.rows))
+            rows = self.rows[order[position * size :][:size]]
+            yield self._batch(rows, update + 1)
+
+    def _batch(self, rows: np.ndarray, update: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Inputs and targets of update number `update` (from 1) on these turns."""
+        turns = self._negatives.draw(rows, update)
+        return self.data.inputs(turns, np.arange(len(turns)), self.run.model_config)
+
+    def _samples(self, count: int = 24) -> Iterator[dict[str, np.ndarray]]:
+        """Inputs of some batches of each number of negatives, for fixed sizes to be fitted to."""
+        rng, size = np.random.default_rng(self.config.seed), self.config.batch_size
+        ends = [last or 0 for _, last in self.config.negatives_schedule[:-1]]
+        for first in [1, *(end + 1 for end in ends)]:
+            for _ in range(count if len(self.rows) >= size else 0):
+                rows = self.rows[rng.choice(len(self.rows), size, replace=False)]
+                yield self._batch(rows, first)[0]
 
     def _turns_after(self, update: int) -> int:
         """How many turns the first `update` updates see: the last of an epoch may see fewer."""
         epochs, updates = divmod(update, self.updates_per_epoch)
-        return epochs * len(self.table) + updates * self.config.batch_size
+        return epochs * len(self.rows) + updates * self.config.batch_size
 
     def _update(self, inputs: dict[str, np.ndarray], target: np.ndarray) -> None:
         state, began = self.state, time.monotonic()
@@ -300,7 +314,7 @@ class Training:
         sample = describe_sample(len(self.valid_table), self.config.valid_turns)
         for line in (
             f"{self.run.model} with {weights:,} weights on the {keras.backend.backend()} backend",
-            f"{self.table.name}: {len(self.table):,} turns, {self.updates_per_epoch:,} updates an "
+            f"{self.table.name}: {len(self.rows):,} turns, {self.updates_per_epoch:,} updates an "
             f"epoch, {self.updates:,} in all; done: {self.state.update:,}",
             f"{self.valid_table.name}: {sample}, every {self.config.eval_every:,} updates",
         ):

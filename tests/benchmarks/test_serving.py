@@ -3,13 +3,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from dim_tf.training.start import new_run
 
 from benchmarks import serving
 from benchmarks.turns import write_turns
 from dim_tf.cli import parser
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import DimError
+from dim_tf.training.start import new_run
 
 # Half a model, of two words everywhere.
 TINY = {"rnn_units": 3, "use_context": False, "max_response_len": 2, "max_profile_len": 2}

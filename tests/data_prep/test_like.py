@@ -15,7 +15,7 @@ from dim_tf.io import atomic
 from dim_tf.runs import pretrained
 from dim_tf.runs.run import Run
 from dim_tf.ship import ship
-from dim_tf.training import start, state
+from dim_tf.training import initial_weights, start
 from tests.tiny_corpus import prepare_tiny, tables, tiny_corpus, write_vectors
 from tests.tiny_run import tiny_run
 
@@ -128,7 +128,7 @@ def test_a_shipped_model_is_trained_further_on_other_data(model, run, tmp_path):
     original = run.word_vectors[run.words.index("yes"), -100:]
     np.testing.assert_array_equal(word, original.astype("float16").astype("float32"))
     new = start.new_run(tmp_path / "new", data, SETTINGS, persona="both")
-    state.check(Run.open(model), new, data)
+    initial_weights.check(Run.open(model), new, data)
 
 
 def test_without_word2vec(tmp_path):

@@ -62,13 +62,13 @@ def test_csv_has_a_line_for_each_cell(runs):
     results = compare(report.run_folders([runs]))
     lines = list(csv.DictReader(render.to_csv(results).splitlines()))
     assert len(lines) == sum(len(t["rows"]) * len(t["columns"]) for t in results["tables"])
-    dim = next(line for line in lines if (line["table"], line["row"]) == ("4", "DIM"))
+    dim = next(line for line in lines if (line["table"], line["row"]) == ("Table 4", "DIM"))
     assert (dim["paper_hits@1"], dim["hits@1_mean"], dim["seeds"]) == ("78.8", "77.5", "2")
-    three = next(line for line in lines if (line["table"], line["row"]) == ("3", "DIM"))
+    three = next(line for line in lines if (line["table"], line["row"]) == ("Table 3", "DIM"))
     assert (three["paper_hits@1_gain"], three["hits@1_gain"]) == ("15.0", "27.5")
     assert (dim["hits@1_gain"], dim["fingerprint"], dim["test_turns_of"]) == ("", "a" * 64, "40")
     assert (dim["updates"], dim["data"], dim["training_turns"]) == ("300 300", "small", "1234")
-    ir = next(line for line in lines if (line["table"], line["row"]) == ("2", "IR baseline"))
+    ir = next(line for line in lines if (line["table"], line["row"]) == ("Table 2", "IR baseline"))
     assert (ir["paper_hits@1"], ir["paper_MRR"], ir["hits@1_mean"]) == ("21.4", "", "")
 
 
@@ -157,5 +157,5 @@ def test_nothing_is_written_if_the_readme_cannot_be(runs, page, tmp_path, capsys
 
 def test_results_of_another_format(tmp_path):
     atomic.write_json(tmp_path / "results.json", {"format": 0})
-    with pytest.raises(DataError, match="found format 0, expected 1"):
+    with pytest.raises(DataError, match="found format 0, expected 2"):
         report.read_results(tmp_path / "results.json")

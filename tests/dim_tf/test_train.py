@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from dim_tf import train
+from dim_tf.config import RECIPES
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import CheckpointError, ConfigError, DataError, DivergedError, UsageError
 from dim_tf.io import atomic
 from dim_tf.runs.run import Run
 from dim_tf.training import start
+from dim_tf.training.negative_sampling import NegativeSampler
+from dim_tf.training.trainer import Training
 from tests.run_content import content
 
 
@@ -170,6 +173,70 @@ def test_epochs_and_patience_end_the_training(run_train, monkeypatch):
     assert valid == [0.2, 0.5, 0.5, 0.4]  # an equal MRR is no gain
 
 
+def test_a_recipe_is_recorded_and_single_options_win_over_it(run_train):
+    options = ["--recipe=fast", "--input-scale=1", "--max-updates=1"]
+    config = Run.open(run_train("run", *options)).training_config
+    assert config.negatives == RECIPES["fast"]["negatives"]
+    assert (config.input_scale, config.recipe) == (1.0, "fast")
+    run_train("run", *options, "--resume")  # the same options again are fine
+
+
+def test_a_fraction_of_the_dialogues_is_recorded(run_train):
+    run = Run.open(run_train("run", "--train-dialogues=0.4", "--epochs=1", "--eval-every=100"))
+    assert run.prepared["training_turns"] == 20
+    assert run.best_update() == 3
+
+
+def test_an_update_sees_the_negatives_of_the_schedule(run_train, monkeypatch):
+    shapes, draw = [], NegativeSampler.draw
+
+    def watched(*arguments):
+        turns = draw(*arguments)
+        shapes.append(turns.candidates.shape[1])
+        return turns
+
+    monkeypatch.setattr(NegativeSampler, "draw", watched)
+    run_train("run", "--negatives", "2:3", "4:5", "19", "--max-updates=7")
+    if keras.backend.backend() == "tensorflow":  # JAX draws samples first
+        assert shapes == [3, 3, 3, 5, 5, 6, 6]
+    assert shapes[-7:] == [3, 3, 3, 5, 5, 6, 6]
+
+
+@pytest.mark.parametrize("stop", [3, 4])
+def test_stopped_beside_a_step_of_the_schedule_it_goes_on_to_the_bit(run_train, monkeypatch, stop):
+    options = ["--negatives", "2:4", "3", "--negatives-from=split", "--train-dialogues=0.8"]
+    whole = run_train("whole", *options, "--max-updates=8")
+    update = Training._update
+
+    def stopping(self, *batch):
+        update(self, *batch)
+        self._stop = self.state.update == stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "_update", stopping)
+        stopped = run_train("stopped", *options, "--max-updates=8")
+    assert Run.open(stopped).best_update() is None  # not validated yet
+    assert content(run_train("stopped", "--resume", "--max-updates=8")) == content(whole)
+
+
+@pytest.mark.parametrize("model", ["dim", "imn"])
+def test_the_input_scale_multiplies_what_meets_the_words_and_nothing_else(prepared, model):
+    data = PreparedData.load(prepared)
+    persona = "none" if model == "imn" else "self"
+    fresh, scaled = (
+        start.fresh_training(
+            start.new_run("run", data, {"rnn_units": 3, "input_scale": scale}, model, persona), data
+        ).model
+        for scale in (1.0, 3.0)
+    )
+    words = fresh.get_layer("encoder").input_dim
+    for one, other in zip(fresh.trainable_variables, scaled.trainable_variables, strict=True):
+        one, other = np.asarray(one.value).copy(), np.asarray(other.value)
+        if one.shape == (words + 3, 12):
+            one[:words] *= 3
+        np.testing.assert_array_equal(one, other)
+
+
 # === What it refuses, leaving nothing behind ===
 
 
@@ -187,6 +254,10 @@ def test_epochs_and_patience_end_the_training(run_train, monkeypatch):
         (["--set=max_utterances=16"], ConfigError, "max_utterances: found 16, expected at most 15"),
         (["--learning-rate=-1"], ConfigError, r"learning_rate: found -1\.0, expected more than 0"),
         (["--batch-size=0"], UsageError, "found 0, expected a whole number of at least 1"),
+        (["--negatives", "4:10"], ConfigError, "negatives: found '4:10', expected K"),
+        (["--negatives-from=split"], ConfigError, "negatives_from: split needs negatives"),
+        (["--train-dialogues=1.5"], ConfigError, "train_dialogues: found 1.5, expected more than"),
+        (["--recipe=fats"], UsageError, "found 'fats', .* did you mean fast"),
         (["--model=dmi"], ConfigError, "unknown model 'dmi'.*did you mean dim"),
         (["--persona=none", "--no-context"], ConfigError, "nothing is left to match"),
     ],

@@ -9,6 +9,7 @@ from dim_tf.io import atomic
 from dim_tf.paper.comparison import compare
 from dim_tf.paper.outcomes import setting_of
 from dim_tf.paper.published import Setting
+from dim_tf.paper.render import markdown
 from dim_tf.runs.run import Run
 from tests.tiny_results import made_up_run, ranks_with
 
@@ -22,7 +23,7 @@ def make(tmp_path):
 
 
 def row(results, number, name):
-    table = next(table for table in results["tables"] if table["number"] == number)
+    table = next(table for table in results["tables"] if table["name"] == f"Table {number}")
     return next(row for row in table["rows"] if row["name"] == name)["cells"]
 
 
@@ -94,11 +95,43 @@ def test_transfer_and_ablation(make):
         "dim_no_context_self_original, tested on original"
     )
     assert row(results, 4, "DIM without persona")[0]["ours"] is None
-    five = [test for test in results["significance"] if test["table"] == 5]
+    five = [test for test in results["significance"] if test["table"] == "Table 5"]
     assert [(t["column"], t["first"], t["second"]) for t in five] == [
         ("tested on original", "trained on original", "trained on revised"),
         ("tested on revised", "trained on revised", "trained on original"),
     ]
+
+
+def test_what_was_trained_on_original_personas_has_a_table(make):
+    results = compare(
+        [
+            make("a", ranks_with(30), tests={"revised": ranks_with(25)}),
+            make("b", ranks_with(28), persona="their"),
+            make("c", ranks_with(20), "imn", persona="none"),
+            make("d", ranks_with(22), "imn_utr"),
+            make("e", ranks_with(27), persona="both"),
+        ]
+    )
+    table = results["tables"][-1]
+    assert table["columns"][4:] == ["both", "none"]
+    rows = {row["name"]: row["cells"] for row in table["rows"]}
+    means = {
+        name: [ours and ours["hits@1"]["mean"] for ours in map(results["cells"].get, ids)]
+        for name, cells in rows.items()
+        if any(ids := [cell["ours"] for cell in cells])
+    }
+    assert means == {
+        "IMN": [None] * 5 + [50.0],
+        "IMN_utr": [55.0] + [None] * 5,
+        "DIM": [75.0, 62.5, 70.0, None, 67.5, None],
+    }
+    assert all(cell["ours"] is None for cell in row(results, 3, "DIM")[1::2])
+    text = markdown(results)
+    assert "| IMN | ours | – | – | – | – | – | 50.0 / " in text.split("### Original personas")[1]
+    assert "The revised columns of Table 3" in text
+    # IMN has no column of personas, and is compared there nevertheless.
+    pairs = {(t["first"], t["second"]) for t in results["significance"]}
+    assert {("IMN_utr", "IMN"), ("DIM", "IMN_utr")} <= pairs
 
 
 def test_significance_pairs_turns_and_averages_seeds(make):
@@ -112,7 +145,7 @@ def test_significance_pairs_turns_and_averages_seeds(make):
         ]
     )
     (test,) = results["significance"]
-    assert (test["table"], test["column"]) == (3, "self, original")
+    assert (test["table"], test["column"]) == ("Table 3", "self, original")
     assert (test["first"], test["second"], test["turns"]) == ("DIM", "IMN_utr", 40)
     # Differences 1 and 1/2 in turn: mean 3/4, variance 40/16/39, t = 0.75 / sqrt(1/16/39).
     assert test["hits@1"]["difference"] == 75.0
@@ -124,7 +157,11 @@ def test_significance_pairs_turns_and_averages_seeds(make):
 def test_pairs_of_two_tables_are_tested_only_on_the_same_turns(make):
     runs = [make("a", ranks_with(30)), make("b", ranks_with(20), persona="none")]
     (test,) = compare(runs)["significance"]
-    assert (test["table"], test["first"], test["second"]) == (4, "DIM", "DIM without persona")
+    assert (test["table"], test["first"], test["second"]) == (
+        "Table 4",
+        "DIM",
+        "DIM without persona",
+    )
     runs[1] = make("c", ranks_with(20), persona="none", gold=7)
     results = compare(runs)
     assert results["significance"] == []

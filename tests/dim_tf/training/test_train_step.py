@@ -194,6 +194,16 @@ def test_programs_with_fixed_sizes_are_few(dim):
         assert 2 <= len(found) <= 2 * (len(SHARES) + 1) == 8
 
 
+def test_fewer_candidates_have_programs_of_their_own(dim):
+    """A schedule of negatives gives samples of each number of candidates."""
+    rng = np.random.default_rng(8)
+    shorts = [SHORT.replace(max_candidates=count) for count in (3, 5)]
+    batches = [random_inputs(rng, short, 16) for short in shorts * 30]
+    on_jax = keras.backend.backend() == "jax"
+    step = TrainingStep(dim, adam(TrainingConfig()), 1, batches, jit_compile=not on_jax)
+    assert len(compiled_for(step.form, batches)) <= 2 * len(SHARES)
+
+
 def test_without_samples_there_is_one_program_for_each_shape(dim):
     rng = np.random.default_rng(7)
     on_jax = keras.backend.backend() == "jax"

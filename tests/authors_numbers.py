@@ -1,6 +1,12 @@
-"""How the numbers of the authors' program are named in the file that holds them."""
+"""The numbers of the authors' program, and the names that they have in their file."""
 
 from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+DATA = Path(__file__).parent / "data"
 
 # Ours -> theirs.
 SIZES = {
@@ -17,6 +23,12 @@ SIZES = {
 }
 # These two cancel out of the softmaxes: their gradients are rounding noise around a true zero.
 TRUE_ZEROS = {"prediction_layer/bias", "aggregation_layer/pers_b"}
+
+
+def numbers(name: str) -> dict[str, np.ndarray]:
+    """The arrays of a file of `tests/data`."""
+    with np.load(DATA / name, allow_pickle=False) as archive:
+        return dict(archive)
 
 
 def part(golden, prefix):

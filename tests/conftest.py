@@ -25,8 +25,8 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of reference numbers and real data, which is no part of the repository."""
+    """The folder of real dialogues and word vectors, which may not be passed on."""
     folder = os.environ.get("DIM_TF_SHARED")
     if not folder:
-        pytest.skip("DIM_TF_SHARED does not name the folder of reference numbers and real data")
+        pytest.skip("needs real dialogues: set DIM_TF_SHARED to the folder that holds them")
     return Path(folder)

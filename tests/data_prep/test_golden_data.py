@@ -1,7 +1,10 @@
 """Our arrays against those that the authors' own loader built from the same files.
 
-Theirs give an unknown word the id of "fiance" (1) and have no reserved unknown row, so their id k
-is our k + 1, and 1 may be either.
+The authors' arrays are in `tests/data`; the dialogues that they were built from may not be passed
+on. Without them the same arrays are built from a file of made-up words, one for each word id.
+
+Their loader gives an unknown word the id of "fiance" (1) and has no reserved unknown row, so their
+id k is our k + 1, and 1 may be either.
 """
 
 from __future__ import annotations
@@ -17,14 +20,25 @@ from data_prep.prepare import Settings, prepare
 from data_prep.sources import open_source
 from dim_tf.config import ModelConfig
 from dim_tf.data.dataset import PreparedData
+from dim_tf.data.text import EOS
+from tests.authors_checkpoint import write_characters
+from tests.authors_numbers import numbers
 
+KINDS = ("utterances", "responses", "personas")
 SETTING = ("train", "self", "original")
 
 
 @pytest.fixture(scope="module")
-def golden(shared) -> dict[str, np.ndarray]:
-    with np.load(shared / "golden/data/a_self_original.npz") as archive:
-        return dict(archive)
+def golden() -> dict[str, np.ndarray]:
+    return numbers("authors_arrays.npz")
+
+
+@pytest.fixture(scope="module")
+def from_made_up_words(golden, tmp_path_factory) -> dict[str, np.ndarray]:
+    folder = tmp_path_factory.mktemp("made_up")
+    write_made_up_words(folder, golden)
+    with open_source(str(folder)) as corpus:
+        return arrays(corpus, tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture(scope="module")
@@ -67,19 +81,65 @@ def arrays(corpus, folder: Path) -> dict[str, np.ndarray]:
         ModelConfig(**data.sizes),
         authors_response_characters=True,
     )
-    for name in ("utterances", "responses", "personas"):
+    for name in KINDS:
         inputs[name] = np.where(inputs[name] > 1, inputs[name] - 1, inputs[name])
     return {**inputs, "target": target}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("utterances", "utterances_len", "utterances_num", "utterances_char"),
-        *("responses", "responses_len", "responses_char"),
-        *("personas", "personas_len", "personas_num", "personas_char", "target"),
-    ],
-)
+def write_made_up_words(folder: Path, golden: dict[str, np.ndarray]) -> None:
+    """A processed file and its vocabularies: what the authors' arrays may have been built from."""
+    # `_eos_` ends the first utterance of all. The other characters may be any.
+    last = golden["utterances_len"][0, 0] - 1
+    eos = golden["utterances"][0, 0, last]
+    characters = dict(zip(golden["utterances_char"][0, 0, last, :5].tolist(), EOS, strict=True))
+    letters = iter("abcdfghijklmnpqrtuvwxyz0123456789.,!?$%&*()<>=~^")
+    for number in range(1, 1 + max(golden[f"{kind}_char"].max() for kind in KINDS)):
+        characters[number] = characters.get(number) or next(letters)
+    words = {0: "<pad>", 1: "fiance", eos: EOS}
+
+    def word(kind: str, *index: int) -> str:
+        """A word by its characters; "#" is none of them, and begins a word without characters."""
+        number = int(golden[kind][index])
+        spelt = golden[f"{kind}_char"][index][: golden[f"{kind}_char_len"][index]]
+        if number == 1:
+            return "".join(characters.get(c, "#") for c in spelt.tolist())
+        if spelt.any():
+            words.setdefault(number, "".join(characters.get(c, "#") for c in spelt.tolist()))
+        return words.get(number, f"#{number}")
+
+    def sentence(kind: str, *index: int) -> str:
+        return " ".join(word(kind, *index, n) for n in range(golden[f"{kind}_len"][index]))
+
+    def turn(index: int, gold: int) -> str:
+        context = [sentence("utterances", index, n) for n in range(golden["utterances_num"][index])]
+        context = [f"{utterance.removesuffix(f' {EOS}')} {EOS}" for utterance in context]
+        candidates = [sentence("responses", index, n) for n in range(20)]
+        profiles = [sentence("personas", index, n) for n in range(golden["personas_num"][index])]
+        fields = [" ".join(context), "|".join(candidates), str(gold), "NA", "|".join(profiles)]
+        return "\t".join(fields) + "\n"
+
+    for _ in "spell", "write":
+        lines = [turn(index, gold) for index, gold in enumerate(golden["target"])]
+    (folder / "processed_train_self_original.txt").write_text("".join(lines))
+    size = 1 + max(golden[kind].max() for kind in KINDS)
+    vocabulary = [words.get(number, f"#{number}") for number in range(size)]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    write_characters(folder, characters)
+
+
+ARRAYS = [
+    *("utterances", "utterances_len", "utterances_num", "utterances_char"),
+    *("responses", "responses_len", "responses_char"),
+    *("personas", "personas_len", "personas_num", "personas_char", "target"),
+]
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_made_up_words_give_the_authors_arrays(golden, from_made_up_words, name):
+    np.testing.assert_array_equal(from_made_up_words[name], golden[name])
+
+
+@pytest.mark.parametrize("name", ARRAYS)
 def test_the_processed_file_gives_the_authors_arrays(golden, from_processed, name):
     np.testing.assert_array_equal(from_processed[name], golden[name])
 

@@ -10,6 +10,7 @@ from dim_tf.cli import parser
 from dim_tf.ranking.ranker import Ranker
 from dim_tf.runs.run import Run
 from tests.authors_checkpoint import SIZES, write_characters, write_checkpoint, write_vectors
+from tests.authors_numbers import numbers
 from tests.tiny_run import CHARACTERS, CONFIG, WORDS, tf1_variables, tiny_ranker, tiny_run
 
 HIDDEN = "prediction_layer/projected_layer/weights"
@@ -212,10 +213,9 @@ def test_a_missing_option(capsys):
     assert capsys.readouterr().err == expected
 
 
-def test_the_authors_own_numbers(shared, tmp_path):
+def test_the_authors_own_numbers(tmp_path):
     """The golden weights as a checkpoint: the run's model gives the golden logits."""
-    with np.load(shared / "golden/dim_tf1_small.npz", allow_pickle=False) as archive:
-        golden = {name: archive[name] for name in archive.files}
+    golden = numbers("dim_tf1_small.npz")
 
     def part(prefix):
         return {n.removeprefix(prefix): a for n, a in golden.items() if n.startswith(prefix)}

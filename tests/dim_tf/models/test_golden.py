@@ -16,7 +16,7 @@ from dim_tf.packing.batch import pack
 from dim_tf.packing.buckets import EXACT, largest
 from dim_tf.training.losses import masked_cross_entropy
 from dim_tf.training.train_step import TrainingStep, adam
-from tests.authors_numbers import SIZES, TRUE_ZEROS, part
+from tests.authors_numbers import SIZES, TRUE_ZEROS, numbers, part
 from tests.gradients import value_and_gradients
 
 pytestmark = pytest.mark.backend
@@ -36,9 +36,8 @@ TENSORS = {
 
 
 @pytest.fixture(scope="module")
-def golden(shared):
-    with np.load(shared / "golden/dim_tf1_small.npz", allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+def golden():
+    return numbers("dim_tf1_small.npz")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ import numpy as np
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.evaluation import metrics
 from dim_tf.io import atomic
-from dim_tf.runs.ranks import TurnRanks, save
+from dim_tf.runs.ranks import TurnRanks
+from dim_tf.runs.ranks import save as save_ranks
 from dim_tf.runs.run import Run
 
 FINGERPRINT = "a" * 64
@@ -101,7 +102,7 @@ def made_up_run(
         if of != len(values):
             key += f", {len(values)} turns"
         kept = TurnRanks(np.arange(len(values)), values, np.arange(len(values)) + gold, fingerprint)
-        save(run, key, kept)
+        save_ranks(run, key, kept)
         results[key] = {
             "turns": len(values),
             "of": of,

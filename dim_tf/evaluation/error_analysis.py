@@ -309,7 +309,7 @@ def page(analysis: Analysis, heading: str) -> str:
     )
     tables = "".join(_table(name, groups) for name, groups in analysis.groupings.items())
     mistakes = "".join(
-        _mistake(number, each) for number, each in enumerate(analysis.mistakes, start=1)
+        _article(number, each) for number, each in enumerate(analysis.mistakes, start=1)
     )
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
@@ -333,7 +333,7 @@ def _table(name: str, groups: Sequence[Group]) -> str:
     )
 
 
-def _mistake(number: int, each: Mistake) -> str:
+def _article(number: int, each: Mistake) -> str:
     persona = "".join(f"<li>{html.escape(profile)}</li>\n" for profile in each.persona)
     context = "".join(
         f'<p class="{speaker}"><b>{speaker}</b> {html.escape(text)}</p>\n'

@@ -8,7 +8,7 @@ from dim_tf.errors import CheckpointError, DataError
 from dim_tf.evaluation import significance
 from dim_tf.evaluation.calibration import CALIBRATION, Calibration
 from dim_tf.io import atomic
-from dim_tf.runs.ranks import load
+from dim_tf.runs.ranks import load as load_ranks
 
 if TYPE_CHECKING:
     from dim_tf.runs.run import Run
@@ -137,7 +137,7 @@ def _results(run: Run) -> list[str]:
 def _cells(run: Run, name: str, result: dict[str, Any]) -> list[str]:
     """The measures of a test, with intervals where the ranks of its turns are there."""
     try:
-        ranks = load(run, name)
+        ranks = load_ranks(run, name)
     except DataError:  # the means are still known
         return [f"{result[column]:.3f}" for column in COLUMNS]
     cells = []

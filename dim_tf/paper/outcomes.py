@@ -10,7 +10,8 @@ from typing import Any
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.errors import DataError, UsageError
 from dim_tf.paper.published import BASES, MEASURES, Place, Setting
-from dim_tf.runs.ranks import TurnRanks, is_current, load, path_of
+from dim_tf.runs.ranks import TurnRanks, is_current, path_of
+from dim_tf.runs.ranks import load as load_ranks
 from dim_tf.runs.record import Record
 
 _TEST = re.compile(r"test_(?P<persona>[a-z]+)_(?P<version>[a-z]+)(, (?P<turns>\d+) turns)?")
@@ -131,7 +132,7 @@ def outcomes_of(run: Record, turns: int | None) -> list[Outcome]:
     for key, test in _current_tests(run).items():
         if not test.counts_as(turns):
             continue
-        entry, ranks = run.results()[key], load(run, key)
+        entry, ranks = run.results()[key], load_ranks(run, key)
         for name in MEASURES:
             mean = ranks.measure(name).mean()
             if abs(mean - entry[name]) > 1e-9:
@@ -214,7 +215,7 @@ def _current_tests(run: Record) -> dict[str, _Test]:
     current = {key: test for key, test in tests.items() if is_current(run, key)}
     if not current:
         for key in tests:
-            load(run, key)  # says so if they are missing
+            load_ranks(run, key)  # says so if they are missing
         raise UsageError(
             f"{run.path} was tested on {' and '.join(tests)} with other weights than its best ones "
             f"of now; test it again: {again}"

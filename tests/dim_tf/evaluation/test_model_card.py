@@ -5,7 +5,8 @@ import numpy as np
 from dim_tf.evaluation import metrics, model_card, significance
 from dim_tf.evaluation.calibration import weights_fingerprint
 from dim_tf.io import atomic
-from dim_tf.runs.ranks import TurnRanks, path_of, save
+from dim_tf.runs.ranks import TurnRanks, path_of
+from dim_tf.runs.ranks import save as save_ranks
 from dim_tf.runs.run import Run
 from tests.tiny_calibration import calibration
 
@@ -43,7 +44,7 @@ def evaluated(run, update, ranks=(1, 1, 2, 4)):
     """Keeps a test of four turns, as `dim_tf.evaluate` does."""
     ranks = np.array(ranks)
     rows = np.arange(len(ranks))
-    save(run, "test_self_original", TurnRanks(rows, ranks, rows, "0" * 64))
+    save_ranks(run, "test_self_original", TurnRanks(rows, ranks, rows, "0" * 64))
     result = {"turns": len(ranks), "of": 14, "update": update, **metrics.summarise(ranks)}
     atomic.write_json(run.path / "results.json", {"test_self_original": result})
 

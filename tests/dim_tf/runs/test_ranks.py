@@ -8,7 +8,8 @@ from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import DataError
 from dim_tf.evaluation import evaluator, metrics
 from dim_tf.io import atomic
-from dim_tf.runs.ranks import TurnRanks, is_current, load, path_of
+from dim_tf.runs.ranks import TurnRanks, is_current, path_of
+from dim_tf.runs.ranks import load as load_ranks
 from dim_tf.runs.run import Run
 from tests.tiny_results import made_up_run
 
@@ -28,7 +29,7 @@ def test_a_test_keeps_the_ranks_of_its_turns(run_copy, prepared):
     table = data.table("test", "self", "original")
     for key, rows in ((KEY, np.arange(14)), (f"{KEY}, 5 turns", evaluator.sample_rows(14, 5))):
         assert is_current(run, key)
-        found = load(run, key)
+        found = load_ranks(run, key)
         np.testing.assert_array_equal(found.rows, rows)
         np.testing.assert_array_equal(found.gold, table.candidates[rows, table.target[rows]])
         assert found.fingerprint == data.text_fingerprint
@@ -75,14 +76,14 @@ def test_damaged_ranks(run, changes, message):
     path = path_of(run, KEY)
     atomic.write_npz(path, {**atomic.read_npz(path), **changes})
     with pytest.raises(DataError, match=message):
-        load(run, KEY)
+        load_ranks(run, KEY)
 
 
 def test_ranks_that_are_missing_or_pickled(run):
     path = path_of(run, KEY)
     np.savez(path, rows=np.array([{"a": 1}], dtype=object))
     with pytest.raises(DataError, match=r"not a readable \.npz"):
-        load(run, KEY)
+        load_ranks(run, KEY)
     path.unlink()
     with pytest.raises(DataError, match=r"test the run again with python -m dim_tf.evaluate"):
-        load(run, KEY)
+        load_ranks(run, KEY)

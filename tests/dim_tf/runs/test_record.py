@@ -10,7 +10,7 @@ from dim_tf.cli import parser
 from dim_tf.errors import CheckpointError, DataError, UsageError
 from dim_tf.io import atomic
 from dim_tf.paper.comparison import compare
-from dim_tf.runs.ranks import load
+from dim_tf.runs.ranks import load as load_ranks
 from dim_tf.runs.record import Record
 from dim_tf.runs.run import Run
 from tests.tiny_results import made_up_run, ranks_with
@@ -39,7 +39,7 @@ def test_a_record_says_what_the_run_says(runs, tmp_path):
         assert (record.metrics(), record.best()) == (run.metrics(), run.best())
         assert record.results() == run.results()
         for key in run.results():
-            ranks, original = load(record, key), load(run, key)
+            ranks, original = load_ranks(record, key), load_ranks(run, key)
             assert ranks.same_turns(original)
             assert np.array_equal(ranks.ranks, original.ranks)
     assert compare([kept / "dim", kept / "imn"]) == compare([runs / "dim", runs / "imn"])

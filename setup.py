@@ -19,6 +19,7 @@ setup(
     license="MIT",
     python_requires=">=3.11,<3.14",  # the versions that TensorFlow is released for
     packages=find_packages(include=["dim_tf", "dim_tf.*", "data_prep", "data_prep.*"]),
+    package_data={"data_prep": ["sample.tar.xz"]},
     install_requires=[
         "tensorflow>=2.18",
         "keras>=3.13.2",

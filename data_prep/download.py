@@ -1,113 +1,61 @@
-"""Fetches an archive: resumes what was begun, and checks its sum before anybody reads it."""
+"""Downloads an archive and checks its sha256 before it is used."""
 
 from __future__ import annotations
 
 import http.client
-import os
-import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
 
 from dim_tf.cli.progress import Progress
 from dim_tf.errors import DataError
-from dim_tf.io.atomic import sha256 as sum_of
+from dim_tf.io import atomic
 
 PERSONACHAT_URL = "http://parl.ai/downloads/personachat/personachat.tgz"
 PERSONACHAT_SHA256 = "507cf8641d333240654798870ea584d854ab5261071c5e3521c20d8fa41d5622"
 TIMEOUT_S = 60.0
 
-_CHUNK = 1 << 18
 
-
-def fetch(url: str, sha256: str, folder: str | os.PathLike) -> Path:
-    """Downloads `url` into `folder`, unless the file with this sum lies there already.
-
-    What has arrived is kept in a `.part` file; a later call goes on from there if the server
-    knows HTTP ranges, and starts again if not. `file://` addresses work too.
+def fetch(url: str, sha256: str, folder: Path) -> Path:
+    """Downloads a file, unless `folder` already holds the file with this sha256.
 
     Args:
-        url: Where the file is.
-        sha256: The sum it must have, in hexadecimal.
-        folder: Where to keep it; made if missing.
+        url: str. Address of the file; `file://` is supported.
+        sha256: str. Expected sha256, in lower-case hexadecimal.
+        folder: Path. Where to keep the file; created if missing.
 
     Returns:
         The path of the file.
 
     Raises:
-        DataError: It cannot be had, the connection broke, or the sum is another one (the file is
-            then removed).
+        DataError: The download failed, or the sha256 differs. No file is left behind.
     """
     name = Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path)).name
     if not name:
         raise DataError(f"found the address {url!r}, expected one that ends in a file name")
-    target = Path(folder) / name
-    part = target.with_name(f"{name}.part")
-    if target.is_file() and sum_of(target) == sha256:
+    target = folder / name
+    if target.is_file() and atomic.sha256(target) == sha256:
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        _download(url, part)
-    except (http.client.HTTPException, OSError, ValueError) as error:
-        raise DataError(f"cannot download {url}: {_reason(error)}{_kept(part)}") from error
-    found = sum_of(part)
-    if found != sha256:
-        part.unlink()
-        message = f"found sha256 {found}, expected {sha256}; the file from {url} was removed"
-        raise DataError(message, path=target)
-    part.replace(target)
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic.replacing(target) as part:
+        try:
+            _download(url, part)
+        except (http.client.HTTPException, OSError, ValueError) as error:
+            raise DataError(f"cannot download {url}: {error or type(error).__name__}") from error
+        found = atomic.sha256(part)
+        if found != sha256:
+            raise DataError(f"{url}: found sha256 {found}, expected {sha256}; the file was removed")
     return target
 
 
-def _download(url: str, part: Path) -> None:
-    have = part.stat().st_size if part.is_file() else 0
-    try:
-        response = _open(url, have)
-    except urllib.error.HTTPError as error:
-        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not have:
-            raise
-        # Nothing lies behind what we have: it is the whole file, or not the same one.
-        total = error.headers.get("Content-Range", "").rpartition("/")[2]
-        if total == str(have):
-            return
-        have, response = 0, _open(url, 0)
-    with response:
-        if not _goes_on(response, have):
-            have = 0
+def _download(url: str, path: Path) -> None:
+    request = urllib.request.Request(url, headers={"User-Agent": "dim_tf"})
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response, path.open("wb") as handle:
         length = response.headers.get("Content-Length")
-        total = None if length is None else have + int(length)
-        with (
-            part.open("ab" if have else "wb") as handle,
-            Progress(f"downloading {part.stem}", total, "B", start=have) as progress,
-        ):
-            while chunk := response.read(_CHUNK):
+        total = int(length) if length else None
+        with Progress(f"downloading {path.name}", total, "B") as progress:
+            while chunk := response.read(1 << 18):
                 handle.write(chunk)
-                have += len(chunk)
                 progress.advance(len(chunk))
-    if total is not None and have < total:
-        raise ConnectionError(f"the connection ended at {have:,} of {total:,} bytes")
-
-
-def _open(url: str, start: int):
-    headers = {"User-Agent": "dim_tf"} | ({"Range": f"bytes={start}-"} if start else {})
-    return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S)
-
-
-def _goes_on(response, have: int) -> bool:
-    """Whether the server sends the rest after `have` bytes, not the whole file again."""
-    partial = getattr(response, "status", None) == http.HTTPStatus.PARTIAL_CONTENT
-    return partial and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        return f"the server answered {error.code} {error.reason}"
-    if isinstance(error, urllib.error.URLError):
-        return str(error.reason)
-    return str(error) or type(error).__name__
-
-
-def _kept(part: Path) -> str:
-    if not part.is_file():
-        return ""
-    return f"; {part.stat().st_size:,} bytes are kept, run the command again to go on"
+        if total and handle.tell() < total:
+            raise ConnectionError(f"connection closed at {handle.tell():,} of {total:,} bytes")

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
-from data_prep import archives, download, own_data, personachat, processed, sample
+from data_prep import archives, download, own_data, personachat, processed
 from data_prep.dialogues import Corpus, Table, table_order
 from dim_tf.data import tf1_vocab
 from dim_tf.errors import DataError, did_you_mean
 from dim_tf.io.atomic import sha256
 
+# Written by examples/make_sample.py.
+SAMPLE = Path(__file__).with_name("sample.tar.xz")
 EXPECTED = (
     "sample, download, a folder, an archive (.tgz, .tar.gz, .tar.xz, .zip) or JSON Lines (.jsonl,"
     " .jsonl.gz, .jsonl.xz)"
@@ -69,7 +71,7 @@ def open_source(source: str, options: SourceOptions | None = None) -> Corpus:
     path = Path(source)
     if source == "sample":
         return _in_temporary_folder(
-            sample.write_sample,
+            lambda folder: archives.unpack(SAMPLE, folder),
             lambda folder: _open_folder(folder, "sample", "sample", options),
         )
     if source == "download":

@@ -14,7 +14,8 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from data_prep.sample import write_sample
+from data_prep.archives import unpack
+from data_prep.sources import SAMPLE
 from dim_tf.cli import parser
 from dim_tf.io import atomic
 from scripts import pipeline
@@ -163,7 +164,8 @@ def run(command: str) -> int:
 
 def write_material(folder: Path) -> None:
     """Writes the files that the README's commands read."""
-    write_sample(folder / "SUBSET")
+    (folder / "SUBSET").mkdir()
+    unpack(SAMPLE, folder / "SUBSET")
     archive = folder / "downloads" / "personachat.tgz"
     archive.parent.mkdir()
     with tarfile.open(archive, "w:gz") as handle:

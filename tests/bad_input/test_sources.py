@@ -40,19 +40,12 @@ SOURCES = {
     "no name": (lambda t: "", "found no source '', expected sample, download"),
     "nearly the sample": (lambda t: "smaple", "did you mean sample?"),
     "an empty folder": (lambda t: folder(t / "f"), "{0}: found an empty folder, expected files n"),
-    "an empty archive": (lambda t: file(t / "a.tgz", b""), "{0}: the file is empty, expected an"),
+    "an empty archive": (lambda t: file(t / "a.tgz", b""), "{0}: cannot unpack"),
     "empty JSON Lines": (lambda t: file(t / "a.jsonl", b""), "{0}: the file is empty, expected"),
-    "no archive": (
-        lambda t: file(t / "a.tgz", b"just text"),
-        "{0}: not a readable archive; it is damaged, truncated or something else "
-        "(file could not be opened successfully)",
-    ),
-    "truncated": (lambda t: cut(tar(t / "a.tgz", NAME)), "{0}: not a readable archive; it is dam"),
-    "up and out": (
-        lambda t: tar(t / "a.tgz", "../evil"),
-        "member '../evil' would leave the f",
-    ),
-    "absolute": (lambda t: tar(t / "a.tgz", "/evil"), "member '/evil' would leave the folder"),
+    "no archive": (lambda t: file(t / "a.tgz", b"just text"), "{0}: cannot unpack"),
+    "truncated": (lambda t: cut(tar(t / "a.tgz", NAME)), "{0}: cannot unpack"),
+    "up and out": (lambda t: tar(t / "a.tgz", "../evil"), "'../evil'"),
+    "absolute": (lambda t: tar(t / "a.tgz", "/evil"), "{0}: found evil, expected files named"),
     "of no known kind": (lambda t: file(t / "a.txt", b"x"), "{0}: not a source, by its name"),
 }
 
@@ -93,5 +86,5 @@ def test_a_wrong_sum_is_shown_and_the_file_removed(options, refused, tmp_path):
         *(data_prep, "--source", "download", "--url", archive.as_uri(), "--sha256", "0" * 64),
         *("--cache", tmp_path / "cache", *options),
     )
-    assert f"expected {'0' * 64}; the file from {archive.as_uri()} was removed" in said
+    assert f"expected {'0' * 64}" in said and archive.as_uri() in said
     assert list((tmp_path / "cache").iterdir()) == list(options[-1].parent.iterdir()) == []

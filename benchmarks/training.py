@@ -174,20 +174,20 @@ def _differences(losses: dict[str, list[float]]) -> str:
 def _study(data: PreparedData, settings: dict, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """The best validation of each training."""
     from benchmarks.plain_weights import copy_weights
-    from dim_tf import models
     from dim_tf.models.dim import build_dim
     from dim_tf.models.reference import build_plain
+    from dim_tf.systems import registry
 
     def plain_like_fast(config, word_vectors):
         fast, plain = build_dim(config, word_vectors), build_plain(config, word_vectors)
         copy_weights(fast, plain)
         return plain
 
-    models.MODELS["plain"] = plain_like_fast
+    registry.register(registry.System(name="plain", builder=plain_like_fast))
     try:
         return [_best(data, settings, name, seed) for seed in seeds for name in MODELS]
     finally:
-        del models.MODELS["plain"]
+        del registry.SYSTEMS["plain"]
 
 
 def _best(data: PreparedData, settings: dict, name: str, seed: int) -> dict[str, Any]:

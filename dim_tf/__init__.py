@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "ModelConfig": "dim_tf.config",
-    "build_model": "dim_tf.models",
+    "build_model": "dim_tf.systems.registry",
     "load_tf1_variables": "dim_tf.models.tf1",
     "Ranker": "dim_tf.ranking.ranker",
 }

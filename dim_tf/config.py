@@ -6,17 +6,11 @@ import dataclasses
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
 from dim_tf.errors import ConfigError, did_you_mean
 
-# The models of this package, known without importing Keras.
-MODEL_NAMES = ("dim", "imn", "imn_ctx", "imn_utr")
-# Models that read no persona; a run of one is of persona none.
-WITHOUT_PERSONA = ("imn",)
-# Models that are nothing without a context.
-WITH_CONTEXT = ("imn", "imn_ctx", "imn_utr")
 PRECISIONS = ("float32", "bfloat16")
 NEGATIVE_SOURCES = ("listed", "split")
 # Settings that a recipe chooses; what is chosen singly wins over it.
@@ -264,25 +258,3 @@ def parse_schedule(text: str) -> list[tuple[int, int | None]]:
             'as "4:1000 19"'
         )
     return stages
-
-
-def check_name(name: str, known: Iterable[str]) -> None:
-    """Raises `ConfigError` if a model is not among those that are known.
-
-    >>> check_name("dmi", MODEL_NAMES)
-    Traceback (most recent call last):
-        ...
-    dim_tf.errors.ConfigError: unknown model 'dmi', expected dim, imn, imn_ctx, imn_utr; did you ...
-    """
-    names = list(known)
-    if name not in names:
-        hint = did_you_mean(name, names)
-        raise ConfigError(f"unknown model {name!r}, expected {', '.join(names)}{hint}")
-
-
-def check_context(name: str, config: ModelConfig) -> None:
-    """Raises `ConfigError` if a model that is nothing without a context is to do without."""
-    if name in WITH_CONTEXT and not config.use_context:
-        raise ConfigError(
-            f"{name} starts from the context: leave out --no-context (use_context), or take dim"
-        )

@@ -75,6 +75,16 @@ def did_you_mean(found: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
+def one_of(values: Iterable[object]) -> str:
+    """The values as a message lists them.
+
+    >>> one_of(["none", "self", "their"]), one_of([3])
+    ('none, self or their', '3')
+    """
+    *others, last = map(str, values)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def is_full_disk(error: BaseException) -> bool:
     """Whether an error is of a full disk, whoever raises it: HDF5 and TensorFlow say so in text."""
     if isinstance(error, OSError):

@@ -3,7 +3,7 @@ r"""Writes a run for programs that do not have `dim_tf`: `python -m dim_tf.expor
     python -m dim_tf.export --run RUN --format savedmodel --out DIR
     python -m dim_tf.export --run RUN --format onnx --out FILE
 
-What is written takes the eleven int32 inputs of `dim_tf.models.build_model`, any number of turns
+What is written takes the eleven int32 inputs of `dim_tf.build_model`, any number of turns
 and of candidates, and gives `logits`, float32 [B, C]. It needs TensorFlow or ONNX Runtime and
 nothing of this project, computes in float32 whatever the precision of the run, leaves out padding
 as `dim_tf` does, and runs on a CPU wherever it was made. The logits of absent candidates, those

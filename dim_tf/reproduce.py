@@ -24,6 +24,7 @@ from dim_tf.errors import DivergedError, UsageError
 from dim_tf.evaluation import evaluator, results
 from dim_tf.io import atomic
 from dim_tf.runtime import backend
+from dim_tf.systems import registry
 from dim_tf.training import start
 
 if TYPE_CHECKING:
@@ -44,14 +45,14 @@ def main(argv: Sequence[str]) -> int | None:
     data = PreparedData.load(arguments.prepared)
 
     backend.load()
-    from dim_tf.models import MODELS
     from dim_tf.paper import plan
     from dim_tf.training.trainer import Stopped
 
-    systems = plan.check_systems(arguments.systems, MODELS)
+    known = registry.implemented()
+    systems = plan.check_systems(arguments.systems, known)
     seeds = list(dict.fromkeys(arguments.seeds))
     test_turns = arguments.test_turns
-    planned = plan.make(data, folder, arguments.table, systems, MODELS, seeds, changes, test_turns)
+    planned = plan.make(data, folder, arguments.table, systems, known, seeds, changes, test_turns)
     print("\n".join(planned.lines()), flush=True)
     trial = _measured(planned, data, arguments.deterministic)
     print(planned.time_left(trial), flush=True)

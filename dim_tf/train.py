@@ -15,10 +15,11 @@ from typing import Any
 from dim_tf.cli.flags import TRAINING_FIELDS, add_settings, given_settings
 from dim_tf.cli.parser import Parser, positive
 from dim_tf.cli.parser import run as run_command
-from dim_tf.config import WITHOUT_PERSONA, TrainingConfig
+from dim_tf.config import TrainingConfig
 from dim_tf.data.dataset import PERSONAS, VERSIONS, PreparedData
 from dim_tf.errors import UsageError
 from dim_tf.runs.run import LATEST, Run, check_free
+from dim_tf.systems import registry
 from dim_tf.training import initial_weights
 from dim_tf.training.start import (
     DEFAULT_MODEL,
@@ -97,7 +98,7 @@ def checked(
     else:
         check_free(arguments.run, ", or go on with that run: --resume")
         model = chosen.get("model", DEFAULT_MODEL)
-        if model in WITHOUT_PERSONA:
+        if not registry.get(model).reads_persona:
             chosen.setdefault("persona", "none")
         persona = chosen.get("persona", DEFAULT_PERSONA)
         _model_config(model, persona, changes, {"char_vocab_size": 1})

@@ -20,8 +20,8 @@ import data_prep.__main__
 import dim_tf.train
 from dim_tf.cli.parser import Parser
 from dim_tf.cli.parser import run as run_command
-from dim_tf.config import MODEL_NAMES, check_name
 from dim_tf.errors import UsageError, did_you_mean
+from dim_tf.systems import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = "sample"
@@ -83,7 +83,7 @@ def train(options: Sequence[str]) -> list[Step]:
         return [prepare]
     dim_tf.train.checked(to_check)
     if "model" in to_check:
-        check_name(to_check.model, MODEL_NAMES)
+        registry.get(to_check.model)
 
     board = [_shown(Path(sys.executable).with_name("tensorboard")), "--logdir", run]
     steps = [prepare, Step("dim_tf.train", to_train, f"to watch it: {shlex.join(board)}")]

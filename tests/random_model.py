@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from dim_tf.config import ModelConfig
-from dim_tf.models import build_model
 from dim_tf.models.dim import HALVES
 from dim_tf.models.tf1 import load_tf1_variables, tf1_name
 from dim_tf.packing.batch import pack
 from dim_tf.packing.buckets import Sizes, largest
+from dim_tf.systems.registry import build_model
 
 CONFIG = ModelConfig(
     char_vocab_size=11,

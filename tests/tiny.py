@@ -105,10 +105,10 @@ class _Blocker:
 if __name__ == "__main__":
     if "BLOCK" in os.environ:
         sys.meta_path.insert(0, _Blocker(os.environ["BLOCK"].split(",")))
-    from dim_tf import models
     from dim_tf.cli import parser
+    from dim_tf.systems import registry
 
-    models.MODELS["tiny"] = build_tiny
+    registry.register(registry.System(name="tiny", builder=build_tiny))
     if "DIE" in os.environ:
         moment, times, name = os.environ["DIE"].split(":")
         _die_at(moment, int(times), signal.Signals[name])

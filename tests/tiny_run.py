@@ -10,10 +10,10 @@ from types import MappingProxyType
 import numpy as np
 
 from dim_tf.config import ModelConfig
-from dim_tf.models import build_model
 from dim_tf.models.tf1 import load_tf1_variables, tf1_name
 from dim_tf.ranking.ranker import Ranker
 from dim_tf.runs.run import Run
+from dim_tf.systems.registry import build_model
 
 WORDS = ["<pad>", "<unk>", "i", "like", "dogs", "tea", "'", "m", "fine", ".", "you", "_eos_"]
 WORDS += ["hello", "i'm"]

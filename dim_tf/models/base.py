@@ -46,7 +46,7 @@ def predict(layers: Layers, tensors: dict[str, Any], options: Mapping[str, Any])
 
 
 class MatchingModel(keras.Model):
-    """A functional model from the eleven inputs of `dim_tf.models.build_model` to logits [B, C].
+    """A functional model from the eleven inputs of `dim_tf.build_model` to logits [B, C].
 
     It computes in one of two forms, with the same layers and results. The packed form leaves out
     what is padding; arrays are packed when it is called. A traced call knows no lengths: it runs

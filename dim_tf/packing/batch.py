@@ -20,7 +20,7 @@ def pack(
     """A batch for `MatchingModel.packed` from a model's eleven inputs.
 
     Args:
-        inputs: See `dim_tf.models.build_model`.
+        inputs: See `dim_tf.build_model`.
         halves: What the responses are matched with.
         sizes: To fill up to; they must hold the batch. Exact if not given.
 

@@ -24,7 +24,7 @@ def pack_in_graph(inputs: Mapping[str, Any], halves: Sequence[str]) -> dict[str,
     grid with their padding.
 
     Args:
-        inputs: The eleven tensors of `dim_tf.models.build_model`.
+        inputs: The eleven tensors of `dim_tf.build_model`.
         halves: What the responses are matched with.
     """
     kinds = (*halves, "responses")

@@ -26,6 +26,7 @@ from dim_tf.paper.outcomes import (
 )
 from dim_tf.paper.published import MEASURES, Place, Score
 from dim_tf.runs.record import Record
+from dim_tf.systems import registry
 
 FORMAT = 2
 
@@ -58,7 +59,7 @@ def compare(paths: Sequence[str | os.PathLike]) -> dict[str, Any]:
     for outcome in outcomes:
         groups.setdefault(outcome.place, []).append(outcome)
     cells = {id_of(place): _cell(place, group) for place, group in groups.items()}
-    others = {place.setting.system for place in groups} - published.SYSTEMS.keys()
+    others = {place.setting.system for place in groups} - {*registry.of_paper()}
     tables = published.tables(tuple(sorted(others)))
     tests, unpaired = _significance(tables, groups)
     gains, uneven = _gains(tables, groups, cells)
@@ -247,7 +248,7 @@ def _without_persona(
     )
     turns = [groups[place][0].ranks for _, place in there]
     return [
-        (published.SYSTEMS.get(place.setting.system, place.setting.system), place)
+        (registry.find(place.setting.system).title, place)
         for place in places
         if place in groups
         and place not in dict(there).values()

@@ -9,10 +9,11 @@ from typing import Any
 
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.errors import DataError, UsageError
-from dim_tf.paper.published import BASES, MEASURES, Place, Setting
+from dim_tf.paper.published import MEASURES, Place, Setting
 from dim_tf.runs.ranks import TurnRanks, is_current, path_of
 from dim_tf.runs.ranks import load as load_ranks
 from dim_tf.runs.record import Record
+from dim_tf.systems import registry
 
 _TEST = re.compile(r"test_(?P<persona>[a-z]+)_(?P<version>[a-z]+)(, (?P<turns>\d+) turns)?")
 # Settings that say nothing about how well a model can become, or that stand elsewhere.
@@ -77,8 +78,9 @@ class Outcome:
 def setting_of(run: Record) -> Setting:
     """What a run was trained as; without persona DIM, IMN_ctx and IMN_utr are IMN."""
     config = run.model_config
-    if run.model in BASES and not config.use_persona and config.use_context:
-        return Setting(BASES[run.model], run.persona, run.version)
+    base = registry.find(run.model).base
+    if base and not config.use_persona and config.use_context:
+        return Setting(base, run.persona, run.version)
     return Setting(run.model, run.persona, run.version, config.use_context)
 
 

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dim_tf.data.dataset import PreparedData
-from dim_tf.errors import UsageError, did_you_mean
+from dim_tf.errors import UsageError, did_you_mean, one_of
 from dim_tf.evaluation.evaluator import sample_rows
 from dim_tf.evaluation.results import key_of
 from dim_tf.paper import published
 from dim_tf.paper.published import Setting
 from dim_tf.runs import ranks
 from dim_tf.runs.run import LATEST, Run
+from dim_tf.systems import registry
 from dim_tf.training import checkpoint, start
 from dim_tf.training.state import State, total_updates
 
@@ -96,7 +97,7 @@ def check_systems(asked: Sequence[str] | None, known: Collection[str]) -> list[s
     """The systems to train: those asked for, or all of the paper's that this program has.
 
     Args:
-        asked: Names, as for `dim_tf.models.build_model`; None for all.
+        asked: Names, as for `dim_tf.build_model`; None for all.
         known: The names that there are.
 
     Raises:
@@ -111,14 +112,14 @@ def check_systems(asked: Sequence[str] | None, known: Collection[str]) -> list[s
     or imn
     """
     if asked is None:
-        return [system for system in published.SYSTEMS if system in known]
-    expected = " or ".join(filter(None, [", ".join([*known][:-1]), [*known][-1]]))
+        return [system for system in registry.of_paper() if system in known]
+    expected = one_of(known)
     for name in asked:
         if name in known:
             continue
-        if name in published.SYSTEMS:
+        if name in registry.SYSTEMS:
             raise UsageError(
-                f"--systems: {published.SYSTEMS[name]} is not part of this program yet; "
+                f"--systems: {registry.get(name).title} is not part of this program yet; "
                 f"expected {expected}"
             )
         hint = did_you_mean(name, known)
@@ -188,7 +189,7 @@ def _wanted(
     numbers: Collection[int], systems: Sequence[str], known: Collection[str]
 ) -> tuple[dict[Setting, list[str]], list[str]]:
     """The settings of some tables, each with the versions to test it on; and systems to come."""
-    others = tuple(system for system in systems if system not in published.SYSTEMS)
+    others = tuple(system for system in systems if system not in registry.of_paper())
     wanted: dict[Setting, list[str]] = {}
     later: list[str] = []
     for table in _tables(numbers, others):
@@ -198,7 +199,7 @@ def _wanted(
                 places.append(published.Place(published.base(row.system), "original"))
             names = {row.system, *(place.setting.system for place in places)}
             later += [
-                published.SYSTEMS[name] for name in published.SYSTEMS if name in names - {*known}
+                registry.get(name).title for name in registry.of_paper() if name in names - {*known}
             ]
             for setting, version in places if row.system in systems else []:
                 versions = wanted.setdefault(setting, [])

@@ -11,25 +11,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from dim_tf.config import WITHOUT_PERSONA
+from dim_tf.systems import registry
 
 MEASURES = ("hits@1", "MRR")
-# Name as for `dim_tf.models.build_model`, were it there -> the paper's name, in its order.
-SYSTEMS = MappingProxyType(
-    {
-        "ir": "IR baseline",
-        "starspace": "Starspace",
-        "profile": "Profile",
-        "kv_profile": "KV Profile",
-        "ft_pc": "FT-PC",
-        "imn": "IMN",
-        "imn_ctx": "IMN_ctx",
-        "imn_utr": "IMN_utr",
-        "dim": "DIM",
-    }
-)
-# Whose result without persona a gain is counted from, where it is not the system's own.
-BASES = MappingProxyType({"imn_ctx": "imn", "imn_utr": "imn", "dim": "imn"})
 
 
 class Score(NamedTuple):
@@ -148,7 +132,7 @@ def base(system: str) -> Setting:
     (Setting(system='imn', persona='none', version='original', use_context=True),
      'ir_none_original')
     """
-    return Setting(BASES.get(system, system), "none", "original")
+    return Setting(registry.find(system).base or system, "none", "original")
 
 
 def gain(system: str, score: Score | None) -> Score | None:
@@ -221,30 +205,30 @@ def tables(others: tuple[str, ...] = ()) -> tuple[Table, ...]:
             title=TRAINED_ON_ORIGINAL,
             corner="system",
             columns=(*(f"{p}, {v}" for p, v in PERSONA_COLUMNS), "both", "none"),
-            rows=tuple(_on_original(system) for system in (*SYSTEMS, *others)),
+            rows=tuple(_on_original(system) for system in (*registry.of_paper(), *others)),
         ),
     )
 
 
 def _without_persona(system: str) -> Row:
     place = Place(Setting(system, "none", "original"), "original")
-    return Row(SYSTEMS.get(system, system), system, (place,), (NO_PERSONA.get(system),))
+    return Row(registry.find(system).title, system, (place,), (NO_PERSONA.get(system),))
 
 
 def _with_persona(system: str) -> Row:
     places = tuple(Place(Setting(system, p, v), v) for p, v in PERSONA_COLUMNS)
     scores = WITH_PERSONA.get(system, (None,) * len(places))
-    return Row(SYSTEMS.get(system, system), system, places, scores)
+    return Row(registry.find(system).title, system, places, scores)
 
 
 def _on_original(system: str) -> Row:
     places = [Place(Setting(system, p, "original"), v) for p, v in PERSONA_COLUMNS]
     places.append(Place(Setting(system, "both", "original"), "original"))
-    if system in WITHOUT_PERSONA:
+    if not registry.find(system).reads_persona:
         places = [None] * len(places)
-    # Without persona the systems of `BASES` are another one, which has a row of its own.
-    places.append(None if system in BASES else Place(base(system), "original"))
-    return Row(SYSTEMS.get(system, system), system, tuple(places), (None,) * len(places))
+    # Without persona a system with a base is that one, which has a row of its own.
+    places.append(None if registry.find(system).base else Place(base(system), "original"))
+    return Row(registry.find(system).title, system, tuple(places), (None,) * len(places))
 
 
 def _transferred(setting: Setting, scores: tuple[Score, Score]) -> Row:

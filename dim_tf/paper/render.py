@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dim_tf.evaluation.significance import LEVEL
-from dim_tf.paper.published import MEASURES, SYSTEMS
+from dim_tf.paper.published import MEASURES
+from dim_tf.systems import registry
 
 NOTHING = "–"
 
@@ -138,7 +139,7 @@ def _signed(points: float) -> str:
 
 
 def _details(cell: Mapping[str, Any]) -> list[str]:
-    setting = [SYSTEMS.get(cell["system"], cell["system"])]
+    setting = [registry.find(cell["system"]).title]
     setting += [] if cell["use_context"] else ["without context"]
     setting += ["no persona"] if cell["persona"] == "none" else [cell["persona"], cell["version"]]
     tested = cell["tested_on"]

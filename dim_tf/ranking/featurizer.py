@@ -13,7 +13,7 @@ Sentence = Sequence[str]
 
 
 class TurnEncoder:
-    """Makes texts into the inputs of `dim_tf.models.build_model`, by the rules of a run.
+    """Makes texts into the inputs of `dim_tf.build_model`, by the rules of a run.
 
     Args:
         run: The run.

@@ -92,7 +92,7 @@ class Run(Record):
     def build_model(self) -> keras.Model:
         """The model with fresh weights."""
         backend.load()
-        from dim_tf.models import build_model
+        from dim_tf.systems.registry import build_model
 
         return build_model(self.model, self.model_config, self.word_vectors)
 

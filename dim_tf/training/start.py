@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dim_tf.cli.flags import MODEL_FIELDS, TRAINING_FIELDS
-from dim_tf.config import WITHOUT_PERSONA, ModelConfig, TrainingConfig, check_context
+from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import DataError, UsageError
 from dim_tf.runs.run import Run
 from dim_tf.runtime import backend
+from dim_tf.systems import registry
 from dim_tf.training import initial_weights
 from dim_tf.training.state import training_rows
 
@@ -79,14 +80,15 @@ def _model_config(
     model: str, persona: str, changes: Mapping[str, Any], sizes: Mapping[str, int]
 ) -> ModelConfig:
     """The settings of a model: the sizes of its data, where `changes` says nothing else."""
-    if model in WITHOUT_PERSONA and persona != "none":
+    system = registry.get(model)
+    if not system.reads_persona and persona != "none":
         raise UsageError(f"--model {model} reads no persona: give --persona none, or leave it out")
     if "use_persona" in changes:
         raise UsageError("--set: use_persona follows from --persona; give --persona none")
     settings = {"use_persona": persona != "none", **sizes}
     settings.update((name, value) for name, value in changes.items() if name in MODEL_FIELDS)
     config = ModelConfig.from_dict(settings)
-    check_context(model, config)
+    system.check_context(config)
     return config
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks.arithmetic import ideas
-from dim_tf.models import build_model
 from dim_tf.packing.batch import pack
 from dim_tf.packing.buckets import EXACT
+from dim_tf.systems.registry import build_model
 from tests.random_model import CONFIG, random_inputs, word_table
 
 pytestmark = pytest.mark.skipif(

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from benchmarks.plain_weights import copy_weights, tf1_gradients
-from dim_tf.models import build_model
 from dim_tf.models.reference import build_plain, dropout_places
 from dim_tf.models.tf1 import tf1_name
 from dim_tf.packing.batch import pack
 from dim_tf.packing.buckets import EXACT
 from dim_tf.packing.packed_sequence import pack_rows
+from dim_tf.systems.registry import build_model
 from dim_tf.training.losses import masked_cross_entropy
 from tests.authors_numbers import TRUE_ZEROS
 from tests.random_model import CONFIG, random_inputs, random_variables, room_for, word_table

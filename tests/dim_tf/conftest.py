@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import data_prep.__main__ as data_prep
+from dim_tf.systems import registry
 from tests.tiny import build_tiny
 
 ROOT = Path(__file__).parents[2]
@@ -81,20 +82,18 @@ def prepared(corpus, vectors, tmp_path_factory) -> Path:
 @pytest.fixture
 def tiny_model(monkeypatch) -> None:
     """Lets `build_model` know the model "tiny"."""
-    from dim_tf import models
-
-    monkeypatch.setitem(models.MODELS, "tiny", build_tiny)
+    monkeypatch.setitem(registry.SYSTEMS, "tiny", registry.System(name="tiny", builder=build_tiny))
 
 
 @pytest.fixture(scope="session")
 def trained(prepared, tmp_path_factory) -> Path:
     """A run of the tiny model; not to be changed."""
-    from dim_tf import models, train
+    from dim_tf import train
     from dim_tf.training import start
 
     path = tmp_path_factory.mktemp("runs") / "trained"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(models.MODELS, "tiny", build_tiny)
+        patch.setitem(registry.SYSTEMS, "tiny", registry.System(name="tiny", builder=build_tiny))
         # It is a setting of the whole process, which other tests share.
         patch.setattr(start, "_make_deterministic", lambda wanted: None)
         train.main(["--prepared", str(prepared), "--run", str(path), *TINY])

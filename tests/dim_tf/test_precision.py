@@ -11,10 +11,10 @@ import pytest
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.errors import ConfigError
 from dim_tf.evaluation.metrics import probabilities
-from dim_tf.models import build_model
 from dim_tf.ranking.ranker import Ranker
 from dim_tf.runs.run import Run
 from dim_tf.runtime.scorer import Scorer
+from dim_tf.systems.registry import build_model
 from dim_tf.training.train_step import TrainingStep, adam
 from tests.gradients import value_and_gradients
 from tests.random_model import CONFIG, random_inputs, word_table

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from dim_tf.errors import CheckpointError, ConfigError
-from dim_tf.models import build_model
 from dim_tf.models.tf1 import TF1_NAMES, load_tf1_variables
+from dim_tf.systems.registry import build_model
 from tests.numpy_dim import NumpyDIM
 from tests.random_model import CONFIG, random_inputs, random_variables, word_table
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dim_tf.config import MODEL_NAMES, WITH_CONTEXT, WITHOUT_PERSONA
 from dim_tf.errors import ConfigError
-from dim_tf.models import MODELS, build_model
 from dim_tf.models.tf1 import load_tf1_variables
 from dim_tf.runtime.scorer import Scorer
+from dim_tf.systems import registry
+from dim_tf.systems.registry import build_model
 from tests.gradients import value_and_gradients
 from tests.numpy_dim import NumpyDIM
 from tests.numpy_imn import NumpyFusion
@@ -73,20 +73,16 @@ def test_fusions_have_the_weights_of_imn():
     assert paths[0] == paths[1]
 
 
-def test_models_are_known_by_name_without_being_imported():
-    assert tuple(MODELS) == MODEL_NAMES
-
-
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", registry.implemented())
 def test_which_models_read_a_persona(name):
     model, _ = built(name)
     inputs = random_inputs(np.random.default_rng(6))
     others = {**inputs, "personas": (inputs["personas"] + 1) % 9}
     blind = np.array_equal(np.asarray(model(inputs)), np.asarray(model(others)))
-    assert blind == (name in WITHOUT_PERSONA)
+    assert blind != registry.get(name).reads_persona
 
 
-@pytest.mark.parametrize("name", WITH_CONTEXT)
+@pytest.mark.parametrize("name", ["imn", "imn_ctx", "imn_utr"])
 def test_without_a_context_there_is_no_imn(name):
-    with pytest.raises(ConfigError, match=f"^{name} starts from the context: leave out"):
+    with pytest.raises(ConfigError, match=f"^{name} .*context.*--no-context"):
         build_model(name, CONFIG.replace(use_context=False), word_table())

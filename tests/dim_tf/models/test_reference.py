@@ -7,10 +7,10 @@ import pytest
 
 from benchmarks.plain_weights import copy_weights, load_tf1_variables, tf1_gradients
 from dim_tf.config import ModelConfig, TrainingConfig
-from dim_tf.models import build_model
 from dim_tf.models.reference import build_plain, dropout_places
 from dim_tf.models.tf1 import TF1_NAMES
 from dim_tf.runtime.scorer import Scorer
+from dim_tf.systems.registry import build_model
 from dim_tf.training.train_step import TrainingStep, adam
 from tests.authors_numbers import SIZES, TRUE_ZEROS, part
 from tests.dim_tf.models import test_dim, test_golden

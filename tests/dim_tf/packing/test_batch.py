@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 
-from dim_tf.models import build_model
 from dim_tf.models.dim import HALVES
 from dim_tf.models.inputs import KINDS
 from dim_tf.models.tf1 import load_tf1_variables, tf1_name
@@ -15,6 +14,7 @@ from dim_tf.packing.batch import pack
 from dim_tf.packing.buckets import EXACT, Sizes
 from dim_tf.packing.packed_sequence import pack_rows
 from dim_tf.runtime.scorer import Scorer
+from dim_tf.systems.registry import build_model
 from tests.authors_numbers import TRUE_ZEROS
 from tests.gradients import value_and_gradients
 from tests.random_model import CONFIG, random_inputs, random_variables, room_for, word_table

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from dim_tf.models import MODELS, build_model
 from dim_tf.packing.buckets import EXACT
 from dim_tf.packing.in_graph import _pack_rows, pack_in_graph
 from dim_tf.packing.packed_sequence import pack_rows
+from dim_tf.systems.registry import build_model, implemented
 from tests.random_model import CONFIG, random_inputs, word_table
 
 pytestmark = pytest.mark.skipif(
@@ -32,7 +32,7 @@ def test_rows_are_laid_out_as_numpy_does(seed):
     assert sorted(words) == list(range(lengths.sum()))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", implemented())
 def test_logits_are_those_of_a_plan_made_beforehand(name):
     model = build_model(name, CONFIG, word_table())
     inputs = random_inputs(np.random.default_rng(1))

@@ -60,7 +60,7 @@ def test_cells_become_settings_of_runs(make):
     assert not cells["imn_none_original"].model_config.use_persona
 
 
-def test_only_some_systems(make):
+def test_only_some_systems(make, tiny_model):
     assert {cell.setting.system for cell in make(3, systems=["imn_utr"]).cells} == {"imn_utr"}
     # The ablation of Table 4 is DIM's own.
     assert len(make(4, systems=["dim"]).cells) == 3

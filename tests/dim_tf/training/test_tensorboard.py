@@ -5,7 +5,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from dim_tf.config import ModelConfig
 from dim_tf.data.dataset import PreparedData
 from dim_tf.evaluation.evaluator import Result
-from dim_tf.models import build_model
+from dim_tf.systems.registry import build_model
 from dim_tf.training import tensorboard
 
 

@@ -4,9 +4,9 @@ import pytest
 
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.evaluation.metrics import ranks
-from dim_tf.models import build_model
 from dim_tf.packing.buckets import EXACT, SHARES
 from dim_tf.runtime.scorer import Scorer
+from dim_tf.systems.registry import build_model
 from dim_tf.training.train_step import TrainingStep, adam, learning_rate
 from tests.gradients import value_and_gradients
 from tests.random_model import CONFIG, random_inputs, word_table

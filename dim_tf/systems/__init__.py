@@ -1,0 +1,1 @@
+"""The systems of the paper's comparison, known by name."""

@@ -1,0 +1,194 @@
+"""The one list of systems: their names, what they read, and how they are built.
+
+Importing it imports no Keras: a builder is a reference, followed when the system is built.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dim_tf.config import ModelConfig
+from dim_tf.errors import ConfigError, did_you_mean, one_of
+
+if TYPE_CHECKING:
+    import keras
+
+    Builder = Callable[[ModelConfig, np.ndarray], keras.Model]
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """A system that can stand in a table.
+
+    Args:
+        name: str. Its name in commands, run folders and tables on disk.
+        paper_name: str. Its name in the paper; None for a system that the paper lacks.
+        builder: str or callable. "module:function", or the function itself: it takes a
+            `ModelConfig` and the word vectors. None for a system that is not implemented.
+        reads_persona: bool. A run of a system that reads none has persona "none".
+        needs_context: bool. Whether it cannot work with `use_context=False`.
+        base: str. The system that it is without persona; None if that is itself. The paper counts
+            gains from it.
+    """
+
+    name: str
+    paper_name: str | None = None
+    builder: str | Builder | None = None
+    reads_persona: bool = True
+    needs_context: bool = False
+    base: str | None = None
+
+    @property
+    def title(self) -> str:
+        """Its name in a table."""
+        return self.paper_name or self.name
+
+    def check_context(self, config: ModelConfig) -> None:
+        """Raises `ConfigError` if it needs a context and `config` leaves it out."""
+        if self.needs_context and not config.use_context:
+            raise ConfigError(
+                f"{self.name} needs the context: leave out --no-context (use_context), or take dim"
+            )
+
+    def build(self, config: ModelConfig, word_vectors: np.ndarray) -> keras.Model:
+        """Calls the builder. Raises `ConfigError` if there is none."""
+        if self.builder is None:
+            raise ConfigError(
+                f"{self.title} ({self.name}) is not implemented; expected {one_of(implemented())}"
+            )
+        if callable(self.builder):
+            return self.builder(config, word_vectors)
+        module, _, function = self.builder.partition(":")
+        return getattr(importlib.import_module(module), function)(config, word_vectors)
+
+
+# In the paper's order. A new system is one more entry.
+SYSTEMS: dict[str, System] = {}
+
+
+def register(system: System) -> None:
+    """Adds a system, or replaces the one of that name."""
+    SYSTEMS[system.name] = system
+
+
+register(System(name="ir", paper_name="IR baseline"))
+register(System(name="starspace", paper_name="Starspace"))
+register(System(name="profile", paper_name="Profile"))
+register(System(name="kv_profile", paper_name="KV Profile"))
+register(System(name="ft_pc", paper_name="FT-PC"))
+register(
+    System(
+        name="imn",
+        paper_name="IMN",
+        builder="dim_tf.models.imn:build_imn",
+        reads_persona=False,
+        needs_context=True,
+    )
+)
+register(
+    System(
+        name="imn_ctx",
+        paper_name="IMN_ctx",
+        builder="dim_tf.models.imn_ctx:build_imn_ctx",
+        needs_context=True,
+        base="imn",
+    )
+)
+register(
+    System(
+        name="imn_utr",
+        paper_name="IMN_utr",
+        builder="dim_tf.models.imn_utr:build_imn_utr",
+        needs_context=True,
+        base="imn",
+    )
+)
+register(System(name="dim", paper_name="DIM", builder="dim_tf.models.dim:build_dim", base="imn"))
+
+
+def find(name: str) -> System:
+    """The system of that name; for a name that is not registered, one that is known by name only.
+
+    Records of runs may name systems of other programs: tables show them all the same.
+
+    >>> find("dim").title, find("mine").title
+    ('DIM', 'mine')
+    """
+    return SYSTEMS.get(name) or System(name=name)
+
+
+def get(name: str) -> System:
+    """The system of that name.
+
+    Raises:
+        ConfigError: There is none; the message has the nearest name.
+
+    >>> get("imn").reads_persona
+    False
+    >>> get("dmi")
+    Traceback (most recent call last):
+        ...
+    dim_tf.errors.ConfigError: unknown model 'dmi', expected imn, ... or dim; did you mean dim?
+    """
+    if name not in SYSTEMS:
+        hint = did_you_mean(name, implemented())
+        raise ConfigError(f"unknown model {name!r}, expected {one_of(implemented())}{hint}")
+    return SYSTEMS[name]
+
+
+def implemented() -> tuple[str, ...]:
+    """The names of the systems that can be built.
+
+    >>> implemented()
+    ('imn', 'imn_ctx', 'imn_utr', 'dim')
+    """
+    return tuple(system.name for system in SYSTEMS.values() if system.builder)
+
+
+def of_paper() -> tuple[str, ...]:
+    """The names of the paper's systems, in its order, implemented or not."""
+    return tuple(system.name for system in SYSTEMS.values() if system.paper_name)
+
+
+def build_model(name: str, config: ModelConfig, word_vectors: np.ndarray) -> keras.Model:
+    """Builds a model with fresh weights.
+
+    Every model takes a dict of the same eleven int32 arrays and returns the raw logit of every
+    candidate slot, float32 [B, C]. Loss, metrics and ranker mask the absent candidates
+    (`responses_len == 0`).
+
+    | input | shape |
+    | --- | --- |
+    | `utterances`, `utterances_char` | [B, U, L], [B, U, L, W] |
+    | `utterances_len`, `utterances_num` | [B, U], [B] |
+    | `responses`, `responses_char`, `responses_len` | [B, C, R], [B, C, R, W], [B, C] |
+    | `personas`, `personas_char` | [B, P, Q], [B, P, Q, W] |
+    | `personas_len`, `personas_num` | [B, P], [B] |
+
+    Args:
+        name: str. One of `implemented()`.
+        config: ModelConfig. Sizes; C may differ from `config.max_candidates` from call to call.
+        word_vectors: float32 [V, word_dim], frozen.
+
+    Raises:
+        ConfigError: An unknown name, settings that the system does not support, or vectors of
+            another dimension.
+
+    >>> config = ModelConfig(char_vocab_size=9, word_dim=4, rnn_units=3, max_utterances=2)
+    >>> model = build_model("dim", config, np.zeros((7, 4), "float32"))
+    >>> model.name, len(model.trainable_variables)
+    ('dim', 24)
+    """
+    system = get(name)
+    system.check_context(config)
+    word_vectors = np.asarray(word_vectors, dtype="float32")
+    if word_vectors.ndim != 2 or word_vectors.shape[1] != config.word_dim:
+        raise ConfigError(
+            f"word_vectors: found shape {word_vectors.shape}, expected [V, {config.word_dim}]"
+        )
+    return system.build(config, word_vectors)

@@ -1,0 +1,25 @@
+"""The list of systems."""
+
+import subprocess
+import sys
+
+import pytest
+
+from dim_tf.config import ModelConfig
+from dim_tf.errors import ConfigError
+from dim_tf.systems import registry
+
+
+def test_importing_it_imports_no_keras():
+    code = "import sys, dim_tf.systems.registry; sys.exit('keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_base_is_a_system_that_reads_no_persona():
+    bases = {system.base for system in registry.SYSTEMS.values() if system.base}
+    assert not any(registry.get(base).reads_persona for base in bases)
+
+
+def test_systems_that_are_not_implemented_are_refused_by_their_name():
+    with pytest.raises(ConfigError, match=r"Starspace .*not implemented.* dim"):
+        registry.get("starspace").build(ModelConfig(char_vocab_size=9), None)

@@ -15,7 +15,7 @@ from data_prep.dialogues import Corpus
 from data_prep.like import Like
 from data_prep.prepare import EXTRA_WORDS, Settings, prepare
 from data_prep.sources import SourceOptions, open_source
-from dim_tf.cli.parser import Parser, whole
+from dim_tf.cli.parser import Parser, telling_warnings, whole
 from dim_tf.cli.parser import run as run_command
 from dim_tf.data import prepared_folder, tf1_vocab
 from dim_tf.data.dataset import PreparedData
@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int | None:
     args = build_parser().parse_args(argv)
     _check(args)
     rules = TextRules(args.tokeniser, lowercase=not args.keep_case)
-    with open_source(args.source, _source_options(args)) as corpus:
+    with telling_warnings(), open_source(args.source, _source_options(args)) as corpus:
         if args.check:
             report = doctor.examine(corpus, tensors.SIZES, rules, _known(args, corpus))
             print(report.to_text(), end="")

@@ -1,20 +1,14 @@
-"""Files of word vectors, streamed: GloVe's text and word2vec's text, plain, `.gz` or `.zip`.
-
-A file of 5 GB is read line by line; only the lines of wanted words are kept. Every line is checked
-for its dimension and for what is no number, at the cost of looking at its characters.
-"""
+"""Pretrained word vectors in the text formats of GloVe and word2vec, plain or compressed."""
 
 from __future__ import annotations
 
-import codecs
-import gzip
 import io
-import lzma
-import os
+import itertools
+import warnings
 import zipfile
-import zlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -23,13 +17,11 @@ import numpy as np
 
 from dim_tf.cli.progress import Progress
 from dim_tf.errors import DataError
+from dim_tf.io.text_lines import numbered_bytes
 
-# What unpacking a damaged .gz, .xz or .zip raises.
-DAMAGE = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile)
-LONGEST_LINE = 1 << 20
-NUMERIC = b"0123456789.+-eE \t"
-LINES_A_STEP = 1000
+HEAD_LINES = 100
 LARGEST = float(np.finfo(np.float32).max)
+EXPECTED = "expected lines of a word and its numbers (text format)"
 
 
 @dataclass(frozen=True)
@@ -45,9 +37,9 @@ class WordVectors:
         return self.vectors.shape[1]
 
     def contradicts(self, other: WordVectors) -> bool:
-        """Whether most words that both have a vector of have another one there.
+        """Whether most words that both have differ in their vectors.
 
-        Vectors that were rounded to float16 are the same.
+        Vectors that only differ by rounding to float16 count as equal.
 
         >>> one = WordVectors(["hi", "tea"], np.array([[1.0, 0.5], [0.0, 0.0]], np.float32))
         >>> one.contradicts(WordVectors(["tea", "hi"], np.array([[3.0, 4.0], [1.0, 0.5]])))
@@ -55,12 +47,9 @@ class WordVectors:
         >>> one.contradicts(WordVectors(["hi"], np.array([[0.5, 1.0]])))
         True
         """
-        places = {word: place for place, word in enumerate(other.words)}
-        pairs = [(n, places[word]) for n, word in enumerate(self.words) if word in places]
-        if not pairs:
-            return False
-        ours, theirs = np.array(pairs).T
-        ours, theirs = self.vectors[ours], other.vectors[theirs]
+        known = set(other.words)
+        words = ["", "", *(word for word in self.words if word in known)]
+        ours, theirs = (matrix(words, [vectors]) for vectors in (self, other))
         both = ours.any(axis=1) & theirs.any(axis=1)
         equal = np.isclose(ours[both], theirs[both], rtol=2e-3, atol=1e-3).all(axis=1)
         return bool(both.any() and equal.mean() < 0.5)
@@ -72,195 +61,113 @@ def read_vectors(
     extra: int = 0,
     acceptable: Callable[[str], bool] = bool,
 ) -> WordVectors:
-    """The vectors of some words of a file.
+    """Reads the vectors of some words, line by line: a file of 5 GB needs little memory.
+
+    The dimension is that of most of the first lines. A line that does not end in as many finite
+    numbers is skipped, with one warning for all of them. A word may contain spaces. If a word
+    occurs twice, the first line counts.
 
     Args:
-        path: A `.txt`, `.gz` or `.zip` (of one file), in GloVe's text format or in word2vec's,
-            which has a first line with the count and the dimension. A word may hold spaces; of a
-            word that is there twice, the first counts.
-        wanted: The words to keep.
-        extra: So many further words are kept, the first ones of the file.
-        acceptable: Which words may be such further words.
+        path: Path. A text file, or a `.gz`, `.xz` or `.zip` of one file.
+        wanted: collection of str. Words to keep.
+        extra: int. Number of further words to keep, the first ones of the file.
+        acceptable: callable. Which words may be such further words.
 
     Returns:
         The words found, in the order of the file.
 
     Raises:
-        DataError: The file is missing, empty, cut short or binary, or a line is not a word and as
-            many finite numbers as the first line's.
+        DataError: The file is missing, damaged, binary, shorter than its word2vec header says, or
+            holds no vectors.
     """
+    wanted = frozenset(wanted)
     words: dict[str, None] = {}
     rows: list[np.ndarray] = []
-    wanted = frozenset(wanted)
-    for number, word, fields in _lines(Path(path)):
-        name = word.decode("utf-8", "replace")
-        if name in words:
-            continue
-        if name not in wanted:
-            if extra <= 0 or not acceptable(name):
+    skipped: list[int] = []
+    with _opened(path) as lines, Progress(f"reading {path.name}", None, "lines") as progress:
+        head = list(itertools.islice(lines, HEAD_LINES))
+        promised, dim = _layout(head, path)
+        count = 0
+        for number, line in itertools.chain(head[promised is not None :], lines):
+            progress.advance()
+            count += 1
+            fields = line.rsplit(maxsplit=dim)
+            if len(fields) <= dim:
+                skipped.append(number)
                 continue
-            extra -= 1
-        words[name] = None
-        rows.append(_numbers(fields, path, number))
-    dim = len(fields.split())
+            word = fields[0].strip().decode("utf-8", "replace")
+            is_extra = word not in wanted
+            if word in words or (is_extra and not (extra > 0 and acceptable(word))):
+                continue
+            row = _numbers(fields[1:])
+            if row is None:
+                skipped.append(number)
+                continue
+            extra -= is_extra
+            words[word] = None
+            rows.append(row)
+    if promised is not None and count < promised:
+        found = f"found {count} vectors, expected {promised} as the first line says"
+        raise DataError(f"{found}: the file is cut short", path=path)
+    if skipped:
+        what = f"skipped {len(skipped)} lines without {dim} finite numbers"
+        warnings.warn(f"{path}: {what}, the first is line {skipped[0]}", stacklevel=2)
     return WordVectors(list(words), np.array(rows, np.float32).reshape(len(rows), dim))
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes, bytes]]:
-    """Number, word and numbers of each line, all checked to have one dimension."""
-    dim = promised = None
-    count = number = 0
-    try:
-        with _opened(path) as (stream, advance):
-            while line := stream.readline(LONGEST_LINE):
-                number += 1
-                if number % LINES_A_STEP == 0:
-                    advance()
-                if b"\0" in line or len(line) == LONGEST_LINE:
-                    raise DataError(
-                        "found binary data, expected lines of a word and its numbers (text format)",
-                        path=path,
-                        line=number,
-                    )
-                line = line.rstrip(b" \t\r\n")
-                if number == 1:
-                    line = line.removeprefix(codecs.BOM_UTF8)
-                if number == 1 and (header := _header(line)) is not None:
-                    promised, dim = header
-                    continue
-                if dim is None:
-                    dim = len(line.split()) - 1
-                    if dim < 1:
-                        raise DataError(
-                            f"found {_shown(line)}, expected a word and its numbers",
-                            path=path,
-                            line=number,
-                        )
-                yield number, *_split(line, dim, path, number)
-                count += 1
-            advance()
-    except DAMAGE as error:
-        raise DataError(f"damaged or cut short ({error})", path=path) from None
-    except NotImplementedError as error:  # such as Windows' Deflate64
-        raise DataError(f"{error}; unpack the file and give its path", path=path) from None
-    if count == 0:
-        raise DataError("found no vector, expected lines of a word and its numbers", path=path)
-    if promised is not None and count < promised:
-        raise DataError(
-            f"found {count} vectors, expected {promised} by the first line: the file is cut short",
-            path=path,
-        )
-
-
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[BinaryIO, Callable[[], None]]]:
-    """The unpacked bytes, and a function that moves the progress bar on."""
-    if not path.is_file():
-        raise DataError("no such file of word vectors", path=path)
-    with ExitStack() as stack:
-        raw = stack.enter_context(path.open("rb"))
-        progress = stack.enter_context(Progress(f"reading {path.name}", path.stat().st_size, "B"))
-        done = 0
-
-        def advance() -> None:
-            nonlocal done
-            here = raw.tell()
-            progress.advance(max(here - done, 0))
-            done = max(here, done)
-
-        if path.suffix == ".gz":
-            yield stack.enter_context(gzip.open(raw)), advance
-        elif path.suffix == ".zip":
-            archive = stack.enter_context(open_zip(raw))
-            members = [item for item in archive.infolist() if not item.is_dir()]
-            if len(members) != 1:
-                raise DataError(
-                    f"found {len(members)} files in the archive, expected one; unpack the one you "
-                    "want and give its path",
-                    path=path,
-                )
-            if members[0].flag_bits & 1:
-                raise DataError(
-                    "the archive is encrypted; unpack the file and give its path", path=path
-                )
-            member = stack.enter_context(archive.open(members[0]))
-            yield io.BufferedReader(member, 1 << 20), advance
-        else:
-            yield raw, advance
-
-
-def open_zip(file: str | os.PathLike | BinaryIO) -> zipfile.ZipFile:
-    """Opens a zip archive; raises `BadZipFile` for damaged names too, which `zipfile` does not."""
+def _opened(path: Path) -> Iterator[Iterator[tuple[int, bytes]]]:
+    """The numbered lines of a file that are not blank."""
+    if path.suffix != ".zip":
+        yield _lines(path, path)
+        return
     try:
-        archive = zipfile.ZipFile(file)
-        for member in archive.infolist():
-            member.is_dir()
-    except (UnicodeDecodeError, IndexError) as error:  # not UTF-8, empty
-        raise zipfile.BadZipFile(f"the name of a member: {error}") from None
-    return archive
+        with zipfile.ZipFile(path) as archive:
+            names = [member for member in archive.infolist() if not member.is_dir()]
+            if len(names) != 1:
+                found = f"found {len(names)} files in the archive, expected one"
+                raise DataError(f"{found}; unpack it and give the path of one file", path=path)
+            with archive.open(names[0]) as member:
+                yield _lines(io.BufferedReader(member, 1 << 20), path)
+    # RuntimeError: an encrypted archive, or a compression that Python does not know.
+    except (zipfile.BadZipFile, RuntimeError, UnicodeDecodeError) as error:
+        raise DataError(f"{error}; unpack the file and give its path", path=path) from None
 
 
-def _header(line: bytes) -> tuple[int, int] | None:
-    """Count and dimension, if this is the first line of word2vec's format."""
-    fields = line.split()
-    if len(fields) == 2 and all(field.isdigit() for field in fields):
-        return int(fields[0]), int(fields[1])
-    return None
+def _lines(source: Path | BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
+    for number, line in numbered_bytes(source, str(path)):
+        if b"\0" in line:
+            raise DataError(f"found binary data, {EXPECTED}", path=path, line=number)
+        if line.strip():
+            yield number, line
 
 
-def _split(line: bytes, dim: int, path: Path, number: int) -> tuple[bytes, bytes]:
-    """Cuts a line before its last `dim` fields."""
-    separator = b" " if b" " in line else b"\t"
-    word, _, fields = line.partition(separator)
-    one_each = fields.count(separator) == dim - 1 and separator * 2 not in line
-    if one_each and not fields.translate(None, NUMERIC):
-        return word, fields
-    # A word with spaces in it, doubled spaces, or something wrong: look closely.
-    parts = line.split()
-    if not parts:
-        raise DataError(
-            f"found an empty line, expected a word and {dim} numbers", path=path, line=number
-        )
-    word_parts, numbers = parts[:-dim], parts[-dim:]
-    if not word_parts or any(_is_number(part) for part in word_parts[1:]):
-        raise DataError(f"found {len(parts) - 1} numbers, expected {dim}", path=path, line=number)
-    fields = b" ".join(numbers)
-    if fields.translate(None, NUMERIC):
-        _numbers(fields, path, number)
-    return b" ".join(word_parts), fields
+def _layout(head: Sequence[tuple[int, bytes]], path: Path) -> tuple[int | None, int]:
+    """The count of vectors that a word2vec header states, or None; and the dimension."""
+    fields = [line.split() for _, line in head]
+    promised = None
+    if fields and len(fields[0]) == 2 and all(field.isdigit() for field in fields[0]):
+        promised = int(fields.pop(0)[0])
+    if not fields:
+        raise DataError(f"found no vector, {EXPECTED}", path=path)
+    ((dim, _),) = Counter(len(line) - 1 for line in fields).most_common(1)
+    if dim < 1 or all(_numbers(line[-dim:]) is None for line in fields):
+        found = repr(head[0][1][:40].decode("utf-8", "replace"))
+        raise DataError(f"found {found}, {EXPECTED}", path=path, line=head[0][0])
+    return promised, dim
 
 
-def _numbers(fields: bytes, path: Path, number: int) -> np.ndarray:
-    """The numbers of a line; raises `DataError` at the first that is none, or not finite."""
-    parts = fields.split()
+def _numbers(fields: Sequence[bytes]) -> np.ndarray | None:
+    """The numbers as float32; None if one of them is no finite number."""
     try:
-        row = np.array(parts, np.float64)
+        row = np.array(fields, np.float64)
     except ValueError:
-        row = None
-    if row is None or not (np.abs(row) <= LARGEST).all():
-        wrong = next(part for part in parts if not _is_number(part) or not _fits(part))
-        raise DataError(f"found {_shown(wrong)}, expected a finite number", path=path, line=number)
-    return row.astype(np.float32)
-
-
-def _is_number(field: bytes) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
-
-
-def _fits(field: bytes) -> bool:
-    return abs(float(field)) <= LARGEST
-
-
-def _shown(field: bytes) -> str:
-    return repr(field[:40].decode("utf-8", "replace"))
+        return None
+    return row.astype(np.float32) if (np.abs(row) <= LARGEST).all() else None
 
 
 def matrix(words: Sequence[str], parts: Sequence[WordVectors]) -> np.ndarray:
-    """One row a word, the parts side by side; zeros where a part lacks the word.
+    """One row per word, the parts side by side; zeros where a part lacks the word.
 
     The rows of `<pad>` and `<unk>` (ids 0 and 1) are zero.
 
@@ -275,13 +182,13 @@ def matrix(words: Sequence[str], parts: Sequence[WordVectors]) -> np.ndarray:
            [1., 1., 0.],
            [0., 0., 3.]], dtype=float32)
     """
-    row = {word: place for place, word in enumerate(words) if place > 1}
+    ids = {word: word_id for word_id, word in enumerate(words) if word_id > 1}
     blocks = []
     for part in parts:
         block = np.zeros((len(words), part.dim), np.float32)
-        known = [(row[word], place) for place, word in enumerate(part.words) if word in row]
-        if known:
-            rows, places = np.array(known).T
-            block[rows] = part.vectors[places]
+        pairs = [(ids[word], row) for row, word in enumerate(part.words) if word in ids]
+        if pairs:
+            word_ids, rows = np.array(pairs).T
+            block[word_ids] = part.vectors[rows]
         blocks.append(block)
     return np.concatenate(blocks, axis=1)

@@ -7,9 +7,7 @@ import pytest
 import data_prep.__main__ as data_prep
 
 VECTOR_FILES = {
-    "another dimension": (b"i 1 0\nski 1\n", "{0}:2: found 1 numbers, expected 2"),
-    "no number": (b"i 1 0\nski 1 x\n", "{0}:2: found 'x', expected a finite number"),
-    "not a finite number": (b"i 1 0\nski 1 nan\n", "{0}:2: found 'nan', expected a finite number"),
+    "no numbers": (b"some words\nmore words\n", "{0}:1: found 'some words', expected lines of a"),
     "binary": (bytes(range(256)), "{0}:1: found binary data, expected lines of a word and its"),
     "word2vec's binary": (b"1 2\ni \0\0\x80?\0\0\0\0\n", "{0}:2: found binary data, expected"),
     "empty": (b"", "{0}: found no vector, expected lines of a word and its numbers"),
@@ -29,3 +27,11 @@ def test_bad_vectors_are_named(case, source, options, vectors, refused):
     said = refused(data_prep, "--source", source, *options)
     assert said.startswith(message.format(vectors))
     assert list(options[-1].parent.iterdir()) == []
+
+
+def test_lines_that_are_skipped_are_one_warning(source, options, vectors, command):
+    vectors.write_text("i 1 0\nski 1\n. 0 nan\n")
+    status, _, error = command(data_prep, "--source", source, *options)
+    assert status == 0
+    assert error.startswith(f"warning: {vectors}: skipped 2 lines") and "line 2" in error
+    assert error.count("\n") == 1

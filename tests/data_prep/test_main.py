@@ -240,27 +240,6 @@ def test_a_bad_option_is_one_line_and_leaves_nothing(command, capsys, tmp_path, 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"i 1 0\nski 0\n", "glove.txt:2: found 1 numbers, expected 2"),
-        (b"i 1 0\nski 0 x\n", "glove.txt:2: found 'x', expected a finite number"),
-        (bytes(range(256)) * 9, "found binary data"),
-        (b"", "found no vector"),
-    ],
-)
-def test_bad_vectors_are_one_line_and_leave_nothing(
-    command, vectors, capsys, tmp_path, content, message
-):
-    vectors.write_bytes(content)
-    before = sorted(tmp_path.iterdir())
-    assert command("--vectors", vectors) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ") and message in error
-    assert len(error.splitlines()) == 1
-    assert sorted(tmp_path.iterdir()) == before
-
-
 def test_a_damaged_source_keeps_the_folder_it_would_have_replaced(
     command, source, capsys, tmp_path
 ):

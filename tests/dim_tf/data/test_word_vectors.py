@@ -1,4 +1,5 @@
 import gzip
+import lzma
 import os
 import tracemalloc
 import zipfile
@@ -17,6 +18,8 @@ def write(path, content: str | bytes):
     content = content.encode() if isinstance(content, str) else content
     if path.suffix == ".gz":
         path.write_bytes(gzip.compress(content))
+    elif path.suffix == ".xz":
+        path.write_bytes(lzma.compress(content))
     elif path.suffix == ".zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("glove.txt", content)
@@ -25,7 +28,7 @@ def write(path, content: str | bytes):
     return path
 
 
-@pytest.mark.parametrize("name", ["v.txt", "v.txt.gz", "v.zip"])
+@pytest.mark.parametrize("name", ["v.txt", "v.txt.gz", "v.txt.xz", "v.zip"])
 def test_vectors_are_read_from_every_kind_of_file(tmp_path, name):
     found = read_vectors(write(tmp_path / name, GLOVE), WANTED)
     assert found.words == ["cat", ". . .", "dog"]
@@ -60,28 +63,49 @@ def test_no_wanted_word_still_tells_the_dimension(tmp_path):
     assert found.words == [] and found.vectors.shape == (0, 3)
 
 
+ODD = """\
+. . . 7 8 9
+the 0.5 -1 2
+to infinity 1 1 1
+route 66 2 2 2
+naan nan
+nan 3 3 3
+  4 4 4
+cat 1 2
+dog 1 x 3
+cow 1 nan 3
+bee 1 1e99 3
+ski 1  0 2
+cat 1 2 3
+
+"""
+
+
+@pytest.mark.parametrize("header", ["", "12 3\n"])
+def test_odd_lines_are_read_or_skipped_with_one_warning(tmp_path, header):
+    path = write(tmp_path / "v.txt", header + ODD)
+    wanted = ["the", "nan", "cat", "dog", "cow", "bee", "ski", "to infinity", "route 66", "naan"]
+    with pytest.warns(UserWarning) as caught:
+        found = read_vectors(path, wanted, extra=1)
+    assert found.words == [". . .", "the", "to infinity", "route 66", "nan", "ski", "cat"]
+    np.testing.assert_array_equal(found.vectors[-2:], [[1, 0, 2], [1, 2, 3]])
+    (warning,) = caught
+    first = 6 if header else 5
+    assert all(fact in str(warning.message) for fact in (str(path), "6 lines", f"line {first}"))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "found no vector"),
-        ("2 3\n", "found no vector"),
-        ("word\n", "v.txt:1: found 'word', expected a word and its numbers"),
-        ("a 1 2 3\nb 1 2\n", "v.txt:2: found 2 numbers, expected 3"),
-        ("a 1 2 3\nb 1 2 3 4\n", "v.txt:2: found 4 numbers, expected 3"),
-        ("a 1 2 3\nb\n", "v.txt:2: found 0 numbers, expected 3"),
-        ("a 1 2 3\n\nb 1 2 3\n", "v.txt:2: found an empty line"),
-        ("a 1 2 3\nb 1 x 3\n", "v.txt:2: found 'x', expected a finite number"),
-        ("a 1 2 3\nb 1 nan 3\n", "v.txt:2: found 'nan', expected a finite number"),
-        ("a 1 2 3\nb 1 -inf 3\n", "v.txt:2: found '-inf', expected a finite number"),
-        ("a 1 2 3\ncat 1 1e99 3\n", "v.txt:2: found '1e99', expected a finite number"),
-        ("a 1 2 3\ncat 1 1.2.3 3\n", "v.txt:2: found '1.2.3', expected a finite number"),
-        ("these are some words\n", "v.txt:1: found 'are', expected a finite number"),
-        ("3 2\na 1 2\nb 1 2\n", "found 2 vectors, expected 3 by the first line"),
+        ("", "v.txt: found no vector"),
+        ("2 3\n", "v.txt: found no vector"),
+        ("word\n", "v.txt:1: found 'word', expected lines of a word and its numbers"),
+        ("these are some words\n", "v.txt:1: found 'these are some words', expected lines"),
+        ("3 2\na 1 2\nb 1 2\n", "v.txt: found 2 vectors, expected 3"),
         (b"1 2\ncat \x00\x01\x02\x03\xff\xfe\x00\x00\n", "v.txt:2: found binary data"),
-        (b"\x7f" * (1 << 21), "v.txt:1: found binary data"),
     ],
 )
-def test_a_bad_line_is_named(tmp_path, content, message):
+def test_a_file_without_vectors_is_refused(tmp_path, content, message):
     with pytest.raises(DataError) as error:
         read_vectors(write(tmp_path / "v.txt", content), ["a", "cat"])
     assert message in str(error.value)
@@ -89,20 +113,21 @@ def test_a_bad_line_is_named(tmp_path, content, message):
 
 def test_damaged_and_odd_archives_are_named(tmp_path):
     whole = gzip.compress(os.urandom(5000).hex().encode())
-    for name, content, message in (
-        ("cut.gz", whole[:2000], "damaged or cut short"),
-        ("not.gz", b"cat 1 2 3\n", "damaged or cut short"),
-        ("not.zip", b"cat 1 2 3\n", "damaged or cut short"),
+    for name, content in (
+        ("cut.gz", whole[:2000]),
+        ("not.gz", b"cat 1 2 3\n"),
+        ("not.xz", b"cat 1 2 3\n"),
+        ("not.zip", b"cat 1 2 3\n"),
     ):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(DataError, match=message):
+        with pytest.raises(DataError, match=name):
             read_vectors(tmp_path / name, ["cat"])
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
         archive.writestr("a.txt", "cat 1\n")
         archive.writestr("b.txt", "cat 1\n")
-    with pytest.raises(DataError, match="found 2 files in the archive, expected one"):
+    with pytest.raises(DataError, match=r"two\.zip: found 2 files in the archive, expected one"):
         read_vectors(tmp_path / "two.zip", ["cat"])
-    with pytest.raises(DataError, match="no such file of word vectors"):
+    with pytest.raises(DataError, match=r"missing\.txt"):
         read_vectors(tmp_path / "missing.txt", ["cat"])
 
 
@@ -135,23 +160,12 @@ def test_matrix_puts_parts_side_by_side_and_leaves_reserved_rows_zero():
     )
 
 
-@pytest.mark.parametrize("line", ["ski 1  0", "ski  1 0", "ski 1 0  2 3"])
-@pytest.mark.parametrize("wanted", [["i"], ["i", "ski"]])
-def test_a_doubled_space_does_not_hide_a_missing_number(tmp_path, line, wanted):
-    path = tmp_path / "v.txt"
-    path.write_text(f"i 1 0 2\n{line}\n")
-    with pytest.raises(DataError, match=r"v.txt:2: found \d numbers, expected 3"):
-        read_vectors(path, wanted)
-    path.write_text("i 1 0 2\nski 1  0 2\n")
-    np.testing.assert_array_equal(read_vectors(path, ["ski"]).vectors, [[1, 0, 2]])
-
-
 @pytest.mark.parametrize(
     ("field", "value", "message"),
-    [(6, 1, "the archive is encrypted"), (8, 9, "not supported; unpack the file and give its")],
+    [(6, 1, "encrypted"), (8, 9, "not supported; unpack")],
 )
 def test_archives_that_python_cannot_unpack(tmp_path, field, value, message):
-    """Bit 0 of the flags, and Deflate64 for the method; both stand twice in the file."""
+    """Bit 0 of the flags, and Deflate64 for the method; both occur twice in the file."""
     path = tmp_path / "v.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("v.txt", "i 1 0 2\n")

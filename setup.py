@@ -19,7 +19,7 @@ setup(
     license="MIT",
     python_requires=">=3.11,<3.14",  # the versions that TensorFlow is released for
     packages=find_packages(include=["dim_tf", "dim_tf.*", "data_prep", "data_prep.*"]),
-    package_data={"data_prep": ["sample.tar.xz"]},
+    package_data={"data_prep": ["sample.tar.xz"], "dim_tf": ["*/templates/*.j2"]},
     install_requires=[
         "tensorflow>=2.18",
         "keras>=3.13.2",
@@ -30,6 +30,8 @@ setup(
         "tensorboard>=2.18",
         "matplotlib>=3.8",
         "scipy>=1.11",
+        "jinja2>=3.1",
+        "pydantic>=2.8",
         "tqdm>=4.66",
     ],
     extras_require={

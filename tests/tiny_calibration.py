@@ -1,4 +1,4 @@
-"""A calibration with made-up figures."""
+"""A made-up calibration."""
 
 from __future__ import annotations
 
@@ -20,16 +20,14 @@ FIGURES = Figures(
 
 
 def calibration(**changes):
-    """The calibration, with some values changed."""
+    """The calibration with some values changed."""
     values = {
         "temperature": 2.0,
-        "signal": "score",
         "threshold": 0.5,
         "weights": "0" * 64,
         "prepared": "1" * 64,
         "persona": "self",
         "version": "original",
-        "f1_by_signal": {"score": 0.75, "probability": 0.7},
         "valid": FIGURES,
         "test": FIGURES,
     }

@@ -1,18 +1,11 @@
-"""How far a run's probabilities can be trusted, and whether any candidate fits at all.
+"""Calibrated probabilities of a run, and whether any candidate fits at all.
 
-Two numbers, found on the validation split, turn the raw scores of a run into answers:
+Two numbers, fitted on the validation split, turn the raw scores of a run into answers:
 
-temperature  T > 0. softmax(logits / T) is a probability that means what it says: of the turns
-             whose best reply has the probability 0.8, about 80 % are answered rightly.
-threshold    If the signal of a turn is below it, none of the candidates fits.
-
-The signal is one of the two of `SIGNALS`, whichever does better on the validation split:
-
-probability  The best candidate's probability. It compares the candidates with each other: it is
-             low if several fit alike, it falls as candidates are added, and a single candidate
-             always has 1.
-score        The best candidate's score / T. It looks at each candidate by itself: it means the
-             same for one candidate as for a thousand.
+temperature  T > 0. softmax(logits / T) is a calibrated probability: of the turns whose best
+             candidate has probability 0.8, about 80 % are answered correctly.
+threshold    If the best score / T of a turn is below it, none of the candidates fits. The score
+             looks at each candidate by itself: it means the same for one candidate as for many.
 
 See `python -m dim_tf.calibrate`.
 """
@@ -20,14 +13,14 @@ See `python -m dim_tf.calibrate`.
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import warnings
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
+import pydantic
+from pydantic import Field
 
 from dim_tf.errors import CheckpointError, DataError
 from dim_tf.evaluation import metrics
@@ -36,41 +29,45 @@ from dim_tf.runs.run import BEST, weights_fingerprint
 
 CALIBRATION = "calibration.json"
 FORMAT = 1
-# The range of T. Beyond it all probabilities are near 0 and 1, or all alike.
+# The range of T. Beyond it all probabilities are close to 0 and 1, or to each other.
 LOWEST, HIGHEST = 0.05, 20.0
-# Of any figure in a file.
-LARGEST = 1e300
+
+_STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
+_Count = Annotated[int, Field(strict=True, ge=0)]
+_Loss = Annotated[float, Field(strict=True, ge=0)]
+_Fraction = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Figures:
     """What a calibration achieves on a split.
 
-    Attributes:
-        turns: How many turns were ranked. Those with a single candidate are left out.
-        of: How many the split has.
-        loss_before: Mean cross-entropy of the gold replies with T = 1.
-        loss_after: With the temperature.
-        ece_before: `expected_calibration_error` with T = 1.
-        ece_after: With the temperature.
-        seed: Decides from which turns the gold reply is taken away.
-        without_gold: From how many.
-        precision: Of the turns said to have no fitting candidate, the part that has none.
-        recall: Of the turns that have none, the part that is said to.
-        f1: Their harmonic mean.
+    Args:
+        turns: int. Number of ranked turns, without those that have a single candidate.
+        of: int. Number of turns of the split.
+        loss_before: float. Mean cross-entropy of the gold replies with T = 1.
+        loss_after: float. The same with the temperature.
+        ece_before: float. Expected calibration error with T = 1.
+        ece_after: float. The same with the temperature.
+        seed: int. Seed that chooses the turns whose gold reply is masked.
+        without_gold: int. Number of these turns.
+        precision: float. Of the turns that are said to have no fitting candidate, the fraction
+            that has none.
+        recall: float. Of the turns that have none, the fraction that is said to have none.
+        f1: float. Harmonic mean of precision and recall.
     """
 
-    turns: int
-    of: int
-    loss_before: float
-    loss_after: float
-    ece_before: float
-    ece_after: float
-    seed: int
-    without_gold: int
-    precision: float
-    recall: float
-    f1: float
+    turns: _Count
+    of: _Count
+    loss_before: _Loss
+    loss_after: _Loss
+    ece_before: _Fraction
+    ece_after: _Fraction
+    seed: _Count
+    without_gold: _Count
+    precision: _Fraction
+    recall: _Fraction
+    f1: _Fraction
 
     @property
     def f1_of_rejecting_all(self) -> float:
@@ -78,75 +75,69 @@ class Figures:
         return 2 * self.without_gold / (self.turns + self.without_gold)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Calibration:
     """The calibration of a run: `calibration.json` in its folder.
 
-    Attributes:
-        temperature: T.
-        signal: What is compared with the threshold: "probability" or "score".
-        threshold: Below it no candidate fits.
-        weights: The sha256 of the weights file that it belongs to.
-        prepared: The fingerprint of the prepared folder that it was found on.
-        persona: Of the turns that it was found on.
-        version: Of the same.
-        f1_by_signal: The best F1 on the validation split by each signal.
-        valid: Figures of the validation split, which T and the threshold were chosen on.
-        test: Figures of the test split; None if the prepared folder has none.
+    Args:
+        temperature: float. T.
+        threshold: float. No candidate fits if the best score / T is below it.
+        weights: str. sha256 of the weights file that the calibration belongs to.
+        prepared: str. Fingerprint of the prepared folder that it was fitted on.
+        persona: str. Persona of the turns that it was fitted on.
+        version: str. Version of their personas.
+        valid: Figures. On the validation split, on which T and the threshold were chosen.
+        test: Figures. On the test split; None if the prepared folder has none.
+        signal: str. What the threshold is compared with. A calibration by "probability", which
+            earlier versions could choose, is never current.
     """
 
-    temperature: float
-    signal: str
-    threshold: float
+    temperature: Annotated[float, Field(strict=True, ge=LOWEST, le=HIGHEST)]
+    threshold: Annotated[float, Field(strict=True)]
     weights: str
     prepared: str
     persona: str
     version: str
-    f1_by_signal: Mapping[str, float]
     valid: Figures
     test: Figures | None
-
-    @property
-    def compared(self) -> str:
-        """What is compared with the threshold, for people."""
-        return "score / temperature" if self.signal == "score" else self.signal
+    signal: Literal["score", "probability"] = "score"
 
     def probabilities(self, logits: np.ndarray, present: np.ndarray | None = None) -> np.ndarray:
-        """softmax(logits / T) over the candidates that are there; 0 for the others.
+        """softmax(logits / T) over the present candidates; 0 for the absent ones.
 
         Args:
-            logits: Raw scores, [..., C], any C of at least 1.
-            present: bool [..., C], False for absent candidates; all are there if not given.
+            logits: float [..., C]. Raw scores, any C of at least 1.
+            present: bool [..., C]. False for absent candidates; None if all are present.
 
         Returns:
             float64 [..., C].
         """
-        return _softmax(logits, present, self.temperature)
+        scaled = np.asarray(logits).astype("float64") / self.temperature
+        present = np.ones(scaled.shape, bool) if present is None else np.asarray(present, bool)
+        width = scaled.shape[-1]
+        found = metrics.probabilities(scaled.reshape(-1, width), present.reshape(-1, width))
+        return found.reshape(scaled.shape)
 
     def fitting(self, logits: np.ndarray) -> np.ndarray:
-        """Which of a turn's candidates reach the threshold: bool [C], for arguments as above.
+        """Which of a turn's candidates reach the threshold: bool [C], for logits [C]."""
+        return np.asarray(logits).astype("float64") / self.temperature >= self.threshold
 
-        The figures are of whether any does.
-        """
-        return SIGNALS[self.signal](logits, None, self.temperature) >= self.threshold
+    def splits(self) -> dict[str, Figures]:
+        """The figures by the name of their split."""
+        return {"validation": self.valid, **({"test": self.test} if self.test else {})}
 
     def notes(self) -> list[str]:
-        """What a reader of the figures should know besides."""
+        """Warnings about the figures."""
         notes = []
         if not LOWEST < self.temperature < HIGHEST:
             notes.append(
                 f"The temperature is at the end of its range, {LOWEST:g} to {HIGHEST:g}: the "
-                "validation turns do not say where it should be."
+                "validation turns do not determine it."
             )
         if self.valid.f1 <= self.valid.f1_of_rejecting_all:
             notes.append(
                 "On the validation split nothing is better than rejecting every turn: the scores "
                 "do not tell whether a candidate fits."
-            )
-        if self.signal == "probability":
-            notes.append(
-                "The threshold is for about as many candidates as the validation turns have: the "
-                "best probability falls as candidates are added, and a single one always fits."
             )
         if self.test is None:
             notes.append("There are no figures of a test split: it is missing or too small.")
@@ -154,32 +145,36 @@ class Calibration:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self | None:
-        """The calibration in a run folder; None if there is none for its weights.
+        """The current calibration in a run folder; None if there is none.
 
         Warns:
-            UserWarning: There is one, but of other weights: the run was trained further.
+            UserWarning: There is one, but it belongs to other weights, since the run was trained
+                further, or to an earlier version of this package.
 
         Raises:
             CheckpointError: The file is damaged.
         """
-        found = cls.current(path)
-        if found is None and cls.read(path) is not None:
-            warnings.warn(
-                f"{Path(path) / CALIBRATION} is left aside: it belongs to other weights than "
-                f"{BEST}; run python -m dim_tf.calibrate again",
-                stacklevel=2,
-            )
-        return found
+        found = cls.read(path)
+        if found is None or found.is_current(path):
+            return found
+        reason = f"it belongs to other weights than {BEST}"
+        if found.signal != "score":
+            reason = f"a threshold for the {found.signal} is no longer supported"
+        file = Path(path) / CALIBRATION
+        warnings.warn(
+            f"{file} is ignored: {reason}; run python -m dim_tf.calibrate again", stacklevel=2
+        )
+        return None
 
     @classmethod
     def current(cls, path: str | os.PathLike) -> Self | None:
-        """The same without a warning."""
+        """As `load`, without a warning."""
         found = cls.read(path)
-        return found if found is not None and found.is_current(path) else None
+        return found if found and found.is_current(path) else None
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> Self | None:
-        """The calibration in a run folder, of whichever weights; None if there is none.
+        """The calibration in a run folder, current or not; None if there is none.
 
         Raises:
             CheckpointError: The file is damaged.
@@ -188,98 +183,29 @@ class Calibration:
         if not file.exists():
             return None
         try:
-            return cls(**_checked(atomic.read_json(file), file))
-        except DataError as error:
-            raise CheckpointError(f"{error}; run python -m dim_tf.calibrate again") from None
+            content = atomic.read_json(file)
+            if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+                raise DataError(f"found no calibration of format {FORMAT}", path=file)
+            content.pop("f1_by_signal", None)  # of earlier versions
+            return pydantic.TypeAdapter(cls).validate_python(content)
+        except (DataError, pydantic.ValidationError) as error:
+            raise CheckpointError(
+                f"{_described(error, file)}; run python -m dim_tf.calibrate again"
+            ) from None
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes `calibration.json` into a run folder."""
         atomic.write_json(Path(path) / CALIBRATION, {"format": FORMAT, **dataclasses.asdict(self)})
 
     def is_current(self, path: str | os.PathLike) -> bool:
-        """Whether it belongs to the weights that are in the run folder now."""
-        return self.weights == weights_fingerprint(path)
+        """Whether it can be used with the weights in the run folder."""
+        return self.signal == "score" and self.weights == weights_fingerprint(path)
 
 
-def _softmax(logits: np.ndarray, present: np.ndarray | None, temperature: float) -> np.ndarray:
-    logits, present = _scaled(logits, present, temperature)
-    width = logits.shape[-1]
-    chances = metrics.probabilities(logits.reshape(-1, width), present.reshape(-1, width))
-    return chances.reshape(logits.shape)
-
-
-def _scaled(
-    logits: np.ndarray, present: np.ndarray | None, temperature: float
-) -> tuple[np.ndarray, np.ndarray]:
-    logits = np.asarray(logits).astype("float64") / temperature
-    return logits, np.ones(logits.shape, bool) if present is None else np.asarray(present, bool)
-
-
-def _score(logits, present, temperature) -> np.ndarray:
-    logits, present = _scaled(logits, present, temperature)
-    return np.where(present, logits, -np.inf)
-
-
-# Of each candidate, [..., C]; that of a turn is its best candidate's. Where both do alike on the
-# validation split, the first is taken.
-SIGNALS: Mapping[str, Callable[..., np.ndarray]] = {"score": _score, "probability": _softmax}
-
-
-def _checked(content: Any, file: Path) -> dict[str, Any]:
-    """The fields of a `Calibration`; raises `DataError` for one that is missing or impossible."""
-    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-        raise DataError(f"found no calibration of format {FORMAT}", path=file)
-    content = _fields(content, Calibration, file, "")
-    _number(content, "temperature", file, "", LOWEST, HIGHEST)
-    _number(content, "threshold", file, "")
-    if not isinstance(content["signal"], str) or content["signal"] not in SIGNALS:
-        expected = f"expected {' or '.join(SIGNALS)}"
-        raise DataError(f"found {content['signal']!r}, {expected}", path=file, field="signal")
-    for name in ("weights", "prepared", "persona", "version"):
-        if not isinstance(content[name], str):
-            raise DataError(f"found {content[name]!r}, expected a text", path=file, field=name)
-    if not isinstance(content["f1_by_signal"], dict):
-        raise DataError("expected an F1 a signal", path=file, field="f1_by_signal")
-    for name in content["f1_by_signal"]:
-        _number(content["f1_by_signal"], name, file, "f1_by_signal.", 0.0, 1.0)
-    for split in ("valid", "test"):
-        if split == "valid" or content[split] is not None:
-            content[split] = Figures(**_figures(content[split], file, f"{split}."))
-    return content
-
-
-def _figures(content: Any, file: Path, place: str) -> dict[str, Any]:
-    content = _fields(content, Figures, file, place)
-    for field in dataclasses.fields(Figures):
-        highest = math.inf if field.type == "int" or field.name.startswith("loss") else 1.0
-        _number(content, field.name, file, place, 0.0, highest, whole=field.type == "int")
-    return content
-
-
-def _fields(content: Any, kind: type, file: Path, place: str) -> dict[str, Any]:
-    names = {field.name for field in dataclasses.fields(kind)}
-    if not isinstance(content, dict):
-        raise DataError(f"found {content!r}, expected an object", path=file, field=place[:-1])
-    for name in sorted(names ^ content.keys()):
-        problem = "the field is missing" if name in names else "no such field is known"
-        raise DataError(problem, path=file, field=f"{place}{name}")
-    return dict(content)
-
-
-def _number(
-    content: Mapping[str, Any],
-    name: str,
-    file: Path,
-    place: str,
-    low: float = -math.inf,
-    high: float = math.inf,
-    whole: bool = False,
-) -> None:
-    value = content[name]
-    kinds = (int,) if whole else (int, float)
-    # Of no use, and too much for a float, are numbers beyond LARGEST.
-    if type(value) not in kinds or not (low <= value <= high and abs(value) <= LARGEST):
-        limits = "" if low == -math.inf else f" of at least {low:g}"
-        limits += "" if high == math.inf else f" and at most {high:g}"
-        expected = f"expected a {'whole' if whole else 'finite'} number{limits}"
-        raise DataError(f"found {value!r}, {expected}", path=file, field=f"{place}{name}")
+def _described(error: DataError | pydantic.ValidationError, file: Path) -> DataError:
+    if isinstance(error, DataError):
+        return error
+    first = error.errors(include_url=False)[0]
+    found = "" if first["type"] == "missing" else f"found {first['input']!r}, "
+    field = ".".join(map(str, first["loc"]))
+    return DataError(f"{found}{first['msg']}", path=file, field=field)

@@ -1,4 +1,4 @@
-"""Finds a run's temperature and threshold, and measures what they achieve."""
+"""Fits a run's temperature and threshold, and measures what they achieve."""
 
 from __future__ import annotations
 
@@ -8,25 +8,36 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dim_tf.errors import DataError
-from dim_tf.evaluation import metrics
-from dim_tf.evaluation.calibration import HIGHEST, LOWEST, SIGNALS, Figures
+from dim_tf.evaluation import evaluator, metrics
+from dim_tf.evaluation.calibration import HIGHEST, LOWEST, Calibration, Figures
 
 if TYPE_CHECKING:
+    from dim_tf.data.dataset import PreparedData
     from dim_tf.evaluation.evaluator import Result
+    from dim_tf.runs.run import Run
 
 BINS = 15
-# What decides which turns lose their gold reply; another number for the test split.
+# They choose the turns whose gold reply is masked, on each split.
 VALID_SEED, TEST_SEED = 2019, 2020
-FEWEST_TURNS = 2
+MIN_TURNS = 2
+ROWS = {
+    "loss_before": "cross-entropy, T = 1",
+    "loss_after": "cross-entropy",
+    "ece_before": "calibration error, T = 1",
+    "ece_after": "calibration error",
+    "precision": "none fits: precision",
+    "recall": "none fits: recall",
+    "f1": "none fits: F1",
+}
 
 
-class Rejection(NamedTuple):
-    """How well turns without a fitting candidate are told from the others.
+class Abstention(NamedTuple):
+    """How well the turns without a fitting candidate are found.
 
-    Attributes:
-        precision: Of the turns said to have none, the part that has none; 0 if it is said of none.
-        recall: Of the turns that have none, the part that is said to.
-        f1: Their harmonic mean.
+    Args:
+        precision: float. Of the turns found, the fraction that has none; 0 if none is found.
+        recall: float. Of the turns that have none, the fraction that is found.
+        f1: float. Harmonic mean of both.
     """
 
     precision: float
@@ -34,27 +45,92 @@ class Rejection(NamedTuple):
     f1: float
 
 
-class Threshold(NamedTuple):
-    """Of a signal: `value`, and the `f1` that it achieves."""
+def calibrate(
+    run: Run, data: PreparedData, turns: int | None = None, batch_size: int = evaluator.BATCH
+) -> tuple[Calibration, list[str]]:
+    """Calibrates a run on the validation split and measures the calibration on the test split.
 
-    value: float
-    f1: float
+    Args:
+        run: The run.
+        data: A prepared folder with the run's words.
+        turns: int. Size of the sample of each split; None for whole splits.
+        batch_size: int. Turns per batch.
+
+    Returns:
+        The calibration, and a line of text on each split's turns.
+
+    Raises:
+        DataError: Too few validation turns have two candidates or more.
+        UsageError: The weights were replaced meanwhile.
+    """
+    splits = ["valid", *(["test"] if data.has("test", run.persona, run.version) else [])]
+    tables = [data.table(split, run.persona, run.version) for split in splits]
+    results, weights, _ = evaluator.rank_tables(run, data, tables, turns, batch_size)
+    usable = list(map(with_choice, results))
+    lines = []
+    for table, result, kept in zip(tables, results, usable, strict=True):
+        line = f"{table.name}: {evaluator.describe_sample(len(table), turns)}"
+        single = len(result.rows) - len(kept.rows)
+        lines.append(line + (f", {single:,} with a single candidate left out" if single else ""))
+    valid, test = usable[0], usable[1] if len(usable) > 1 else None
+    if len(valid.rows) < MIN_TURNS:
+        raise DataError(
+            f"{data.path}: {tables[0].name}: found {len(valid.rows)} turns with two candidates or "
+            f"more, expected at least {MIN_TURNS}; give a prepared folder with more"
+        )
+    temperature = fit_temperature(valid.logits, valid.target, valid.present)
+    present, none_fits = mask_gold(valid.target, valid.present, VALID_SEED)
+    threshold = best_threshold(confidence(valid.logits, present, temperature), none_fits)
+    found = Calibration(
+        temperature=temperature,
+        threshold=threshold,
+        weights=weights,
+        prepared=data.fingerprint,
+        persona=run.persona,
+        version=run.version,
+        valid=measure(valid, len(tables[0]), temperature, threshold, VALID_SEED),
+        test=measure(test, len(tables[1]), temperature, threshold, TEST_SEED)
+        if test and len(test.rows) >= MIN_TURNS
+        else None,
+    )
+    return found, lines
+
+
+def describe(found: Calibration) -> list[str]:
+    """A calibration as lines of text."""
+    splits = {"valid": found.valid, **({"test": found.test} if found.test else {})}
+    lines = [
+        f"temperature {found.temperature:.4f}; no candidate fits if the best score / temperature "
+        f"is below {found.threshold:.4f}",
+        f"{'':26}" + "".join(f"{name:>9}" for name in splits),
+    ]
+    for name, label in ROWS.items():
+        values = (getattr(figures, name) for figures in splits.values())
+        lines.append(f"{label:26}" + "".join(f"{value:9.4f}" for value in values))
+    return [*lines, *(f"note: {note}" for note in found.notes())]
+
+
+def with_choice(result: Result) -> Result:
+    """The turns that have two candidates or more."""
+    kept = result.present.sum(axis=1) >= 2
+    fields = [field.name for field in dataclasses.fields(result)]
+    return dataclasses.replace(result, **{name: getattr(result, name)[kept] for name in fields})
 
 
 def fit_temperature(logits: np.ndarray, target: np.ndarray, present: np.ndarray) -> float:
     """The T of least cross-entropy: argmin_T mean(-log softmax(logits / T)[target]).
 
-    The mean is convex in 1 / T, so that there is one minimum. Where T changes nothing, as for
-    equal scores, it is 1. A model that is always right, or worse than none, has its minimum at 0
-    or at infinity, and gets `LOWEST` or `HIGHEST`.
+    The mean is convex in 1 / T, so it has one minimum. Where T changes nothing, as for equal
+    scores, T is 1. A model that is always right, or worse than chance, has its minimum at 0 or at
+    infinity, and gets `LOWEST` or `HIGHEST`.
 
     Args:
         logits: float [N, C].
-        target: int [N], the column of the gold reply.
-        present: bool [N, C].
+        target: int [N]. Column of the gold reply.
+        present: bool [N, C]. False for absent candidates.
 
-    The scores 3 and 0 claim that the first is right in 95 of 100 turns; it is in 3 of 4. So
-    3 / T is to be log 3:
+    The scores 3 and 0 claim that the first candidate is right in 95 of 100 turns; it is right in
+    3 of 4. So 3 / T has to be log 3:
 
     >>> logits, right = np.tile([3.0, 0.0], (4, 1)), np.array([0, 0, 0, 1])
     >>> t = fit_temperature(logits, right, np.ones((4, 2), bool))
@@ -74,46 +150,44 @@ def fit_temperature(logits: np.ndarray, target: np.ndarray, present: np.ndarray)
         method="bounded",
         options={"xatol": 1e-6},
     )
-    # The search never tries the bounds themselves; and the first among equals is 1.
+    # The search never tries the bounds themselves; and the first of equal losses is that of 1.
     return min([1.0, LOWEST, HIGHEST, float(np.exp(found.x))], key=loss)
 
 
-def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """How far probabilities are from what comes true, on average.
+def expected_calibration_error(confidences: np.ndarray, correct: np.ndarray) -> float:
+    """The mean gap between a probability and how often it is right.
 
-    ECE = sum_b |S_b| / N * |mean of `correct` in S_b - mean of `confidence` in S_b|, where S_b
+    ECE = sum_b |S_b| / N * |mean of `correct` in S_b - mean of `confidences` in S_b|, where S_b
     holds the turns whose best candidate has a probability in ((b - 1) / 15, b / 15], b = 1..15.
 
     Args:
-        confidence: The best candidate's probability, [N].
-        correct: Whether it is the gold reply, [N]; among ties it is not.
+        confidences: float [N]. Probability of the best candidate.
+        correct: bool [N]. Whether it is the gold reply; False among ties.
 
     Two of four answers given with 0.9 are right:
 
     >>> round(expected_calibration_error(np.full(4, 0.9), np.array([1, 1, 0, 0])), 6)
     0.4
     """
-    confidence, correct = np.asarray(confidence, "float64"), np.asarray(correct, "float64")
-    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    confidences, correct = np.asarray(confidences, "float64"), np.asarray(correct, "float64")
+    bins = np.clip(np.ceil(confidences * BINS).astype(int) - 1, 0, BINS - 1)
     # |S_b| * |mean - mean| is the absolute sum of the differences.
-    gaps = np.bincount(bins, weights=correct - confidence, minlength=BINS)
-    return float(np.abs(gaps).sum() / len(confidence))
+    gaps = np.bincount(bins, weights=correct - confidences, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(confidences))
 
 
-def take_gold_away(
-    target: np.ndarray, present: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+def mask_gold(target: np.ndarray, present: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Makes the gold reply absent in half of the turns; of an odd number, in the smaller half.
 
     Args:
-        target: int [N].
-        present: bool [N, C].
-        seed: Decides in which.
+        target: int [N]. Column of the gold reply.
+        present: bool [N, C]. False for absent candidates.
+        seed: int. Chooses the turns.
 
     Returns:
-        bool [N, C], what is present then; and bool [N], where no candidate fits.
+        bool [N, C], `present` without these gold replies; and bool [N], where no candidate fits.
 
-    >>> present, none_fits = take_gold_away(np.zeros(4, int), np.ones((4, 3), bool), seed=1)
+    >>> present, none_fits = mask_gold(np.zeros(4, int), np.ones((4, 3), bool), seed=1)
     >>> int(none_fits.sum()), present.sum(axis=1)[none_fits].tolist()
     (2, [2, 2])
     """
@@ -126,79 +200,59 @@ def take_gold_away(
     return present, none_fits
 
 
-def rejection(signals: np.ndarray, none_fits: np.ndarray, threshold: float) -> Rejection:
+def confidence(logits: np.ndarray, present: np.ndarray, temperature: float) -> np.ndarray:
+    """The best score / T of each turn, float64 [N], for logits and bool [N, C]."""
+    scaled = np.asarray(logits).astype("float64") / temperature
+    return np.where(present, scaled, -np.inf).max(axis=1)
+
+
+def abstention(confidences: np.ndarray, none_fits: np.ndarray, threshold: float) -> Abstention:
     """What saying "no candidate fits" below the threshold achieves.
 
-    >>> rejection(np.array([1.0, 2.0, 3.0, 4.0]), np.array([True, False, True, False]), 3.5)
-    Rejection(precision=0.6666666666666666, recall=1.0, f1=0.8)
+    >>> abstention(np.array([1.0, 2.0, 3.0, 4.0]), np.array([True, False, True, False]), 3.5)
+    Abstention(precision=0.6666666666666666, recall=1.0, f1=0.8)
     """
-    said = signals < threshold
+    said = confidences < threshold
     right = int((said & none_fits).sum())
     precision, recall = right / max(int(said.sum()), 1), right / max(int(none_fits.sum()), 1)
-    # 2PR / (P + R), which is not defined where nothing is right.
-    return Rejection(precision, recall, 2 * right / max(int(said.sum() + none_fits.sum()), 1))
+    # 2PR / (P + R), which is undefined where nothing is right.
+    return Abstention(precision, recall, 2 * right / max(int(said.sum() + none_fits.sum()), 1))
 
 
-def best_threshold(signals: np.ndarray, none_fits: np.ndarray) -> Threshold:
-    """The threshold of the best F1: midway between two signals that follow each other.
+def best_threshold(confidences: np.ndarray, none_fits: np.ndarray) -> float:
+    """The threshold of the best F1: midway between two consecutive confidences.
 
     Of several, the one that rejects the fewest turns. If it is best to reject all of them, as with
-    equal signals, it is just above the largest signal.
+    equal confidences, it is just above the largest one.
 
     Args:
-        signals: float [N].
-        none_fits: bool [N], True somewhere.
+        confidences: float [N].
+        none_fits: bool [N]. True somewhere.
 
     >>> best_threshold(np.array([1.0, 2.0, 3.0, 4.0]), np.array([True, False, True, False]))
-    Threshold(value=3.5, f1=0.8)
+    3.5
     """
-    values, places = np.unique(signals, return_inverse=True)
-    said = np.bincount(places).cumsum()  # turns at most at each value
-    right = np.bincount(places, weights=none_fits).cumsum()
+    values, index = np.unique(confidences, return_inverse=True)
+    said = np.bincount(index).cumsum()  # turns at most at each value
+    right = np.bincount(index, weights=none_fits).cumsum()
     f1 = 2 * right / (said + none_fits.sum())
-    place = int(np.argmax(f1))
-    above = np.nextafter(values[place], np.inf)
-    if place + 1 < len(values):
-        above = max(above, values[place] + (values[place + 1] - values[place]) / 2)
-    return Threshold(float(above), float(f1[place]))
+    best = int(np.argmax(f1))
+    above = np.nextafter(values[best], np.inf)
+    if best + 1 < len(values):
+        above = max(above, values[best] + (values[best + 1] - values[best]) / 2)
+    return float(above)
 
 
-def choices_only(result: Result) -> Result:
-    """The turns that have something to choose from: two candidates or more."""
-    kept = result.present.sum(axis=1) >= 2
-    fields = [field.name for field in dataclasses.fields(result)]
-    return dataclasses.replace(result, **{name: getattr(result, name)[kept] for name in fields})
-
-
-def choose_threshold(result: Result, temperature: float) -> tuple[str, float, dict[str, float]]:
-    """What to compare with which threshold, by the best F1 on the validation split.
-
-    Returns:
-        The signal's name, its threshold, and the best F1 of each signal.
-    """
-    present, none_fits = take_gold_away(result.target, result.present, VALID_SEED)
-    found = {
-        name: best_threshold(signal(result.logits, present, temperature).max(axis=1), none_fits)
-        for name, signal in SIGNALS.items()
-    }
-    # `max` takes the first among equals.
-    best = max(found, key=lambda name: found[name].f1)
-    return best, found[best].value, {name: each.f1 for name, each in found.items()}
-
-
-def measure(
-    result: Result, of: int, temperature: float, signal: str, threshold: float, seed: int
-) -> Figures:
-    """What a temperature and a threshold achieve on some turns."""
-    correct = result.ranks == 1
+def measure(result: Result, of: int, temperature: float, threshold: float, seed: int) -> Figures:
+    """What a temperature and a threshold achieve on some turns of a split with `of` turns."""
     loss, ece = [], []
     for t in (1.0, temperature):
         logits = result.logits.astype("float64") / t
-        confidence = metrics.probabilities(logits, result.present).max(axis=1)
+        best = metrics.probabilities(logits, result.present).max(axis=1)
         loss.append(metrics.cross_entropy(logits, result.target, result.present))
-        ece.append(expected_calibration_error(confidence, correct))
-    present, none_fits = take_gold_away(result.target, result.present, seed)
-    signals = SIGNALS[signal](result.logits, present, temperature).max(axis=1)
+        ece.append(expected_calibration_error(best, result.ranks == 1))
+    present, none_fits = mask_gold(result.target, result.present, seed)
+    confidences = confidence(result.logits, present, temperature)
     return Figures(
         turns=len(result.rows),
         of=of,
@@ -208,14 +262,5 @@ def measure(
         ece_after=ece[1],
         seed=seed,
         without_gold=int(none_fits.sum()),
-        **rejection(signals, none_fits, threshold)._asdict(),
+        **abstention(confidences, none_fits, threshold)._asdict(),
     )
-
-
-def check_enough(result: Result, name: str) -> None:
-    """Raises `DataError` if there are too few turns to calibrate on."""
-    if len(result.rows) < FEWEST_TURNS:
-        raise DataError(
-            f"{name}: found {len(result.rows)} turns with two candidates or more, expected at "
-            f"least {FEWEST_TURNS}: there is nothing to calibrate on"
-        )

@@ -1,10 +1,10 @@
-"""Ranking the turns of a split: the scores of all their candidates, and what follows from them."""
+"""Ranking the turns of a split: the scores of all their candidates, and the measures of these."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,12 +16,13 @@ from dim_tf.data.prepared_folder import ABSENT, TurnTable
 from dim_tf.errors import UsageError
 from dim_tf.evaluation import metrics
 from dim_tf.runs.run import Run
+from dim_tf.runtime import backend
 
 if TYPE_CHECKING:
     from dim_tf.runtime.scorer import Scorer
 
 SAMPLE_SEED = 2019
-# Turns at once, if nothing else is said.
+# Default number of turns per batch.
 BATCH = 32
 
 
@@ -29,11 +30,11 @@ BATCH = 32
 class Result:
     """Scores of some turns of a table.
 
-    Attributes:
-        rows: The turns' rows in their table, [N].
-        logits: float32 [N, C], of absent candidates too.
-        target: The column of the gold reply, [N].
-        present: bool [N, C].
+    Args:
+        rows: int [N]. The turns' rows in their table.
+        logits: float32 [N, C]. Raw scores, of absent candidates too.
+        target: int [N]. Column of the gold reply.
+        present: bool [N, C]. False for absent candidates.
     """
 
     rows: np.ndarray
@@ -60,11 +61,11 @@ class Result:
         """hits@1, 2, 5, 10, MRR and MAP, as fractions."""
         return metrics.summarise(self.ranks)
 
-    def order(self, number: int) -> np.ndarray:
-        """The present candidates of the `number`-th turn, best first; among ties the gold last."""
-        columns = np.flatnonzero(self.present[number])
-        is_gold = columns == self.target[number]
-        return columns[np.lexsort((is_gold, -self.logits[number, columns].astype("float64")))]
+    def order(self, index: int) -> np.ndarray:
+        """The present candidates of turn `index`, best first; among ties the gold reply last."""
+        columns = np.flatnonzero(self.present[index])
+        is_gold = columns == self.target[index]
+        return columns[np.lexsort((is_gold, -self.logits[index, columns].astype("float64")))]
 
 
 def sample_rows(total: int, turns: int | None) -> np.ndarray:
@@ -89,6 +90,57 @@ def describe_sample(total: int, turns: int | None) -> str:
     return f"a fixed sample of {turns:,} of {total:,} turns (seed {SAMPLE_SEED})"
 
 
+def rank_tables(
+    run: Run,
+    data: PreparedData,
+    tables: Sequence[TurnTable],
+    turns: int | None = None,
+    batch_size: int = BATCH,
+    precision: str | None = None,
+) -> tuple[list[Result], str, int | None]:
+    """Scores turns of tables with the best weights of a run, and shows the progress.
+
+    Args:
+        run: The run.
+        data: The prepared folder.
+        tables: Tables of that folder.
+        turns: int. Number of turns per table; None for all.
+        batch_size: int. Turns per batch.
+        precision: str. Precision to compute in; None for the run's.
+
+    Returns:
+        The results, the sha256 of the weights file, and the update of the weights (None if they
+        were not trained here).
+
+    Raises:
+        UsageError: The weights were replaced meanwhile.
+    """
+    backend.load()
+    from dim_tf.runtime.scorer import Scorer
+
+    rows = sample_rows(len(tables[0]), turns)
+    samples = sample_batches(data, tables[0], run.model_config, rows, batch_size)
+    with run.same_weights() as weights:
+        scorer = Scorer(run.load_model(precision), samples)
+        update = run.best_update()
+        results = [rank_table(run, data, scorer, table, turns, batch_size) for table in tables]
+    return results, weights, update
+
+
+def rank_table(
+    run: Run,
+    data: PreparedData,
+    scorer: Scorer,
+    table: TurnTable,
+    turns: int | None = None,
+    batch_size: int = BATCH,
+) -> Result:
+    """Scores turns of a table with a scorer of the run's weights, and shows the progress."""
+    rows = sample_rows(len(table), turns)
+    with Progress(f"ranking {table.name}", len(rows), "turns") as progress:
+        return evaluate(scorer, data, table, run.model_config, rows, batch_size, progress.advance)
+
+
 def evaluate(
     scorer: Scorer,
     data: PreparedData,
@@ -101,13 +153,16 @@ def evaluate(
     """Scores turns of a table.
 
     Args:
-        scorer: Gives the logits [B, C] of a batch's inputs.
-        data: Where the table comes from.
-        table: The table.
-        config: Sizes of the model.
-        rows: Which turns; all if not given.
-        batch_size: B.
-        on_batch: Called with the number of turns after each batch.
+        scorer: callable. Gives the logits [B, C] of a batch's inputs.
+        data: The prepared folder.
+        table: A table of that folder.
+        config: ModelConfig. Sizes of the model.
+        rows: int [N]. The turns' rows; None for all.
+        batch_size: int. B.
+        on_batch: callable. Called with the number of turns after each batch.
+
+    Raises:
+        UsageError: There are no turns.
     """
     rows = np.arange(len(table)) if rows is None else rows
     if not len(rows):
@@ -124,27 +179,14 @@ def evaluate(
     return Result(rows, *columns)
 
 
-def ranked(
-    run: Run,
-    data: PreparedData,
-    scorer: Scorer,
-    table: TurnTable,
-    turns: int | None = None,
-    batch_size: int = BATCH,
-) -> Result:
-    """Scores turns of a table with a trained run, and shows the progress.
-
-    Args:
-        run: The run.
-        data: Its prepared folder.
-        scorer: With the run's best weights.
-        table: Of that folder.
-        turns: How many turns, as for `sample_rows`.
-        batch_size: Turns at once.
-    """
-    rows = sample_rows(len(table), turns)
-    with Progress(f"ranking {table.name}", len(rows), "turns") as progress:
-        return evaluate(scorer, data, table, run.model_config, rows, batch_size, progress.advance)
+def check_profiles(run: Run, data: PreparedData, persona: str) -> None:
+    """Raises `UsageError` for both personas with a run that was trained to read one of them."""
+    capacity, needed = run.model_config.max_profiles, 2 * data.sizes["max_profiles"]
+    if persona == "both" != run.persona and run.model_config.use_persona and capacity < needed:
+        raise UsageError(
+            f"--persona both gives up to {needed} profiles, but {run.path} was trained with at "
+            f"most {capacity} (--persona {run.persona}); train a run with --persona both"
+        )
 
 
 def sample_batches(
@@ -155,7 +197,7 @@ def sample_batches(
     batch_size: int = BATCH,
     count: int = 24,
 ) -> Iterator[Inputs]:
-    """Inputs of some of the batches that `evaluate` makes, for `Scorer` to fit its sizes to."""
+    """Inputs of some of the batches that `evaluate` makes; `Scorer` fits its buckets to them."""
     batch_size = min(batch_size, len(rows))
     order = _filled(rows[_by_context(table, rows)], batch_size)
     starts = np.arange(0, len(order), batch_size)
@@ -164,7 +206,7 @@ def sample_batches(
 
 
 def _by_context(table: TurnTable, rows: np.ndarray) -> np.ndarray:
-    """An order in which turns with contexts of about one size follow each other.
+    """An order that groups turns with contexts of about the same size.
 
     Attention is computed for as many words as the longest context of a batch has.
     """
@@ -172,5 +214,5 @@ def _by_context(table: TurnTable, rows: np.ndarray) -> np.ndarray:
 
 
 def _filled(rows: np.ndarray, batch_size: int) -> np.ndarray:
-    """Rows and repeats of the last, for whole batches: a smaller one would be compiled apart."""
+    """Rows and repeats of the last one, to fill the last batch: no second shape is compiled."""
     return np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % batch_size)])

@@ -26,11 +26,11 @@ def without_test(prepared, tmp_path):
 
 @pytest.fixture
 def scored(monkeypatch):
-    """Puts a function of its result in the place of ranking."""
-    ranked = evaluator.ranked
+    """Replaces the results of ranking by a function of them."""
+    rank_table = evaluator.rank_table
 
     def replace(function):
-        monkeypatch.setattr(evaluator, "ranked", lambda *given: function(ranked(*given)))
+        monkeypatch.setattr(evaluator, "rank_table", lambda *given: function(rank_table(*given)))
 
     return replace
 
@@ -41,8 +41,8 @@ def test_command_keeps_what_it_prints(run_copy, prepared, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["valid_self_original: all 14 turns", "test_self_original: all 14 turns"]
     found = Calibration.load(run_copy)
-    assert lines[2].startswith(f"temperature {found.temperature:.4f}; no candidate fits if the be")
-    assert f"best {found.compared} is below {found.threshold:.4f}" in lines[2]
+    assert f"temperature {found.temperature:.4f};" in lines[2]
+    assert f"is below {found.threshold:.4f}" in lines[2]
     rows = {line[:26].strip(): line[26:].split() for line in lines[3:11]}
     assert rows[""] == ["valid", "test"]
     assert rows["calibration error"] == [
@@ -52,7 +52,6 @@ def test_command_keeps_what_it_prints(run_copy, prepared, capsys):
     assert rows["none fits: F1"] == [f"{found.valid.f1:.4f}", f"{found.test.f1:.4f}"]
     assert lines[-1] == f"calibration: {run_copy / 'calibration.json'}"
     assert found.valid.loss_after <= found.valid.loss_before
-    assert found.valid.f1 == max(found.f1_by_signal.values())
     assert found.valid.f1 >= found.valid.f1_of_rejecting_all
     assert (found.persona, found.version) == ("self", "original")
     assert found.prepared == PreparedData.load(prepared).fingerprint
@@ -92,13 +91,13 @@ def test_a_sample_of_the_turns(run_copy, prepared, capsys):
     assert [(f.turns, f.of, f.without_gold) for f in (found.valid, found.test)] == [(5, 14, 2)] * 2
 
 
-def test_without_a_test_split_it_goes_on_and_says_so(run_copy, without_test, capsys):
+def test_without_a_test_split_it_says_so(run_copy, without_test, capsys):
     calibrate.main(["--run", str(run_copy), "--prepared", str(without_test)])
     out = capsys.readouterr().out
-    assert "note: There are no figures of a test split" in out
+    assert re.search(r"^note: .*test split", out, re.MULTILINE)
     assert re.search(r"^ +valid$", out, re.MULTILINE)
     assert Calibration.load(run_copy).test is None
-    assert "There are no figures of a test split" in card(run_copy)
+    assert "no figures of a test split" in card(run_copy)
 
 
 def test_equal_scores_keep_the_temperature_and_reject_every_turn(
@@ -109,7 +108,7 @@ def test_equal_scores_keep_the_temperature_and_reject_every_turn(
     found = Calibration.load(run_copy)
     assert found.temperature == 1.0
     assert found.valid.recall == found.test.recall == 1.0
-    assert "note: On the validation split nothing is better than" in capsys.readouterr().out
+    assert re.search(r"^note: .*rejecting every turn", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_turns_with_a_single_candidate_are_left_out_or_refused(run_copy, prepared, scored, capsys):
@@ -126,11 +125,11 @@ def test_turns_with_a_single_candidate_are_left_out_or_refused(run_copy, prepare
         capsys.readouterr().out
     )
     assert Calibration.load(run_copy).valid.turns == 11
-    former = (run_copy / "calibration.json").read_bytes()
+    before = (run_copy / "calibration.json").read_bytes()
     scored(lambda result: single(result, 14))
-    with pytest.raises(DataError, match="valid_self_original: found 0 turns with two candidates"):
+    with pytest.raises(DataError, match=r"valid_self_original: found 0 .*at least 2"):
         calibrate.main(command)
-    assert (run_copy / "calibration.json").read_bytes() == former
+    assert (run_copy / "calibration.json").read_bytes() == before
 
 
 def test_a_converted_run_is_calibrated_on_data_with_its_words_and_others(run_copy, prepared):
@@ -141,7 +140,7 @@ def test_a_converted_run_is_calibrated_on_data_with_its_words_and_others(run_cop
     vectors = atomic.read_npz(run_copy / "vectors.npz")["word_vectors"]
     # Another order of the words, as a folder has that was prepared --like it.
     order = [0, 1, *range(len(words) - 1, 1, -1)]
-    atomic.write_lines(run_copy / "words.txt", [words[place] for place in order])
+    atomic.write_lines(run_copy / "words.txt", [words[index] for index in order])
     atomic.write_npz(run_copy / "vectors.npz", {"word_vectors": vectors[order]})
     assert not Run.open(run_copy).is_of(PreparedData.load(prepared))
     calibrate.main(["--run", str(run_copy), "--prepared", str(prepared)])

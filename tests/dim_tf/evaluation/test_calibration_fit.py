@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from dim_tf.errors import DataError
 from dim_tf.evaluation import calibration_fit, metrics
 from dim_tf.evaluation.calibration import HIGHEST, LOWEST
 from dim_tf.evaluation.evaluator import Result
@@ -55,78 +54,56 @@ def test_calibration_error_by_hand_with_values_on_the_borders_of_bins():
 def test_calibration_lowers_the_error_on_turns_that_it_has_not_seen():
     valid, test = drawn(3.0), drawn(3.0, seed=1)
     t = calibration_fit.fit_temperature(valid.logits, valid.target, valid.present)
-    figures = calibration_fit.measure(test, 20000, t, "score", 0.0, seed=1)
+    figures = calibration_fit.measure(test, 20000, t, 0.0, seed=1)
     assert figures.ece_before > 0.2
     assert figures.ece_after < 0.02
     assert figures.loss_after < figures.loss_before
 
 
-def test_gold_is_taken_away_from_the_smaller_half_by_the_seed_alone():
+def test_gold_is_masked_in_the_smaller_half_by_the_seed_alone():
     target, present = np.arange(7) % 3, np.ones((7, 3), bool)
-    left, none_fits = calibration_fit.take_gold_away(target, present, 1)
+    left, none_fits = calibration_fit.mask_gold(target, present, 1)
     assert none_fits.sum() == 3
     assert present.all()
     np.testing.assert_array_equal(left[np.arange(7), target], ~none_fits)
     assert (left.sum(axis=1) == 3 - none_fits).all()
-    np.testing.assert_array_equal(calibration_fit.take_gold_away(target, present, 1)[1], none_fits)
-    others = [calibration_fit.take_gold_away(target, present, seed)[1] for seed in range(2, 9)]
+    np.testing.assert_array_equal(calibration_fit.mask_gold(target, present, 1)[1], none_fits)
+    others = [calibration_fit.mask_gold(target, present, seed)[1] for seed in range(2, 9)]
     assert any((other != none_fits).any() for other in others)
 
 
-def test_threshold_is_the_best_of_all_that_there_are():
+def test_no_other_threshold_is_better():
     rng = np.random.default_rng(0)
     for _ in range(50):
-        signals = rng.integers(0, 8, 20).astype("float64")
+        values = rng.integers(0, 8, 20).astype("float64")
         none_fits = rng.random(20) < 0.5
         none_fits[0] = True
-        found = calibration_fit.best_threshold(signals, none_fits)
+        found = calibration_fit.best_threshold(values, none_fits)
         f1 = [
-            calibration_fit.rejection(signals, none_fits, t).f1 for t in np.arange(-0.5, 9.0, 0.5)
+            calibration_fit.abstention(values, none_fits, t).f1 for t in np.arange(-0.5, 9.0, 0.5)
         ]
-        assert found.f1 == pytest.approx(max(f1))
-        assert calibration_fit.rejection(signals, none_fits, found.value).f1 == found.f1
+        assert calibration_fit.abstention(values, none_fits, found).f1 == pytest.approx(max(f1))
 
 
 def test_threshold_lies_midway_and_above_all_where_rejecting_all_is_best():
     apart = np.array([1.0, 2.0, 6.0, 7.0])
     below = np.array([True, True, False, False])
-    assert calibration_fit.best_threshold(apart, below) == (4.0, 1.0)
-    above = calibration_fit.best_threshold(np.ones(4), below).value
+    assert calibration_fit.best_threshold(apart, below) == 4.0
+    above = calibration_fit.best_threshold(np.ones(4), below)
     assert 1.0 < above < 1.0 + 1e-9
     next_to = np.array([1.0, np.nextafter(1.0, 2.0)])
-    assert calibration_fit.best_threshold(next_to, np.array([True, False])).f1 == 1.0
-    found = calibration_fit.best_threshold(next_to, np.array([True, False])).value
+    found = calibration_fit.best_threshold(next_to, np.array([True, False]))
     assert next_to[0] < found <= next_to[1]
 
 
-def test_precision_and_recall_of_no_rejection_are_zero():
+def test_precision_and_recall_of_no_abstention_are_zero():
     none_fits = np.array([True, False])
-    assert calibration_fit.rejection(np.ones(2), none_fits, 0.0) == (0.0, 0.0, 0.0)
-
-
-def test_the_signal_that_tells_best_is_chosen_and_the_score_among_equals():
-    present, target = np.ones((40, 3), bool), np.zeros(40, int)
-    rng = np.random.default_rng(0)
-    # A shift of all scores of a turn leaves the probabilities and confuses the scores.
-    fit = np.tile([4.0, 0.0, 0.0], (40, 1))
-    shifted = Result(np.arange(40), fit + rng.normal(0, 10, (40, 1)), target, present)
-    signal, _, f1 = calibration_fit.choose_threshold(shifted, 1.0)
-    assert (signal, f1["probability"]) == ("probability", 1.0)
-    assert f1["score"] < 1.0
-    both = Result(np.arange(40), fit, target, present)
-    assert calibration_fit.choose_threshold(both, 1.0)[::2] == (
-        "score",
-        {"score": 1.0, "probability": 1.0},
-    )
+    assert calibration_fit.abstention(np.ones(2), none_fits, 0.0) == (0.0, 0.0, 0.0)
 
 
 def test_turns_with_a_single_candidate_are_left_out():
     present = np.array([[True, True], [True, False], [True, True]])
     some = Result(np.array([4, 5, 6]), np.arange(6.0).reshape(3, 2), np.zeros(3, int), present)
-    kept = calibration_fit.choices_only(some)
+    kept = calibration_fit.with_choice(some)
     assert kept.rows.tolist() == [4, 6]
     assert kept.logits.tolist() == [[0.0, 1.0], [4.0, 5.0]]
-    calibration_fit.check_enough(kept, "valid")
-    few = calibration_fit.choices_only(Result(*(a[1:] for a in vars(some).values())))
-    with pytest.raises(DataError, match="found 1 turns with two candidates or more, expected at"):
-        calibration_fit.check_enough(few, "valid")

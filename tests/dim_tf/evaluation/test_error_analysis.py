@@ -1,9 +1,12 @@
+from html.parser import HTMLParser
+
 import numpy as np
 import pytest
 
 from dim_tf.config import ModelConfig
 from dim_tf.data.dataset import PreparedData
 from dim_tf.evaluation import error_analysis
+from dim_tf.evaluation.error_analysis import Analysis, Mistake, Slice
 from dim_tf.evaluation.evaluator import Result
 from tests.tiny_calibration import calibration
 
@@ -30,13 +33,13 @@ def ranked(table, rows, right, confidence):
     return Result(np.array(rows), logits, target, np.ones(logits.shape, bool))
 
 
-def test_the_surest_mistakes_come_first_and_right_answers_never(data, table):
+def test_the_most_confident_mistakes_come_first_and_right_answers_never(data, table):
     rows = [2, 3, 5, 7, 11]
     result = ranked(table, rows, [0, 1, 0, 0, 1], [1.0, 9.0, 3.0, 2.0, 9.0])
     found = error_analysis.analyse(result, data, table, 2, CONFIG)
-    assert [each.row for each in found.mistakes] == [5, 7]
+    assert [each.row for each in found.most_confident] == [5, 7]
     assert (found.turns, found.wrong) == (5, 3)
-    first, texts = found.mistakes[0], data.texts(table, 5)
+    first, texts = found.most_confident[0], data.texts(table, 5)
     assert first.gold == texts["candidates"][texts["target"]]
     assert first.choice == texts["candidates"][(texts["target"] + 1) % 6]
     assert first.persona == texts["persona"]
@@ -50,38 +53,38 @@ def test_the_surest_mistakes_come_first_and_right_answers_never(data, table):
 def test_a_tie_is_a_mistake_whose_choice_is_not_the_gold_reply(data, table):
     result = ranked(table, [0], [1], [0.0])
     found = error_analysis.analyse(result, data, table, 5, CONFIG)
-    assert [each.gold_rank for each in found.mistakes] == [6]
-    assert found.mistakes[0].choice != found.mistakes[0].gold
+    assert [each.gold_rank for each in found.most_confident] == [6]
+    assert found.most_confident[0].choice != found.most_confident[0].gold
 
 
 def test_calibrated_probabilities_where_there_is_a_calibration(data, table):
     result = ranked(table, [0], [0], [3.0])
     found = error_analysis.analyse(result, data, table, 1, CONFIG, calibration(temperature=3.0))
     expected = np.exp(1) / (np.exp(1) + 5)
-    assert found.mistakes[0].choice_probability == pytest.approx(expected)
-    assert dict(found.facts())["probabilities"] == "calibrated, temperature 3.0000"
+    assert found.most_confident[0].choice_probability == pytest.approx(expected)
+    assert found.facts()["probabilities"] == "calibrated, temperature 3.0000"
     plain = error_analysis.analyse(result, data, table, 1, CONFIG)
-    assert "not calibrated" in dict(plain.facts())["probabilities"]
+    assert "not calibrated" in plain.facts()["probabilities"]
 
 
-def test_groups_hold_every_turn_once_and_their_mean_is_the_whole(data, table):
+def test_slices_hold_every_turn_once_and_their_mean_is_the_whole(data, table):
     rows = list(range(len(table)))
     right = [number % 3 == 0 for number in rows]
     found = error_analysis.analyse(
         ranked(table, rows, right, [1.0] * len(rows)), data, table, 0, CONFIG
     )
-    assert len(found.groupings) == 3
-    for groups in found.groupings.values():
-        assert sum(group.turns for group in groups) == len(rows)
-        hits = sum(group.turns * group.hits for group in groups)
+    assert len(found.slices) == 3
+    for slices in found.slices.values():
+        assert sum(each.turns for each in slices) == len(rows)
+        hits = sum(each.turns * each.hits for each in slices)
         assert hits == pytest.approx(sum(right))
-        assert all(group.low <= group.hits <= group.high for group in groups)
+        assert all(each.low <= each.hits <= each.high for each in slices)
     # Each dialogue has two turns, and the context of the second one holds the first.
-    contexts = found.groupings["utterances of context"]
-    assert [(group.label, group.turns) for group in contexts] == [("1", 7), ("3", 7)]
-    (length,) = found.groupings["words of the gold reply"]
+    contexts = found.slices["utterances of context"]
+    assert [(each.label, each.turns) for each in contexts] == [("1", 7), ("3", 7)]
+    (length,) = found.slices["words of the gold reply"]
     assert length.label == "1 to 5"
-    (sharing,) = found.groupings["content words of the gold reply"]
+    (sharing,) = found.slices["content words of the gold reply"]
     assert sharing.label == "shared with the persona"
 
 
@@ -89,7 +92,7 @@ def test_a_context_is_as_long_as_the_model_reads(data, table):
     rows = list(range(len(table)))
     result = ranked(table, rows, [True] * len(rows), [1.0] * len(rows))
     found = error_analysis.analyse(result, data, table, 0, CONFIG.replace(max_utterances=2))
-    labels = [group.label for group in found.groupings["utterances of context"]]
+    labels = [each.label for each in found.slices["utterances of context"]]
     assert labels == ["1", "2 or more"]
 
 
@@ -100,44 +103,136 @@ def test_the_persona_is_as_long_as_the_model_reads(data, table, changes, profile
     result = ranked(table, [0], [0], [1.0])
     assert len(data.texts(table, 0)["persona"]) > 1
     found = error_analysis.analyse(result, data, table, 1, CONFIG.replace(**changes))
-    assert len(found.mistakes[0].persona) == profiles
+    assert len(found.most_confident[0].persona) == profiles
 
 
-def test_without_a_persona_there_is_nothing_to_share(data):
+def test_without_a_persona_no_words_are_shared(data):
     table = data.table("test", "none", "original")
     found = error_analysis.analyse(
         ranked(table, [0, 1], [1, 0], [1.0, 1.0]), data, table, 1, CONFIG
     )
-    (group,) = found.groupings["content words of the gold reply"]
-    assert (group.label, group.turns) == ("no persona shown", 2)
-    assert found.mistakes[0].persona == []
+    (each,) = found.slices["content words of the gold reply"]
+    assert (each.label, each.turns) == ("no persona shown", 2)
+    assert found.most_confident[0].persona == []
 
 
 @pytest.mark.parametrize(
-    ("gold", "persona", "label"),
+    ("gold", "persona", "shared"),
     [
-        ("I love Hiking!", ["hiking is fun ."], "shared with the persona"),
-        ("i am the one with you", ["i am the one with you ."], "not in the persona"),
-        ("i'm glad", ["i'm a nurse ."], "not in the persona"),
-        ("what names", ["my names"], "not in the persona"),
-        ("my class", ["clas"], "not in the persona"),
-        ("the bus", ["buses"], "not in the persona"),
-        ("", ["dogs"], "not in the persona"),
-        ("ça va", ["ÇA"], "shared with the persona"),
+        ("I hiked!", ["hiking is fun ."], True),
+        ("two cats", ["my cat"], True),
+        ("ça va", ["ÇA"], True),
+        ("i am the one with you", ["i am the one with you ."], False),
+        ("i'm glad", ["i'm a nurse ."], False),
+        ("my class", ["clas"], False),
+        ("", ["dogs"], False),
     ],
 )
-def test_sharing_is_of_content_words(gold, persona, label):
-    assert error_analysis.sharing_group(gold, persona)[1] == label
+def test_sharing_is_of_content_words(gold, persona, shared):
+    label = error_analysis.overlap_slice(gold, persona, error_analysis.content_words())[1]
+    assert label == ("shared with the persona" if shared else "not in the persona")
 
 
 def test_text_shows_each_mistake_and_who_spoke(data, table):
     result = ranked(table, [1], [0], [3.0])
-    shown = error_analysis.text(error_analysis.analyse(result, data, table, 4, CONFIG))
+    shown = error_analysis.analyse(result, data, table, 4, CONFIG).text()
     texts = data.texts(table, 1)
     lines = [line.strip() for line in shown.splitlines()]
-    assert "mistakes: 1, here the 1 most confident" in lines
+    assert "mistakes: 1; the 1 most confident follow" in lines
+    assert not shown.startswith("\n") and "\n\n\n" not in shown and shown.endswith("\n")
     assert "1. turn 1: the gold reply has rank 6 of 6" in lines
     speakers = [line.split()[0] for line in lines if line.startswith(("self ", "partner "))]
     assert speakers == ["partner", "self", "partner"]
     assert f"persona  {texts['persona'][0]}" in lines
     assert f"gold     0.0399  {texts['candidates'][texts['target']]}" in lines
+
+
+EVIL = "<script>alert('&')</script>"
+# Elements without an end tag.
+VOID = {"meta", "doctype"}
+
+
+class Reader(HTMLParser):
+    """Collects tags and texts, and checks that each element is closed in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.texts = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data.strip())
+
+
+def read(page):
+    reader = Reader()
+    reader.feed(page)
+    reader.close()
+    assert not reader.open
+    return reader
+
+
+def analysis(mistakes):
+    return Analysis(
+        table=EVIL,
+        turns=4,
+        wrong=len(mistakes),
+        temperature=None,
+        slices={EVIL: [Slice(EVIL, 4, 0.75, 0.5, 1.0)]},
+        most_confident=mistakes,
+    )
+
+
+def mistake(**changes):
+    values = {
+        "row": 7,
+        "persona": [EVIL],
+        "context": ["hello", EVIL],
+        "gold": EVIL,
+        "choice": EVIL,
+        "gold_probability": 0.25,
+        "choice_probability": 0.625,
+        "gold_rank": 3,
+        "candidates": 20,
+    }
+    return Mistake(**{**values, **changes})
+
+
+def test_every_text_is_escaped_in_the_page():
+    reader = read(analysis([mistake()]).page(EVIL))
+    assert "script" not in reader.tags
+    # Title, heading, table of the facts, name and label of the slices, and four of the mistake.
+    assert sum(EVIL in text for text in reader.texts) == 9
+
+
+def test_page_loads_no_other_file_and_has_both_schemes():
+    page = analysis([mistake()]).page("Mistakes")
+    reader = read(page)
+    assert not {"link", "script", "img"} & set(reader.tags)
+    assert not {name for name, _ in reader.attributes} & {"href", "src"}
+    assert "url(" not in page
+    assert "color-scheme: light dark" in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_probabilities_rank_and_speakers_are_shown():
+    reader = read(analysis([mistake(choice="no", gold="yes")]).page("Mistakes"))
+    assert "0.6250 no" in reader.texts
+    assert "0.2500 yes" in reader.texts
+    assert [value for name, value in reader.attributes if name == "value"] == ["0.6250", "0.2500"]
+    assert [text for text in reader.texts if text in ("self", "partner")] == ["self", "partner"]
+    assert "The gold reply has rank 3 of 20." in reader.texts
+
+
+def test_no_mistakes_no_persona_no_context():
+    assert "None." in read(analysis([]).page("Mistakes")).texts
+    bare = read(analysis([mistake(persona=[], context=[])]).page("Mistakes"))
+    assert "ul" not in bare.tags

@@ -56,7 +56,7 @@ def test_intervals_are_the_bootstrap_ones_of_the_ranks(run_copy):
     mrr = "{:.3f}, {:.3f}".format(*significance.interval(np.array([1.0, 1.0, 0.5, 0.25])))
     card = model_card.text(run)
     assert f"| 4 | 0.500 [{hits}] | 0.750 | 1.000 | 1.000 | 0.688 [{mrr}] | 0.688 |" in card
-    assert "other weights" not in card
+    assert "Outdated" not in card
 
 
 def test_without_readable_ranks_the_means_stay(run_copy):
@@ -66,12 +66,10 @@ def test_without_readable_ranks_the_means_stay(run_copy):
     assert "| test_self_original | 4 | 0.500 | 0.750 |" in model_card.text(run)
 
 
-def test_results_of_former_weights_are_named(run_copy):
+def test_results_of_outdated_weights_are_named(run_copy):
     run = Run.open(run_copy)
     evaluated(run, run.best()["update"] - 1)
-    assert "Tested with other weights than the best ones of now: test_self_original." in (
-        model_card.text(run)
-    )
+    assert "Outdated weights (not the current best): test_self_original." in model_card.text(run)
 
 
 def test_calibration_none_current_stale_and_damaged(run_copy):
@@ -82,7 +80,7 @@ def test_calibration_none_current_stale_and_damaged(run_copy):
     assert "* Probabilities: softmax of the scores / 2.0000" in card
     assert "* No candidate fits if the best score / temperature is below 0.5000" in card
     assert "| expected calibration error | 0.0500 | 0.0500 |" in card
-    assert "| turns whose gold reply was taken away | 5 | 5 |" in card
+    assert "| turns whose gold reply was masked | 5 | 5 |" in card
     calibration().save(run_copy)
     assert "calibration.json belongs to other weights" in model_card.text(run)
     (run_copy / "calibration.json").write_text("{")

@@ -255,18 +255,16 @@ def test_arguments_that_are_refused(ranker, arguments, message):
     assert str(error.value).startswith(message)
 
 
-@pytest.mark.parametrize("signal", ["score", "probability"])
-def test_a_calibrated_run(ranker, signal):
-    """Probabilities are softmax(scores / T); what reaches the threshold fits."""
+def test_a_calibrated_run(ranker):
+    """Probabilities are softmax(scores / T); scores / T that reach the threshold fit."""
     candidates = ["i like tea", "hello", "dogs", "you"]
     plain = ranker.rank(CONTEXT, PERSONA, candidates)
     assert all("fits" not in row for row in plain)
     scaled = np.array([row["score"] for row in plain]) / 2.5
     chances = np.exp(scaled) / np.exp(scaled).sum()
-    signals = {"score": scaled, "probability": chances}[signal]
     calibrated = copy.copy(ranker)
-    for fitting, threshold in enumerate([signals[0] + 0.01, *signals - 1e-9]):
-        calibrated.calibration = calibration(temperature=2.5, signal=signal, threshold=threshold)
+    for fitting, threshold in enumerate([scaled[0] + 0.01, *scaled - 1e-9]):
+        calibrated.calibration = calibration(temperature=2.5, threshold=threshold)
         found = calibrated.rank(CONTEXT, PERSONA, candidates)
         assert [row["fits"] for row in found] == [place < fitting for place in range(4)]
         np.testing.assert_allclose([row["probability"] for row in found], chances, rtol=1e-6)
@@ -283,7 +281,7 @@ def test_load_takes_the_calibration_of_the_run(saved_run):
     calibration(weights=weights_fingerprint(saved_run)).save(saved_run)
     assert Ranker.load(saved_run).calibration.temperature == 2.0
     calibration(weights="0" * 64).save(saved_run)
-    with pytest.warns(UserWarning, match="it belongs to other weights"):
+    with pytest.warns(UserWarning, match="other weights"):
         assert Ranker.load(saved_run).calibration is None
 
 

@@ -1,6 +1,8 @@
-"""The README and the pages it links: the results, the links, the commands and the Python."""
+"""The README and the pages of `docs`: results, links, commands and Python."""
 
+import contextlib
 import io
+import json
 import re
 import shutil
 from pathlib import Path
@@ -8,41 +10,63 @@ from pathlib import Path
 import pytest
 
 from dim_tf import report
-from dim_tf.paper import comparison, readme, render
+from dim_tf.cli import dispatch
+from dim_tf.paper import comparison, render
 from dim_tf.runs import pretrained
 from dim_tf.runs.record import Record
 from scripts import pipeline
-from tests import readme_commands
+from tests import page_commands
 
 ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 README = ROOT / "README.md"
-RESULTS = ROOT / "docs" / report.RESULTS_JSON
-# The pages written by hand, in an order in which each may need what one before it made.
-NAMES = "ranking", "calibration", "mistakes", "export", "folders", "fine_tuning", "speed"
-PAGES = [README, *(ROOT / f"docs/{name}.md" for name in NAMES)]
+RESULTS = DOCS / report.RESULTS_JSON
+# The pages written by hand, each after those that make what its commands read.
+NAMES = (
+    *("training", "experiments", "reproduce", "your_data", "ranking", "calibration", "mistakes"),
+    *("export", "folders", "fine_tuning", "speed", "faithfulness", "glossary", "README"),
+)
+PAGES = [README, *(DOCS / f"{name}.md" for name in NAMES), ROOT / "CONTRIBUTING.md"]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-COMMANDS = readme_commands.in_order(readme_commands.commands(TEXT))
+COMMANDS = list(dict.fromkeys(page_commands.commands(TEXT)))
 TYPED = b'{"context": ["hi !"], "persona": [], "candidates": ["hello", "i ski"]}\n'
 
 
-def test_results_in_the_readme_are_those_of_the_results_file():
-    section = readme.section(README.read_text(encoding="utf-8"))
-    if not RESULTS.exists():
-        assert not section, "the README shows results, but there is no docs/results.json"
-        return
-    pictures = report.pictures(RESULTS.parent, ROOT)
-    assert len(pictures) == 2
-    tables_of_file = render.markdown(report.read_results(RESULTS)).strip("\n")
-    expected = "\n\n".join([tables_of_file, *pictures])
-    again = "python -m dim_tf.report --out docs --readme README.md"
-    assert section == expected, f"the README's results are not those of the file; run {again}"
+def test_every_page_is_tested_and_in_the_index():
+    pages = {page.stem for page in DOCS.glob("*.md")}
+    assert pages == {*NAMES, RESULTS.stem}
+    index = set(page_commands.links((DOCS / "README.md").read_text(encoding="utf-8")))
+    assert {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")} - {"README.md"} <= index
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob(report.RESULTS_MD)))
+def test_the_readme_is_short():
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 200
+
+
+def test_the_table_of_the_readme_is_that_of_the_results():
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    rows = [
+        (row["name"], column, results["cells"][cell["ours"]], cell["paper"])
+        for table in results["tables"][:2]  # without persona, with persona
+        for row in table["rows"]
+        for column, cell in zip(table["columns"], row["cells"], strict=True)
+        if cell["ours"]
+    ]
+    expected = {
+        f"| {name} | {column} | {ours['training_turns']:,} turns, 3 epochs | "
+        f"{ours['hits@1']['mean']:.1f} / {ours['MRR']['mean']:.1f} | "
+        f"{paper['hits@1']} / {paper['MRR']} "
+        for name, column, ours, paper in rows
+    }
+    section = README.read_text(encoding="utf-8").split("## Results")[1].split("\n## ")[0]
+    lines = section.replace("\\_", "_").splitlines()
+    assert {line.rsplit("| `", 1)[0] for line in lines if "| `dim-tf train" in line} == expected
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob(report.RESULTS_MD)))
 def test_pages_of_results_are_those_of_their_files(page):
     results = report.read_results(page.with_name(report.RESULTS_JSON))
     assert render.markdown(results) in page.read_text(encoding="utf-8")
-    assert render.to_csv(results) == page.with_name(report.RESULTS_CSV).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -80,25 +104,20 @@ def test_figures_of_the_trainings_are_those_of_their_records():
     assert f"its {points:.1f} points above IMN" in " ".join(TEXT.split())
 
 
-def test_links_lead_somewhere():
-    for page in PAGES:
-        for link in readme_commands.links(page.read_text(encoding="utf-8")):
-            name, _, anchor = link.partition("#")
-            target = (page.parent / name).resolve() if name else page
-            assert target.exists(), f"{page}: {link}"
-            if anchor:
-                assert anchor in readme_commands.anchors(target.read_text(encoding="utf-8")), link
-
-
-def test_every_page_is_linked():
-    linked = set(readme_commands.links(README.read_text(encoding="utf-8")))
-    assert {str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")} <= linked
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for link in page_commands.links(page.read_text(encoding="utf-8")):
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), f"{page}: {link}"
+        if anchor:
+            assert anchor in page_commands.anchors(target.read_text(encoding="utf-8")), link
 
 
 def test_commands_are_found():
     """The test below would not miss those that are not."""
     assert "./run_train.sh" in COMMANDS and len(COMMANDS) > 40
-    assert sum(map(readme_commands.is_elsewhere, COMMANDS)) < 12
+    assert sum(map(page_commands.is_elsewhere, COMMANDS)) < 16
 
 
 def test_nothing_is_left_to_fill_in_and_models_that_are_named_are_there():
@@ -106,20 +125,36 @@ def test_nothing_is_left_to_fill_in_and_models_that_are_named_are_there():
     assert set(re.findall(r"artefacts/([a-z][\w-]*)", TEXT)) == set(pretrained.names())
 
 
+def test_the_list_of_commands_is_the_one_that_help_prints():
+    shown = "\n".join(f"    {line}".rstrip() for line in dispatch.usage().splitlines())
+    assert shown in TEXT
+
+
+def test_the_first_example_prints_what_the_readme_says():
+    section = README.read_text(encoding="utf-8").split("## Rank replies")[1]
+    [code, *_] = page_commands.python_blocks(section)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(code, {})
+    shown = re.findall(r"^    (\d\.\d{4})  (.*)$", section, re.MULTILINE)
+    found = [line.split("  ", 1) for line in printed.getvalue().splitlines()]
+    assert [reply for _, reply in found] == [reply for _, reply in shown]
+    expected = [float(probability) for probability, _ in shown]
+    assert [float(probability) for probability, _ in found] == pytest.approx(expected, abs=2e-4)
+
+
 @pytest.mark.slow
 def test_commands_and_python_run_on_a_small_scale(tmp_path, monkeypatch, capsys):
-    shutil.copy(README, tmp_path)
     for name in ("artefacts", "docs"):
         shutil.copytree(ROOT / name, tmp_path / name)
-    readme_commands.write_material(tmp_path)
+    page_commands.write_material(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(pipeline, "ROOT", tmp_path)
     for command in COMMANDS:
-        if not readme_commands.is_elsewhere(command):
+        if not page_commands.is_elsewhere(command):
             # `predict` reads turns there, and `chat` what is typed.
             monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TYPED)))
-            assert readme_commands.run(command) == 0, f"{command}: {capsys.readouterr().err}"
+            assert page_commands.run(command) == 0, f"{command}: {capsys.readouterr().err}"
     names = {}
-    exec("import tensorflow as tf", names)  # as the README's text says
-    for block in readme_commands.python_blocks(TEXT):
+    exec("import tensorflow as tf", names)  # as the page on export says
+    for block in page_commands.python_blocks(TEXT):
         exec(block, names)

@@ -1,4 +1,4 @@
-"""Commands and Python of the README and its pages, and how they are run on a small scale."""
+"""Commands and Python of the README and the pages of `docs`, and how tests run them small."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from scripts import pipeline
 from tests.authors_checkpoint import SIZES, write_characters, write_checkpoint
 from tests.tiny_run import CHARACTERS, WORDS, tf1_variables
 
-# Beginnings of commands that install, run the tests or serve pages.
+# Beginnings of commands that install, run the tests or a linter, or serve pages.
 ELSEWHERE = (
     "sudo apt-get install",
     ".venv/bin/python -m pip install",
     ".venv/bin/tensorboard",
     "KERAS_BACKEND=jax .venv/bin/python -c",
+    ".venv/bin/ruff",
+    ".venv/bin/lint-imports",
     "./tests/run.sh",
     ".ci/run",
 )
@@ -37,18 +39,18 @@ _SIZES = [
 ]
 _TRAINING = [*_SIZES, "--epochs", "1", "--max-updates", "1", "--eval-every", "1"]
 _VALIDATION = ["--valid-turns", "4"]
-# A shipped model has the paper's sizes; for training, a run of small ones stands in for it.
+# A pretrained model has the paper's sizes; for training, a run of small sizes replaces it.
 STAND_INS = {
     ("--like", "personachat-subset"): "runs/personachat",
     ("--init-from", "personachat-subset"): "runs/personachat",
 }
-# The same where what the command reads is small, and of the words of that run.
+# The same for commands that read one of these folders, which has the words of a small run.
 STAND_INS_FOR = {
     "prepared/subset": "runs/subset",
     "prepared/my_talk_tuned": "runs/personachat",
     "prepared/blended_shipped": "runs/personachat",
 }
-# Module -> options that make a command small; they come last, and count.
+# Module -> options that make a command small; they come last, so they win.
 SMALL = {
     "dim_tf.train": [*_TRAINING, *_VALIDATION],
     "dim_tf.evaluate": ["--turns", "4"],
@@ -124,31 +126,21 @@ def steps(command: str) -> list[tuple[str, list[str]]]:
     else:
         found = [(options[0].removesuffix(".py").replace("/", "."), options[1:])]
     for _, given in found:
-        for place, pair in enumerate(itertools.pairwise(given), start=1):
-            given[place] = STAND_INS.get(pair, given[place])
+        for index, pair in enumerate(itertools.pairwise(given), start=1):
+            given[index] = STAND_INS.get(pair, given[index])
         for folder, run in STAND_INS_FOR.items():
             if folder in given:
                 given[:] = [run if word == "personachat-subset" else word for word in given]
-    if "--turn" in found[0][1]:  # few turns are here
+    if "--turn" in found[0][1]:  # the test split is small
         found[0][1][found[0][1].index("--turn") + 1] = "1"
     return [(module, [*options, *SMALL.get(module, [])]) for module, options in found]
 
 
-def in_order(found: list[str]) -> list[str]:
-    """Each command once; first those that others need which stand before them."""
-
-    def place(command: str) -> int:
-        first = ("./run_train.sh", "./run_train.sh --source download")
-        return 0 if command == first[0] else 1 if command.startswith(first[1]) else 2
-
-    return sorted(dict.fromkeys(found), key=place)
-
-
 def run(command: str) -> int:
-    """Runs a command in this process, in the folder of now; returns its exit status."""
+    """Runs a command in this process, in the current folder; returns its exit status."""
     words = shlex.split(command)
     if words[0] == "./run_train.sh" and "--resume" not in words:
-        # Another command of the README, and another day, made it.
+        # Another command of the pages has made it.
         name = words[words.index("--source") + 1] if "--source" in words else pipeline.SAMPLE
         default = Path("runs") / pipeline.name_of(name)
         folder = words[words.index("--run") + 1] if "--run" in words else default
@@ -163,7 +155,7 @@ def run(command: str) -> int:
 
 
 def write_material(folder: Path) -> None:
-    """Writes the files that the README's commands read."""
+    """Writes the files that the commands of the pages read."""
     (folder / "SUBSET").mkdir()
     unpack(SAMPLE, folder / "SUBSET")
     archive = folder / "downloads" / "personachat.tgz"

@@ -10,25 +10,14 @@ import numpy as np
 
 from data_prep.dialogues import Table, Turn
 from dim_tf.cli.progress import Progress
+from dim_tf.config import PREPARED_SIZES, ModelConfig
 from dim_tf.data.dataset import SPLITS
 from dim_tf.data.prepared_folder import ABSENT
 from dim_tf.data.text import TextRules
 from dim_tf.errors import DataError
 
-MAX_UTTERANCES = 15
-MAX_UTTERANCE_LEN = 20
-MAX_RESPONSE_LEN = 20
-MAX_PROFILES = 5
-MAX_PROFILE_LEN = 15
-MAX_WORD_LEN = 18
-SIZES = {
-    "max_utterances": MAX_UTTERANCES,
-    "max_utterance_len": MAX_UTTERANCE_LEN,
-    "max_response_len": MAX_RESPONSE_LEN,
-    "max_profiles": MAX_PROFILES,
-    "max_profile_len": MAX_PROFILE_LEN,
-    "max_word_len": MAX_WORD_LEN,
-}
+# The sizes that preparation fixes: U, L, R, P, Q and W of the paper.
+SIZES = {name: ModelConfig.defaults()[name] for name in PREPARED_SIZES}
 
 Arrays = dict[str, np.ndarray]
 
@@ -134,9 +123,9 @@ class Sentences:
         """The content of `sentences.npz`, with final form ids."""
         arrays = {}
         for name, store, length in (
-            ("utterance", self.utterances, MAX_UTTERANCE_LEN),
-            ("profile", self.profiles, MAX_PROFILE_LEN),
-            ("candidate", self.candidates, MAX_RESPONSE_LEN),
+            ("utterance", self.utterances, SIZES["max_utterance_len"]),
+            ("profile", self.profiles, SIZES["max_profile_len"]),
+            ("candidate", self.candidates, SIZES["max_response_len"]),
         ):
             arrays[f"{name}s"], arrays[f"{name}_lengths"] = store.padded(form_ids, length)
         return arrays
@@ -175,10 +164,8 @@ class TableBuilder:
         with Progress(table.name, None, "turns") as progress:
             for number, turn in enumerate(table.turns()):
                 try:
-                    context = [
-                        speakers[back % 2](text)
-                        for back, text in enumerate(reversed(turn.context[-MAX_UTTERANCES:]))
-                    ]
+                    last = turn.context[-SIZES["max_utterances"] :]
+                    context = [speakers[back % 2](text) for back, text in enumerate(reversed(last))]
                     rows = [candidate(text) for text in turn.candidates]
                     personas = [[profile(text) for text in p] for p in (turn.own, turn.partner)]
                 except UnicodeEncodeError:
@@ -240,12 +227,12 @@ def _cached(row_of: Callable[[str], int]) -> Callable[[str], int]:
 def _pack(turns: list[tuple]) -> Arrays:
     contexts, slots, targets, own, partner, totals, dialogues, lines = zip(*turns, strict=True)
     return {
-        "context": _padded(contexts, MAX_UTTERANCES),
+        "context": _padded(contexts, SIZES["max_utterances"]),
         "context_total": np.array(totals, np.int32),
         "candidates": _padded(slots, max(map(len, slots))),
         "target": np.array(targets, np.int32),
-        "own": _padded(own, MAX_PROFILES),
-        "partner": _padded(partner, MAX_PROFILES),
+        "own": _padded(own, SIZES["max_profiles"]),
+        "partner": _padded(partner, SIZES["max_profiles"]),
         "dialogue": np.array(dialogues, np.int32),
         "line": np.array(lines, np.int32),
     }
@@ -257,9 +244,9 @@ def _counts(turns: list[tuple], arrays: Arrays) -> dict[str, int]:
         "dialogues": len(np.unique(arrays["dialogue"])),
         "candidates": arrays["candidates"].shape[1],
         "copies_of_gold": sum(slots.count(ABSENT) for _, slots, *_ in turns),
-        "contexts_cut": int((arrays["context_total"] > MAX_UTTERANCES).sum()),
+        "contexts_cut": int((arrays["context_total"] > SIZES["max_utterances"]).sum()),
         "personas_cut": sum(
-            len(persona) > MAX_PROFILES
+            len(persona) > SIZES["max_profiles"]
             for _, _, _, *personas, _, _, _ in turns
             for persona in personas
         ),

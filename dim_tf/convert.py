@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
         help="give unknown words this word's vector, as the authors gave them that of fiance; "
         "zeros if left out",
     )
-    defaults = {field.name: field.default for field in dataclasses.fields(ModelConfig)}
+    defaults = ModelConfig.defaults()
     for name in LENGTHS:
         option = "--" + name.replace("_", "-")
         parser.add_argument(option, type=positive, default=defaults[name], help="as trained")

@@ -9,7 +9,22 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+# Pydantic's words -> ours.
+_PHRASES = {
+    "greater than or equal to": "at least",
+    "greater than": "more than",
+    "less than or equal to": "at most",
+    "a valid": "a",
+    "a integer": "an integer",
+}
 
 
 class DimError(Exception):
@@ -83,6 +98,50 @@ def one_of(values: Iterable[object]) -> str:
     """
     *others, last = map(str, values)
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def first_problem(error: ValidationError, known: Iterable[str] = ()) -> tuple[str, str]:
+    """The first thing that pydantic refuses, as a field and one line.
+
+    An unknown field comes first: it explains the one that is missing.
+
+    Args:
+        error: ValidationError. What pydantic raised.
+        known: Names of the fields, for the nearest one to an unknown field.
+
+    Returns:
+        The path of the field ("sizes.word_dim"), and what was found and expected.
+
+    >>> import pydantic
+    >>> class Sizes(pydantic.BaseModel, extra="forbid"):
+    ...     words: int = pydantic.Field(ge=1)
+    >>> for values in ({"words": 0}, {"word": 3}, {}):
+    ...     try:
+    ...         _ = Sizes(**values)
+    ...     except pydantic.ValidationError as error:
+    ...         print(first_problem(error, Sizes.model_fields))
+    ('words', 'found 0, expected at least 1')
+    ('word', 'unknown field; did you mean words?')
+    ('words', 'missing')
+    """
+    problems = error.errors(include_url=False)
+    problem = min(problems, key=lambda one: one["type"] not in _UNKNOWN)
+    field = ".".join(map(str, problem["loc"]))
+    if problem["type"] in _UNKNOWN:
+        return field, f"unknown field{did_you_mean(field, known)}"
+    if problem["type"] == "missing":
+        return field, "missing"
+    if problem["type"] == "json_invalid":
+        return field, f"not JSON: {problem['ctx']['error']}"
+    expected = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    for theirs, ours in _PHRASES.items():
+        expected = expected.replace(theirs, ours)
+    if problem["type"] == "literal_error":
+        choices = re.findall("'(.*?)'", expected)
+        expected = one_of(choices) + did_you_mean(str(problem["input"]), choices)
+    found = repr(problem["input"])
+    found = found if len(found) <= 80 else f"{found[:40]}... of {len(found):,} characters"
+    return field, f"found {found}, expected {expected}"
 
 
 def is_full_disk(error: BaseException) -> bool:

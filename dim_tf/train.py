@@ -141,7 +141,7 @@ def build_parser() -> argparse.ArgumentParser:
         **given,
     )
     parser.add_argument("--max-updates", type=positive, help="stop after so many updates", **given)
-    seeded = f"of initial weights, order and dropout (default: {TrainingConfig.seed})"
+    seeded = f"of initial weights, order and dropout (default: {TrainingConfig.defaults()['seed']})"
     parser.add_argument("--seed", type=int, help=seeded, **given)
     add_settings(parser)
     return parser

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 from typing import Any
 
@@ -11,8 +10,9 @@ from dim_tf.cli.parser import positive
 from dim_tf.config import NEGATIVE_SOURCES, PRECISIONS, RECIPES, ModelConfig, TrainingConfig
 from dim_tf.errors import ConfigError, UsageError, did_you_mean
 
-MODEL_FIELDS = tuple(field.name for field in dataclasses.fields(ModelConfig))
-TRAINING_FIELDS = tuple(field.name for field in dataclasses.fields(TrainingConfig))
+MODEL_FIELDS = tuple(ModelConfig.model_fields)
+TRAINING_FIELDS = tuple(TrainingConfig.model_fields)
+DEFAULTS = {**ModelConfig.defaults(), **TrainingConfig.defaults()}
 # What the prepared folder decides: it cannot be chosen here.
 DATA_FIELDS = ("word_dim", "char_vocab_size", "max_candidates")
 
@@ -25,7 +25,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help=f"what to compute in (default: {ModelConfig.precision})",
+        help=f"what to compute in (default: {DEFAULTS['precision']})",
         default=argparse.SUPPRESS,
     )
     given = {"default": argparse.SUPPRESS}
@@ -65,7 +65,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         ("--train-dialogues", float, "train on this fraction of the dialogues"),
     ):
         name = flag[2:].replace("-", "_")
-        default = getattr(TrainingConfig if name in TRAINING_FIELDS else ModelConfig, name)
+        default = DEFAULTS[name]
         shown = "" if default is None else f" (default: {default})"
         parser.add_argument(flag, type=kind, help=meaning + shown, default=argparse.SUPPRESS)
     parser.add_argument(

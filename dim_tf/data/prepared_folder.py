@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from dim_tf.config import PREPARED_SIZES
 from dim_tf.data.text import PAD, UNK, TextRules
 from dim_tf.errors import ConfigError, DataError
 from dim_tf.io import atomic
@@ -30,16 +31,7 @@ from dim_tf.io import atomic
 FORMAT = 1
 MANIFEST = "manifest.json"
 ABSENT = -1
-SIZES = (
-    "max_utterances",
-    "max_utterance_len",
-    "max_response_len",
-    "max_profiles",
-    "max_profile_len",
-    "max_word_len",
-    "word_dim",
-    "char_vocab_size",
-)
+SIZES = (*PREPARED_SIZES, "word_dim", "char_vocab_size")
 # Kind of sentence -> the size that is the length of its rows.
 KINDS = {
     "utterance": "max_utterance_len",

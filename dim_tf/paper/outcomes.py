@@ -20,10 +20,10 @@ _TEST = re.compile(r"test_(?P<persona>[a-z]+)_(?P<version>[a-z]+)(, (?P<turns>\d
 _LEFT_ASIDE = ("char_vocab_size", "use_persona", "use_context", "seed", "save_every", "recipe")
 _LENGTH = ("epochs", "max_updates")
 DEFAULTS = {
-    field.name: field.default
+    name: default
     for config in (ModelConfig, TrainingConfig)
-    for field in dataclasses.fields(config)
-    if field.name not in (*_LEFT_ASIDE, *_LENGTH)
+    for name, default in config.defaults().items()
+    if name not in (*_LEFT_ASIDE, *_LENGTH)
 }
 
 

@@ -44,7 +44,7 @@ RUNS = {
     "config deep": (lambda run: (run / CONFIG).write_text("[" * 10**5), "a damaged run folder ("),
     "unknown key": (
         changed(model_config={"rnn_unit": 3}),
-        "unknown setting 'rnn_unit' in ModelConfig; did you mean rnn_units?",
+        "rnn_unit: unknown field; did you mean rnn_units?",
     ),
     "persona": (changed(persona="x"), "persona: found 'x', expected none, self, their, both"),
     "model": (changed(model=[]), "model: found [], expected a text"),

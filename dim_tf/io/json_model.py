@@ -1,0 +1,103 @@
+"""JSON files of our own, read into typed classes by pydantic.
+
+Declare what a file holds, and read it:
+
+    @pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=STRICT)
+    class Calibration:
+        signal: Literal["probability", "margin"]
+        temperature: Annotated[float, Field(gt=0)]
+        turns: Annotated[int, Field(ge=1)]
+
+    calibration = json_model.read(folder / "calibration.json", Calibration)
+
+`kind` may be any type that pydantic knows: such a dataclass, a `BaseModel`, a `TypedDict`, or
+`dict[str, Calibration]`. With `STRICT` an unknown key, a number in quotes, a bool for a number and
+NaN are refused. To keep keys that are not declared, take `STRICT | {"extra": "ignore"}`. A
+`ModelConfig` or `TrainingConfig` may be a field.
+
+Every refusal is one line: file, field, what was found, what was expected. `advice` ends it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from dim_tf.errors import ConfigError, DataError, first_problem
+
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+T = TypeVar("T")
+
+
+def read(path: str | os.PathLike, kind: type[T], advice: str = "") -> T:
+    """Reads a JSON file; raises `DataError` if it is missing, damaged or holds something else."""
+    try:
+        text = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"the file is missing{_and(advice)}", path=path) from None
+    return parse(text, kind, path, advice=advice)
+
+
+def parse(
+    text: str | bytes,
+    kind: type[T],
+    path: str | os.PathLike | None = None,
+    line: int | None = None,
+    advice: str = "",
+) -> T:
+    r"""Reads one JSON text, such as a line of a `.jsonl` file.
+
+    Args:
+        text: str or bytes. The text.
+        kind: type. What it is to be.
+        path: str. The file in the message of an error.
+        line: int. The line in that file.
+        advice: str. What to do about an error: the end of its message.
+
+    Raises:
+        DataError: The text is no JSON, or no `kind`.
+
+    >>> import pydantic
+    >>> @pydantic.dataclasses.dataclass(config=STRICT)
+    ... class Row:
+    ...     update: int
+    >>> parse('{"update": 3}', Row)
+    Row(update=3)
+    >>> parse('{"update": "3"}', Row, "metrics.jsonl", 7, "remove it")
+    Traceback (most recent call last):
+        ...
+    dim_tf.errors.DataError: metrics.jsonl:7: field "update": found '3', expected an integer; remove
+    it
+    """
+    try:
+        return _adapter(kind).validate_json(text)
+    except ValidationError as error:
+        field, message = first_problem(error, _names(kind))
+    except ConfigError as error:  # of a ModelConfig or TrainingConfig inside
+        field, message = "", str(error)
+    raise DataError(f"{message}{_and(advice)}", path=path, line=line, field=field or None)
+
+
+def plain(value: Any) -> Any:
+    """The value as dicts, lists, texts and numbers: what `atomic.write_json` writes."""
+    return _adapter(type(value)).dump_python(value, mode="json")
+
+
+@functools.cache
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(kind)
+
+
+def _names(kind: type) -> list[str]:
+    if dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind)]
+    return list(getattr(kind, "model_fields", getattr(kind, "__annotations__", {})))
+
+
+def _and(advice: str) -> str:
+    return f"; {advice}" if advice else ""

@@ -73,8 +73,8 @@ def random_turns(rng: np.random.Generator, count: int) -> list[Turn]:
             context=some(utterances, contexts[number]),
             candidates=some(utterances, CANDIDATES),
             gold=int(rng.integers(CANDIDATES)),
-            own=some(profiles, personas[number]),
-            partner=(),
+            self_profiles=some(profiles, personas[number]),
+            partner_profiles=(),
             dialogue=number,
             line=number + 1,
         )
@@ -96,4 +96,4 @@ def _random_words(rng: np.random.Generator) -> list[str]:
 
 
 def _texts(turn: Turn) -> tuple[str, ...]:
-    return (*turn.context, *turn.candidates, *turn.own)
+    return (*turn.context, *turn.candidates, *turn.self_profiles)

@@ -1,4 +1,4 @@
-"""Word2Vec vectors, gensim's sets of vectors, and how much of a text has a vector."""
+"""Word2Vec training, the vector sets of gensim, and the coverage of a text by vectors."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ WORD2VEC_EPOCHS = 5
 
 
 def train_word2vec(sentences: Sequence[Sequence[str]], seed: int) -> WordVectors:
-    """Skip-gram Word2Vec (100 dimensions, window 5, every word, 5 epochs), by gensim.
+    """Trains skip-gram Word2Vec (100 dimensions, window 5, every word, 5 epochs) with gensim.
 
-    One worker, so that the same sentences and seed give the same bits.
+    It uses one worker: equal sentences and seeds give equal bits.
 
     Args:
-        sentences: Token sequences.
-        seed: Of the initial values and of the draws.
+        sentences: sequence of token sequences.
+        seed: int. Seed of the initial values and of the negative samples.
 
     Raises:
-        DataError: There are no sentences to train on.
+        DataError: There are no sentences.
     """
     from gensim.models import Word2Vec
     from gensim.models.callbacks import CallbackAny2Vec
@@ -36,12 +36,11 @@ def train_word2vec(sentences: Sequence[Sequence[str]], seed: int) -> WordVectors
             "found no training split to train Word2Vec on; give --word2vec none and --vectors"
         )
 
+    class ShowProgress(CallbackAny2Vec):
+        def on_epoch_end(self, model):
+            progress.advance()
+
     with Progress("training Word2Vec", WORD2VEC_EPOCHS, "epochs") as progress:
-
-        class Watch(CallbackAny2Vec):
-            def on_epoch_end(self, model):
-                progress.advance()
-
         model = Word2Vec(
             [list(sentence) for sentence in sentences],
             sg=1,
@@ -51,17 +50,17 @@ def train_word2vec(sentences: Sequence[Sequence[str]], seed: int) -> WordVectors
             epochs=WORD2VEC_EPOCHS,
             workers=1,
             seed=seed,
-            callbacks=[Watch()],
+            callbacks=[ShowProgress()],
         )
     return WordVectors(list(model.wv.index_to_key), model.wv.vectors.astype(np.float32))
 
 
 def gensim_file(name: str) -> Path:
-    """The file of a vector set of gensim's downloader, fetched if it is not there yet.
+    """The file of a vector set of gensim's downloader; downloads it if necessary.
 
     Raises:
         UsageError: gensim has no such set.
-        DataError: It cannot be fetched.
+        DataError: The download failed.
     """
     import gensim.downloader
 
@@ -69,41 +68,42 @@ def gensim_file(name: str) -> Path:
         return Path(gensim.downloader.load(name, return_path=True))
     except ValueError as error:
         raise UsageError(f"--vectors gensim:{name}: {error}") from None
-    except Exception as error:  # that is what gensim raises if a sum is another one
+    except Exception as error:  # gensim raises a bare Exception if the checksum differs
         raise DataError(
-            f"gensim:{name} cannot be fetched ({error}); check the network, or give --vectors a "
-            "file that is here"
+            f"cannot download gensim:{name} ({error}); check the network, or give --vectors a "
+            "local file"
         ) from None
 
 
 def coverage(
     vectors: np.ndarray, words: Sequence[str], counts: Mapping[str, int]
 ) -> dict[str, int | float]:
-    """How much of a text has a vector that is not zero.
+    """The fraction of a text that has a non-zero vector.
 
     Args:
-        vectors: [V, dim].
-        words: The words of the rows.
-        counts: How often each token occurs in the text.
+        vectors: array [V, dim].
+        words: sequence of str. Word of each row.
+        counts: mapping. Count of each token in the text.
 
     >>> coverage(np.array([[0.0], [2.0]]), ["a", "b"], {"b": 3, "c": 1})
     {'tokens': 4, 'tokens_covered': 0.75, 'types': 2, 'types_covered': 0.5}
     """
-    real = {word for word, there in zip(words, vectors.any(axis=1), strict=True) if there}
+    covered = {word for word, nonzero in zip(words, vectors.any(axis=1), strict=True) if nonzero}
+    covered &= counts.keys()
     tokens, types = sum(counts.values()), len(counts)
     return {
         "tokens": tokens,
-        "tokens_covered": _share(sum(n for word, n in counts.items() if word in real), tokens),
+        "tokens_covered": round(sum(counts[word] for word in covered) / max(tokens, 1), 4),
         "types": types,
-        "types_covered": _share(sum(word in real for word in counts), types),
+        "types_covered": round(len(covered) / max(types, 1), 4),
     }
 
 
-def fingerprint(part: WordVectors) -> str:
+def fingerprint(vectors: WordVectors) -> str:
     """The sha256 of a table of vectors and its words."""
     digest = hashlib.sha256()
-    update_lines(digest, part.words)
-    digest.update(np.ascontiguousarray(part.vectors).tobytes())
+    update_lines(digest, vectors.words)
+    digest.update(np.ascontiguousarray(vectors.vectors).tobytes())
     return digest.hexdigest()
 
 
@@ -111,7 +111,3 @@ def update_lines(digest, lines: Iterable[str]) -> None:
     """Adds lines to a sha256."""
     for line in lines:
         digest.update(line.encode("utf-8") + b"\n")
-
-
-def _share(part: int, whole: int) -> float:
-    return round(part / whole, 4) if whole else 0.0

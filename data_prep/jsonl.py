@@ -1,12 +1,12 @@
-"""The user's own data as JSON Lines: a dialogue a line, or a turn a line.
+"""The user's own data as JSON Lines: one dialogue per line, or one turn per line.
 
     {"utterances": [...], "persona_a": [...], "persona_b": [...]}
     {"context": [...], "persona": [...], "response": "...", "candidates": [...]}
 
-The first line's shape is the file's. In a dialogue, speaker a speaks first; `persona_a_revised`,
-`persona_b_revised` and `split` may be added. In a turn, the last context utterance is the
-partner's and the speakers alternate backwards; `candidates`, `persona_revised` and `split` may be
-left out. An optional field may also be null; fields of other names are ignored.
+All lines of a file have the same shape. In a dialogue, speaker a speaks first; `persona_a_revised`,
+`persona_b_revised` and `split` are optional. In a turn, the last context utterance is the partner's
+and the speakers alternate backwards; `candidates`, `persona_revised` and `split` are optional. An
+optional field may be null; fields of other names are ignored.
 """
 
 from __future__ import annotations
@@ -16,44 +16,30 @@ import sys
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from dim_tf.data.text import kind, problem_of
+from dim_tf.data.text import json_type_name, text_error
 from dim_tf.errors import DataError
 from dim_tf.io.text_lines import json_value, numbered_lines
 
 _SHAPES = {"utterances": "a dialogue", "response": "a turn"}
+# The profiles of a persona by version; None if the file lacks the version.
+Persona = dict[str, tuple[str, ...] | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One reply in a dialogue: what will be a turn.
-
-    Attributes:
-        line: The line of the file.
-        context: The utterances before it, oldest first.
-        text: The reply.
-        candidates: The candidates (the reply among them), or None if the file brings none.
-        own: The replying speaker's profiles by version; None where the file has no such version.
-        partner: The other speaker's.
-    """
+    """One reply of a dialogue, to become a turn."""
 
     line: int
-    context: tuple[str, ...]
+    context: tuple[str, ...]  # oldest first
     text: str
-    candidates: tuple[str, ...] | None
-    own: dict[str, tuple[str, ...] | None]
-    partner: dict[str, tuple[str, ...] | None]
+    candidates: tuple[str, ...] | None  # the reply included; None if they are to be drawn
+    self_profiles: Persona  # of the speaker who replies
+    partner_profiles: Persona
 
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """The replies of one dialogue.
-
-    Attributes:
-        line: Its (first) line in the file.
-        split: The `split` field, or None.
-        utterances: All that is said in it.
-        replies: The replies that become turns; may be empty.
-    """
+    """The replies of one dialogue that become turns, and all its utterances."""
 
     line: int
     split: str | None
@@ -62,44 +48,40 @@ class Dialogue:
 
 
 def read_dialogues(
-    path: str | os.PathLike, sides: str = "b", label: str | None = None, lenient: bool = False
+    path: str | os.PathLike, sides: str = "b", lenient: bool = False
 ) -> tuple[str, list[Dialogue]]:
     """Reads a file of either shape.
 
-    Turns of one dialogue are known by their contexts: one that starts with the context and the
-    response of the line before belongs to the same dialogue.
+    Consecutive turns belong to one dialogue if the second context starts with the first context
+    and its response.
 
     Args:
-        path: The file; may be `.gz` or `.xz`.
-        sides: Whose replies become turns: "a", "b" or "both". A file of turns has no sides.
-        label: What messages call the file; its path if not given.
-        lenient: Accept a response that is not among its candidates.
+        path: str or path. The file; may be `.gz` or `.xz`.
+        sides: str. Whose replies become turns: "a", "b" or "both". Ignored in a file of turns.
+        lenient: bool. Whether to accept a response that is not among its candidates.
 
     Returns:
-        "dialogue" or "turn", and the dialogues in the file's order.
+        "dialogue" or "turn", and the dialogues in the order of the file.
 
     Raises:
         DataError: The file is damaged, or a field is missing or wrong; names line and field.
     """
-    label = str(path) if label is None else label
-    shape, records = "", []
-    for line, text in numbered_lines(path, label):
+    shape, dialogues = "", []
+    for line, text in numbered_lines(path):
         if not text.strip():
             continue
-        record = _Record(text, line, label)
+        record = _Record(text, line, path)
         if shape and record.shape != shape:
             message = f"this line is {_SHAPES[record.shape]}, the ones before are {_SHAPES[shape]}"
-            raise DataError(f"{message}; expected one shape a file", path=label, line=line)
+            raise DataError(f"{message}; expected one shape per file", path=path, line=line)
         shape = record.shape
-        if shape == "utterances":
-            records.append(_dialogue(record, sides))
-        else:
-            records.append(_turn(record, lenient))
-    if not records:
-        raise DataError("the file is empty, expected a JSON object a line", path=label)
+        is_dialogue = shape == "utterances"
+        dialogues.append(_dialogue(record, sides) if is_dialogue else _turn(record, lenient))
+    if not dialogues:
+        raise DataError("the file is empty, expected a JSON object per line", path=path)
     if shape == "utterances":
-        return "dialogue", records
-    return "turn", _join_turns(records)
+        return "dialogue", dialogues
+    return "turn", _join_turns(dialogues)
 
 
 def _dialogue(record: _Record, sides: str) -> Dialogue:
@@ -113,18 +95,17 @@ def _dialogue(record: _Record, sides: str) -> Dialogue:
         }
         for side in "ab"
     ]
-    wanted = {"a": (0,), "b": (1,), "both": (0, 1)}[sides]
     replies = [
         Reply(
             record.line,
-            utterances[:place],
-            utterances[place],
+            utterances[:index],
+            utterances[index],
             None,
-            personas[place % 2],
-            personas[1 - place % 2],
+            personas[index % 2],
+            personas[1 - index % 2],
         )
-        for place in range(1, len(utterances))
-        if place % 2 in wanted
+        for index in range(1, len(utterances))
+        if sides in ("ab"[index % 2], "both")
     ]
     return Dialogue(record.line, record.split(), frozenset(utterances), tuple(replies))
 
@@ -132,25 +113,23 @@ def _dialogue(record: _Record, sides: str) -> Dialogue:
 def _turn(record: _Record, lenient: bool) -> Dialogue:
     context, response = record.texts("context"), record.text("response")
     candidates = record.texts("candidates", optional=True)
-    if candidates is not None and not candidates:
+    if candidates == ():
         record.fail("candidates", "found no candidates; leave the field out to have them drawn")
-    if candidates is not None and response not in candidates and not lenient:
-        found = f"the response is not among the {len(candidates)} candidates"
-        record.fail("candidates", f"{found}, expected it there")
-    own = {
+    if candidates and response not in candidates and not lenient:
+        record.fail("candidates", f"the response is not among the {len(candidates)} candidates")
+    persona = {
         "original": record.texts("persona"),
         "revised": record.texts("persona_revised", optional=True),
     }
-    nobody = {"original": (), "revised": ()}
-    reply = Reply(record.line, context, response, candidates, own, nobody)
-    utterances = frozenset((*context, response))
-    return Dialogue(record.line, record.split(), utterances, (reply,))
+    unknown = {"original": (), "revised": ()}
+    reply = Reply(record.line, context, response, candidates, persona, unknown)
+    return Dialogue(record.line, record.split(), frozenset((*context, response)), (reply,))
 
 
 def _join_turns(turns: list[Dialogue]) -> list[Dialogue]:
     groups: list[list[Dialogue]] = []
     for turn in turns:
-        if groups and _goes_on(groups[-1][-1], turn):
+        if groups and _continues(groups[-1][-1], turn):
             groups[-1].append(turn)
         else:
             groups.append([turn])
@@ -165,34 +144,32 @@ def _join_turns(turns: list[Dialogue]) -> list[Dialogue]:
     ]
 
 
-def _goes_on(before: Dialogue, turn: Dialogue) -> bool:
-    said = (*before.replies[0].context, before.replies[0].text)
-    return before.split == turn.split and turn.replies[0].context[: len(said)] == said
+def _continues(previous: Dialogue, turn: Dialogue) -> bool:
+    said = (*previous.replies[0].context, previous.replies[0].text)
+    return previous.split == turn.split and turn.replies[0].context[: len(said)] == said
 
 
 class _Record:
-    """One JSON object with its place, for messages."""
+    """One JSON object; its errors name file, line and field."""
 
-    def __init__(self, text: str, line: int, label: str):
-        self.line, self._label = line, label
+    def __init__(self, text: str, line: int, path: str | os.PathLike):
+        self.line, self._path = line, path
         try:
             self._fields = json_value(text)
+            if not isinstance(self._fields, dict):
+                found = json_type_name(self._fields)
+                raise DataError(f"found {found}, expected a JSON object")
+            shapes = [shape for shape in _SHAPES if self._fields.get(shape) is not None]
+            if len(shapes) != 1:
+                found = "both" if shapes else "neither"
+                fields = 'the fields "utterances" (a dialogue) and "response" (a turn)'
+                raise DataError(f"found {found} of {fields}, expected one of them")
         except DataError as error:
-            raise DataError(str(error), path=label, line=line) from None
-        if not isinstance(self._fields, dict):
-            found = f"found {kind(self._fields)}, expected a JSON object"
-            raise DataError(found, path=label, line=line)
-        shapes = [shape for shape in _SHAPES if self._fields.get(shape) is not None]
-        if len(shapes) != 1:
-            found = "neither" if not shapes else "both"
-            message = (
-                f'found {found} of the fields "utterances" (a dialogue) and "response" (a turn)'
-            )
-            raise DataError(f"{message}, expected one of them", path=label, line=line)
+            raise DataError(str(error), path=path, line=line) from None
         self.shape = shapes[0]
 
     def fail(self, field: str, message: str) -> NoReturn:
-        raise DataError(message, path=self._label, line=self.line, field=field)
+        raise DataError(message, path=self._path, line=self.line, field=field)
 
     def text(self, field: str) -> str:
         return self._checked(field, self._fields[field])
@@ -201,21 +178,22 @@ class _Record:
         value = self._fields.get(field)
         if value is None and optional:
             return None
+        if field not in self._fields:
+            self.fail(field, "found no such field, expected a list of texts; write [] for none")
         if not isinstance(value, list):
-            hint = "" if field in self._fields else "; write [] if there is none"
-            found = kind(value) if field in self._fields else "no such field"
-            self.fail(field, f"found {found}, expected a list of texts{hint}")
-        return tuple([self._checked(field, text, place) for place, text in enumerate(value)])
+            self.fail(field, f"found {json_type_name(value)}, expected a list of texts")
+        return tuple(
+            [self._checked(field, text, f"item {n}: ") for n, text in enumerate(value, start=1)]
+        )
 
     def split(self) -> str | None:
         value = self._fields.get("split")
         if value is not None and not isinstance(value, str):
-            self.fail("split", f"found {kind(value)}, expected a text")
+            self.fail("split", f"found {json_type_name(value)}, expected a text")
         return value
 
-    def _checked(self, field: str, text: Any, place: int | None = None) -> str:
-        where = "" if place is None else f"item {place + 1}: "
-        problem = problem_of(text)
-        if problem:
-            self.fail(field, where + problem)
+    def _checked(self, field: str, text: Any, item: str = "") -> str:
+        error = text_error(text)
+        if error:
+            self.fail(field, item + error)
         return sys.intern(text.strip())

@@ -1,4 +1,4 @@
-"""What `--like` takes of another run: its characters, its words and their vectors."""
+"""The vocabulary of another run, for `--like`: its characters, its words and their vectors."""
 
 from __future__ import annotations
 
@@ -21,40 +21,30 @@ from dim_tf.runs.run import Run
 
 
 @dataclasses.dataclass(frozen=True)
-class Like:
-    """Where a run's words come from.
-
-    Attributes:
-        name: Of the folder.
-        rules: How its text became words.
-        characters: Line k is id k.
-        words: Without `<pad>` and `<unk>`.
-        vectors: float32 [len(words), dim].
-        word2vec_dim: How many of the last columns are Word2Vec's.
-        table: The sha256 of the table that these were taken from; None if there are none.
-    """
+class VocabularySource:
+    """Characters, words and vectors of a prepared folder, a run or a pretrained model."""
 
     name: str
     rules: TextRules
     characters: list[str]
-    words: list[str]
-    vectors: np.ndarray
-    word2vec_dim: int
-    table: str | None
+    words: list[str]  # without `<pad>` and `<unk>`
+    vectors: np.ndarray  # float32 [len(words), dim]
+    word2vec_dim: int  # number of Word2Vec's columns, the last ones
+    word2vec_sha256: str | None  # of the table that these columns were taken from
 
     @property
     def word2vec(self) -> WordVectors | None:
-        """The Word2Vec part; None if there is none."""
+        """The columns of Word2Vec, or None."""
         return self._columns(self.vectors.shape[1] - self.word2vec_dim, None)
 
     @property
-    def others(self) -> WordVectors | None:
-        """The part that is not Word2Vec's; None if there is none."""
+    def pretrained(self) -> WordVectors | None:
+        """The columns of pretrained vectors such as GloVe, or None."""
         return self._columns(0, self.vectors.shape[1] - self.word2vec_dim)
 
     @property
     def sha256(self) -> str:
-        """Tells it from others of that name."""
+        """The sha256 of everything but the name."""
         digest = hashlib.sha256(f"{self.rules} {self.word2vec_dim}".encode())
         update_lines(digest, [*self.characters, "", *self.words])
         digest.update(np.ascontiguousarray(self.vectors).tobytes())
@@ -62,13 +52,13 @@ class Like:
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> Self:
-        """Reads a prepared folder, a run folder, or a shipped model of that name.
+        """Reads a prepared folder, a run folder, or the pretrained model of that name.
 
         Raises:
-            UsageError: It is none of these, or a run that does not say which part is Word2Vec's, or
-                one with a vector for unknown words.
-            CheckpointError: It is a damaged run.
-            DataError: It is a damaged prepared folder.
+            UsageError: The path is none of these, or the run does not record which columns are
+                Word2Vec's, or has a vector for unknown words.
+            CheckpointError: The run is damaged.
+            DataError: The prepared folder is damaged.
         """
         folder = Path(path)
         if not folder.exists() and str(path) in pretrained.names():
@@ -79,9 +69,9 @@ class Like:
             return cls._of_run(Run.open(folder))
         raise UsageError(
             f"--like: {path} is no prepared folder (no {prepared_folder.MANIFEST} in it), no run "
-            f"folder (no {CONFIG} in it), and no shipped model"
-            f"{did_you_mean(str(path), pretrained.names())}; give the one whose weights are to be "
-            "trained further"
+            f"folder (no {CONFIG} in it), and no pretrained model"
+            f"{did_you_mean(str(path), pretrained.names())}; give the one whose weights you want "
+            "to train further"
         )
 
     @classmethod
@@ -96,21 +86,21 @@ class Like:
             words=words[2:],
             vectors=vectors[2:],
             word2vec_dim=dim,
-            table=manifest.get("word2vec"),
+            word2vec_sha256=manifest.get("word2vec"),
         )
 
     @classmethod
     def _of_run(cls, run: Run) -> Self:
-        table, dim = run.prepared.get("word2vec"), run.prepared.get("word2vec_dim")
-        if table is not None and dim is None:
+        sha256, dim = run.prepared.get("word2vec"), run.prepared.get("word2vec_dim")
+        if sha256 is not None and dim is None:
             raise UsageError(
-                f"--like: {run.path} was made by an older version, which did not keep how many "
-                "columns of its vectors are Word2Vec's; give the prepared folder of that run"
+                f"--like: {run.path} is of an older version, which did not record the number of "
+                "Word2Vec's columns; give the prepared folder of that run"
             )
         if run.word_vectors[1].any():
             raise UsageError(
-                f"--like: {run.path} has a vector for unknown words, which a prepared folder has "
-                "not; convert the checkpoint without --unknown-word"
+                f"--like: {run.path} has a vector for unknown words, which prepared folders "
+                "cannot have; convert the checkpoint without --unknown-word"
             )
         return cls(
             name=run.path.resolve().name,
@@ -119,9 +109,9 @@ class Like:
             words=run.words[2:],
             vectors=run.word_vectors[2:],
             word2vec_dim=dim or 0,
-            table=table,
+            word2vec_sha256=sha256,
         )
 
     def _columns(self, first: int, last: int | None) -> WordVectors | None:
-        part = self.vectors[:, first:last]
-        return WordVectors(self.words, part) if part.shape[1] else None
+        columns = self.vectors[:, first:last]
+        return WordVectors(self.words, columns) if columns.shape[1] else None

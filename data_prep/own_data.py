@@ -1,8 +1,8 @@
-"""The user's own dialogues -> tables: splitting, choosing personas, drawing missing candidates.
+"""The user's own dialogues -> tables: splits, personas, and candidates where there are none.
 
-A file of dialogues gives the tables none, self, their and both; a file of turns, which knows only
-the replying speaker's persona, none and self. Revised tables hold the turns whose revised
-personas are all given; the others are left out of them, and a note says how many.
+A file of dialogues gives tables of none, self, their and both; a file of turns, which only has the
+persona of the speaker, those of none and self. Revised tables hold the turns whose revised personas
+are all given; a note counts the others.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from data_prep.dialogues import Table, Turn
+from data_prep.distractors import DistractorSampler
 from data_prep.jsonl import Dialogue, Reply, read_dialogues
-from data_prep.negatives import Pool
 from dim_tf.data.dataset import PERSONAS, SPLITS, VERSIONS
 from dim_tf.errors import DataError
 
@@ -29,43 +29,43 @@ def open_tables(
     seed: int = 0,
     resplit: bool = False,
     lenient: bool = False,
-    label: str | None = None,
 ) -> tuple[tuple[Table, ...], tuple[str, ...]]:
     """Reads a JSON Lines file into tables.
 
     Args:
-        path: The file, see `data_prep.jsonl`.
-        sides: Whose replies are turns in a file of dialogues: "a", "b" or "both".
-        candidates: The number of candidates, the gold reply included, where they are drawn.
-        seed: The seed of splitting and drawing.
-        resplit: Split anew, whatever the `split` fields say.
-        lenient: A response that is not among its candidates gives a turn with `gold` -1.
-        label: What messages call the file; its path if not given.
+        path: str or path. The file, see `data_prep.jsonl`.
+        sides: str. Whose replies become turns in a file of dialogues: "a", "b" or "both".
+        candidates: int. Number of candidates where they are drawn, the gold reply included.
+        seed: int. Seed of splitting and drawing.
+        resplit: bool. Whether to ignore the `split` fields.
+        lenient: bool. Whether a response that is not among its candidates gives a turn with `gold`
+            -1.
 
     Returns:
         The tables, and notes for the report.
 
     Raises:
-        DataError: The file is wrong, too small to be split, or without a turn.
+        DataError: The file is damaged, too small to split, or has no turn.
     """
-    label = str(path) if label is None else label
-    shape, dialogues = read_dialogues(path, sides, label, lenient)
+    path = os.fspath(path)
+    shape, dialogues = read_dialogues(path, sides, lenient)
     tables, left_out, turn_count = [], 0, 0
-    for split, chosen in split_dialogues(dialogues, seed, resplit, label).items():
+    for split, chosen in split_dialogues(dialogues, seed, resplit, path).items():
         replies = [reply for dialogue in chosen for reply in dialogue.replies]
         if not replies:
             continue
         revised = sum(_has(reply, "revised") for reply in replies)
         turn_count += len(replies)
         left_out += len(replies) - revised
-        pool = Pool(split, (text for d in chosen for text in sorted(d.utterances)), seed)
+        utterances = (text for dialogue in chosen for text in sorted(dialogue.utterances))
+        sampler = DistractorSampler(split, utterances, seed)
         for persona in _PERSONAS[shape]:
-            # Without a persona both versions would be the same turns.
+            # Without a persona, both versions would hold the same turns.
             for version in VERSIONS[: 2 if revised and persona != "none" else 1]:
-                turns = partial(_turns, chosen, persona, version, pool, candidates, label)
-                tables.append(Table(split, persona, version, label, turns))
+                turns = partial(_turns, chosen, persona, version, sampler, candidates, path)
+                tables.append(Table(split, persona, version, path, turns))
     if not tables:
-        raise DataError(f"no dialogue holds a reply of side {sides}", path=label)
+        raise DataError(f"no dialogue contains a reply of side {sides}", path=path)
     notes = ()
     if 0 < left_out < turn_count:
         notes = (f"{left_out} of {turn_count} turns have no revised persona: not in these tables",)
@@ -73,39 +73,39 @@ def open_tables(
 
 
 def split_dialogues(
-    dialogues: Sequence[Dialogue], seed: int, resplit: bool, label: str
+    dialogues: Sequence[Dialogue], seed: int, resplit: bool, path: str
 ) -> dict[str, list[Dialogue]]:
-    """Sorts dialogues into train, valid and test, each in the file's order.
+    """Splits dialogues into train, valid and test, each in the order of the file.
 
-    Their `split` fields count; dialogues without one, or all with `resplit`, are split 80/10/10.
+    Dialogues without a `split` field, or all with `resplit`, are split 80/10/10 at random.
 
     Raises:
-        DataError: A `split` field is another word, or a split would come out empty.
+        DataError: A `split` field is unknown, or a split would be empty.
     """
-    places: dict[int, str] = {}
+    splits: dict[int, str] = {}
     if not resplit:
         for number, dialogue in enumerate(dialogues):
             if dialogue.split not in (None, *SPLITS):
                 found = f"found {dialogue.split!r}, expected train, valid or test"
-                message = f"{found}; --resplit splits 80/10/10 whatever the field says"
-                raise DataError(message, path=label, line=dialogue.line, field="split")
+                message = f"{found}; --resplit splits 80/10/10 and ignores the field"
+                raise DataError(message, path=path, line=dialogue.line, field="split")
             if dialogue.split is not None:
-                places[number] = dialogue.split
-    rest = [number for number in range(len(dialogues)) if number not in places]
+                splits[number] = dialogue.split
+    rest = [number for number in range(len(dialogues)) if number not in splits]
     rng = random.Random(f"{seed} split")
-    # Sorting by random() gives the same order under every Python version; shuffle() need not.
+    # Sorting by random() gives the same order in every version of Python; shuffle() may not.
     rest = [number for _, number in sorted((rng.random(), number) for number in rest)]
     tenth = len(rest) // 10
-    places |= dict.fromkeys(rest[:tenth], "valid")
-    places |= dict.fromkeys(rest[tenth : 2 * tenth], "test")
-    places |= dict.fromkeys(rest[2 * tenth :], "train")
+    splits |= dict.fromkeys(rest[:tenth], "valid")
+    splits |= dict.fromkeys(rest[tenth : 2 * tenth], "test")
+    splits |= dict.fromkeys(rest[2 * tenth :], "train")
     chosen = {
-        split: [dialogue for number, dialogue in enumerate(dialogues) if places[number] == split]
+        split: [dialogue for number, dialogue in enumerate(dialogues) if splits[number] == split]
         for split in SPLITS
     }
     if rest and not all(chosen.values()):
         found = f"found {len(rest)} dialogues to split 80/10/10, expected at least 10"
-        raise DataError(f"{found}, or a split field in each", path=label)
+        raise DataError(f"{found}, or a split field in each", path=path)
     return chosen
 
 
@@ -113,27 +113,33 @@ def _turns(
     dialogues: Sequence[Dialogue],
     persona: str,
     version: str,
-    pool: Pool,
+    sampler: DistractorSampler,
     count: int,
-    label: str,
+    path: str,
 ) -> Iterator[Turn]:
-    running = -1
+    table_number = -1
     for number, dialogue in enumerate(dialogues):
         replies = [(n, reply) for n, reply in enumerate(dialogue.replies) if _has(reply, version)]
-        running += bool(replies)
-        for place, reply in replies:
+        table_number += bool(replies)
+        for reply_number, reply in replies:
             candidates = reply.candidates
             if candidates is None:
                 try:
-                    drawn = pool.draw((number, place), count - 1, dialogue.utterances)
+                    key = number, reply_number
+                    drawn = sampler.draw(key, count - 1, dialogue.utterances)
                 except DataError as error:
-                    raise DataError(str(error), path=label, line=reply.line) from None
+                    raise DataError(str(error), path=path, line=reply.line) from None
                 candidates = (*drawn, reply.text)
-            gold = candidates.index(reply.text) if reply.text in candidates else -1
-            own = reply.own[version] if persona in ("self", "both") else ()
-            partner = reply.partner[version] if persona in ("their", "both") else ()
-            yield Turn(reply.context, candidates, gold, own, partner, running, reply.line)
+            yield Turn(
+                reply.context,
+                candidates,
+                candidates.index(reply.text) if reply.text in candidates else -1,
+                reply.self_profiles[version] if persona in ("self", "both") else (),
+                reply.partner_profiles[version] if persona in ("their", "both") else (),
+                table_number,
+                reply.line,
+            )
 
 
 def _has(reply: Reply, version: str) -> bool:
-    return reply.own[version] is not None and reply.partner[version] is not None
+    return None not in (reply.self_profiles[version], reply.partner_profiles[version])

@@ -1,13 +1,13 @@
-"""The official PERSONA-CHAT files (ParlAI's layout): numbered lines -> turns.
+"""Reads the official PERSONA-CHAT files (ParlAI's layout).
 
-A dialogue is a run of lines that are numbered from 1; numbering back to 1 starts the next:
+The lines of a dialogue are numbered from 1; number 1 starts the next dialogue:
 
     1 your persona: i have a turtle .
     2 partner's persona: i like to dance .
     3 PARTNER TEXT<TAB>REPLY<TAB><TAB>CANDIDATE|CANDIDATE|...
 
-A first turn whose partner text is empty or `__SILENCE__` means that the replying speaker opens the
-dialogue: its context is empty.
+If the partner text of the first turn is empty or `__SILENCE__`, the replying speaker opens the
+dialogue: the context is empty.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ EXPECTED_FILES = "{train,valid,test}_{none,self,other,both}_{original,revised}.t
 SILENCE = "__SILENCE__"
 
 _FILE_NAME = re.compile(r"(train|valid|test)_(none|self|other|both)_(original|revised)\.txt")
-_OWN, _PARTNER = "your persona:", "partner's persona:"
+_SELF, _PARTNER = "your persona:", "partner's persona:"
 _TURN_FORMAT = "TEXT<TAB>REPLY<TAB><TAB>CANDIDATE|CANDIDATE|..."
 
 
 def setting(file_name: str) -> tuple[str, str, str] | None:
-    """The (split, persona, version) that an official file name stands for, or None.
+    """The (split, persona, version) of an official file name, or None.
 
     >>> setting("test_other_revised.txt")
     ('test', 'their', 'revised')
@@ -45,63 +45,60 @@ def setting(file_name: str) -> tuple[str, str, str] | None:
 
 
 def open_table(path: Path, label: str, lenient: bool = False) -> Table:
-    """The table of an official file; `label` is what messages call the file."""
+    """The table of an official file; `label` is its name in messages."""
     return Table(*setting(path.name), label, partial(read_turns, path, label, lenient))
 
 
 def read_turns(
     path: str | os.PathLike, label: str | None = None, lenient: bool = False
 ) -> Iterator[Turn]:
-    """Streams the turns of an official file.
+    """Yields the turns of an official file.
 
     Args:
-        path: The file.
-        label: What messages call the file; its path if not given.
-        lenient: A reply that is not among its candidates gives a turn with `gold` -1.
+        path: str or path. The file.
+        label: str. Name of the file in messages; its path by default.
+        lenient: bool. Whether a reply that is not among its candidates gives a turn with `gold` -1.
 
     Raises:
         DataError: The file is not of this format; names file and line.
     """
     label = str(path) if label is None else label
     number, dialogue, line = 0, -1, 0
-    own, partner, history, has_turn = (), (), (), True
+    ours, partners, history, has_turn = (), (), (), True
     for line, text in numbered_lines(path, label):
-        head, _, body = text.partition(" ")
-        if head == "1":
-            if not has_turn:
-                raise DataError("the dialogue before has no turn", path=label, line=line)
-            number, dialogue = 0, dialogue + 1
-            own, partner, history, has_turn = (), (), (), False
-        elif head != str(number + 1):
-            raise DataError(_wrong_number(head, number), path=label, line=line)
-        number += 1
-        turn = None
         try:
-            if "\t" in body:
-                spoken, reply, candidates = _parse_turn(body, first=not has_turn)
-                gold = _gold(reply, candidates, lenient)
-                context = (*history, spoken) if spoken else history
-                turn = Turn(context, candidates, gold, own, partner, dialogue, line)
-                history, has_turn = (*context, reply), True
-            elif has_turn:
-                raise DataError(f"found {_short(body)}, expected {_TURN_FORMAT}")
-            elif body.startswith(_OWN):
-                own += (_profile(body.removeprefix(_OWN)),)
-            elif body.startswith(_PARTNER):
-                partner += (_profile(body.removeprefix(_PARTNER)),)
-            else:
-                expected = f"{_OWN!r}, {_PARTNER!r} or {_TURN_FORMAT}"
-                raise DataError(f"found {_short(body)}, expected {expected}")
+            head, _, body = text.partition(" ")
+            if head == "1":
+                if not has_turn:
+                    raise DataError("the previous dialogue has no turn")
+                number, dialogue = 0, dialogue + 1
+                ours, partners, history, has_turn = (), (), (), False
+            elif head != str(number + 1):
+                raise DataError(_wrong_number(head, number))
+            number += 1
+            if "\t" not in body:
+                if has_turn:
+                    raise DataError(f"found {_short(body)}, expected {_TURN_FORMAT}")
+                if body.startswith(_SELF):
+                    ours += (_profile(body.removeprefix(_SELF)),)
+                elif body.startswith(_PARTNER):
+                    partners += (_profile(body.removeprefix(_PARTNER)),)
+                else:
+                    expected = f"{_SELF!r}, {_PARTNER!r} or {_TURN_FORMAT}"
+                    raise DataError(f"found {_short(body)}, expected {expected}")
+                continue
+            utterance, reply, candidates = _parse_turn(body, first=not has_turn)
+            gold = _gold(reply, candidates, lenient)
         except DataError as error:
             raise DataError(str(error), path=label, line=line) from None
-        if turn is not None:
-            yield turn
+        context = (*history, utterance) if utterance else history
+        history, has_turn = (*context, reply), True
+        yield Turn(context, candidates, gold, ours, partners, dialogue, line)
     if line == 0:
         raise DataError("the file is empty, expected dialogues", path=label)
     if not has_turn:
-        raise DataError(
-            "the last dialogue has no turn; is the file cut off?", path=label, line=line
-        )
+        found = "the last dialogue has no turn; is the file cut off?"
+        raise DataError(found, path=label, line=line)
 
 
 def _parse_turn(body: str, first: bool) -> tuple[str, str, tuple[str, ...]]:
@@ -109,18 +106,23 @@ def _parse_turn(body: str, first: bool) -> tuple[str, str, tuple[str, ...]]:
     if len(fields) != 4:
         hint = "; files without candidates cannot be ranked" if len(fields) == 2 else ""
         raise DataError(f"found {len(fields)} fields, expected 4: {_TURN_FORMAT}{hint}")
-    spoken, reply, choices = fields[0].strip(), fields[1].strip(), fields[3]
-    if first and spoken == SILENCE:
-        spoken = ""
-    if not spoken and not first:
-        raise DataError("the partner's text is empty; only a dialogue's first one may be")
-    if not choices.strip():
+    utterance, reply = fields[0].strip(), fields[1].strip()
+    if first and utterance == SILENCE:
+        utterance = ""
+    if not utterance and not first:
+        raise DataError("the partner's text is empty; it may be so in the first turn only")
+    if not fields[3].strip():
         raise DataError("found no candidates, expected CANDIDATE|CANDIDATE|... in field 4")
-    candidates = tuple([candidate.strip() for candidate in choices.split("|")])
+    return utterance, reply, split_candidates(fields[3])
+
+
+def split_candidates(field: str) -> tuple[str, ...]:
+    """The candidates of a field, which are separated by `|`; raises `DataError` if one is empty."""
+    candidates = tuple([candidate.strip() for candidate in field.split("|")])
     if not all(candidates):
-        position = candidates.index("") + 1
-        raise DataError(f"candidate {position} of {len(candidates)} is empty, expected a text")
-    return spoken, reply, candidates
+        number = candidates.index("") + 1
+        raise DataError(f"candidate {number} of {len(candidates)} is empty, expected a text")
+    return candidates
 
 
 def _gold(reply: str, candidates: tuple[str, ...], lenient: bool) -> int:
@@ -132,7 +134,7 @@ def _gold(reply: str, candidates: tuple[str, ...], lenient: bool) -> int:
         if lenient:
             return -1
         found = f"the reply {_short(reply)} is not among its {len(candidates)} candidates"
-        raise DataError(f"{found}, expected it there") from None
+        raise DataError(found) from None
 
 
 def _profile(text: str) -> str:

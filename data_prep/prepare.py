@@ -1,4 +1,4 @@
-"""From a corpus to a prepared folder: what `python -m data_prep` does, step by step."""
+"""Turns a corpus into a prepared folder, step by step."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 import dim_tf
-from data_prep import dense, doctor, embeddings, tensors, vocabulary
+from data_prep import dense, embeddings, tensors, vocabulary
+from data_prep.data_report import build_report
 from data_prep.dialogues import Corpus
-from data_prep.like import Like
+from data_prep.like import VocabularySource
 from dim_tf.data import prepared_folder, tf1_vocab
 from dim_tf.data.dataset import SPLITS, PreparedData
 from dim_tf.data.text import TextRules, Vocabulary
@@ -31,36 +32,34 @@ class Settings:
     """How to prepare a corpus.
 
     Args:
-        rules: How text becomes tokens.
-        vectors: A file of word vectors, if any.
-        word2vec: "train", "none", or a file of vectors.
-        extra_words: So many of the vector file's first words get an id beside the data's; if not
-            given 20,000, or none where the corpus brings the authors' vocabulary.
-        like: Whose characters are taken, and whose words with their vectors. Then `vectors` is for
-            other words, and `word2vec` for none.
-        seed: Of the candidates' order and of Word2Vec.
-        dense: Also write the model's inputs as plain arrays.
-        authors_response_characters: In them, see `PreparedData.inputs`.
+        rules: TextRules. How text becomes tokens.
+        vectors: Path. File of pretrained word vectors, or None.
+        word2vec: str or Path. "train", "none", or a file of vectors.
+        extra_words: int. Number of the first words of `vectors` that get an id as well. By default
+            20,000, or 0 if the corpus has the authors' vocabulary.
+        like: VocabularySource. Source of characters, words and vectors, or None. With it,
+            `vectors` is for further words only, and `word2vec` is not used.
+        seed: int. Seed of the candidates' order and of Word2Vec.
+        dense: bool. Whether to also write the model's inputs as padded arrays.
     """
 
     rules: TextRules = field(default_factory=TextRules)
     vectors: Path | None = None
     word2vec: str | Path = "train"
     extra_words: int | None = None
-    like: Like | None = None
+    like: VocabularySource | None = None
     seed: int = 1
     dense: bool = False
-    authors_response_characters: bool = False
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """Words, their vectors, and what of these is Word2Vec's."""
+    """Words, their vectors, and which columns are Word2Vec's."""
 
     words: list[str]
     matrix: np.ndarray
     word2vec_dim: int
-    word2vec: str | None
+    word2vec_sha256: str | None
 
 
 def prepare(
@@ -71,26 +70,25 @@ def prepare(
     options: Mapping[str, Any],
     sources: list[dict[str, str]],
 ) -> tuple[dict[str, Any], str]:
-    """Writes a prepared folder into an empty one.
+    """Writes a prepared folder into an empty folder.
 
     Args:
-        corpus: The texts.
-        settings: How.
-        folder: Where to.
-        options: All options, for the manifest.
-        sources: All files that were read, for the manifest.
+        corpus: Corpus. The texts.
+        settings: Settings. How to prepare them.
+        folder: Path. The empty folder.
+        options: mapping. All options, for the manifest.
+        sources: list of dict. All files that were read, for the manifest.
 
     Returns:
         The manifest, and the data report as text.
 
     Raises:
-        UsageError: The vectors cannot stand beside those of `like`.
+        UsageError: The vectors cannot be combined with those of `like`.
         DataError: The corpus or a file of vectors is damaged, or lacks what the settings need.
     """
-    if settings.like and settings.vectors and settings.like.others is None:
+    if settings.like and settings.vectors and settings.like.pretrained is None:
         raise UsageError(
-            f"--vectors: --like {settings.like.name} has no vectors but Word2Vec's; leave "
-            "--vectors out"
+            f"--vectors: --like {settings.like.name} has Word2Vec vectors only; leave --vectors out"
         )
     sentences = tensors.Sentences()
     builder = tensors.TableBuilder(sentences, settings.rules, settings.seed)
@@ -116,9 +114,9 @@ def prepare(
     (folder / "turns").mkdir()
     for name, content in arrays.items():
         atomic.write_npz(folder / f"{name}.npz", content)
-    for name, store in zip(("utterances", "profiles", "candidates"), sentences.stores, strict=True):
-        atomic.write_lines(folder / f"{name}.txt", map(" ".join, store.sentences()))
-    report = doctor.examine(corpus, tensors.SIZES, settings.rules, known)
+    for kind, store in sentences.stores.items():
+        atomic.write_lines(folder / f"{kind}s.txt", map(" ".join, store.sentences()))
+    report = build_report(corpus, tensors.SIZES, settings.rules, known)
     atomic.write_json(folder / "report.json", report.to_dict())
     atomic.write_text(folder / "report.txt", report.to_text())
 
@@ -140,9 +138,7 @@ def prepare(
             "words": len(vectors.words),
             "forms": len(forms),
             "characters": len(characters),
-            "utterances": len(sentences.utterances),
-            "profiles": len(sentences.profiles),
-            "candidates": len(sentences.candidates),
+            **{f"{kind}s": len(store) for kind, store in sentences.stores.items()},
             "tables": {name: counts for name, (_, counts) in built.items()},
         },
         "coverage": {
@@ -151,16 +147,22 @@ def prepare(
             if (counts := sentences.counts(split))
         },
         "versions": _versions(settings),
-        "word2vec": vectors.word2vec,
+        "word2vec": vectors.word2vec_sha256,
         "fingerprint": _fingerprint(lists, arrays),
         "text_fingerprint": _fingerprint(lists, text),
     }
     atomic.write_json(folder / prepared_folder.MANIFEST, manifest)
-    # Reading it back checks what was written.
-    data = PreparedData.load(folder)
+    data = PreparedData.load(folder)  # checks what was written
     if settings.dense:
-        _write_dense(data, settings)
+        dense.write_dense(data)
     return manifest, report.to_text()
+
+
+def known_words(corpus: Corpus, like: VocabularySource | None) -> set[str] | None:
+    """The words that have an id before the corpus is read; None if there are none."""
+    if like is not None:
+        return set(like.words)
+    return None if corpus.words is None else set(tf1_vocab.words_of_authors(corpus.words))
 
 
 def _characters(corpus: Corpus, settings: Settings, sentences: tensors.Sentences) -> list[str]:
@@ -184,56 +186,49 @@ def _vectors(corpus: Corpus, settings: Settings, sentences: tensors.Sentences) -
     else:
         words = tf1_vocab.words_of_authors(corpus.words)
         extra = extra or 0
-    fits = functools.partial(vocabulary.can_be_token, rules=settings.rules)
+    acceptable = functools.partial(vocabulary.can_be_token, rules=settings.rules)
     further = []
     if settings.like is not None and corpus.words is None:
-        further += filter(fits, settings.like.words)
-    glove = None
+        further += filter(acceptable, settings.like.words)
+    pretrained = None
     if settings.vectors is not None:
-        glove = read_vectors(settings.vectors, [*words[2:], *further], extra, fits)
-        further += glove.words
+        pretrained = read_vectors(settings.vectors, [*words[2:], *further], extra, acceptable)
+        further += pretrained.words
     known = set(words)
     words += [word for word in dict.fromkeys(further) if word not in known]
     if settings.like is not None:
-        glove = _others(settings.like, glove)
-    word2vec, digest = _word2vec(settings, sentences, words)
-    return Vectors(
-        words,
-        matrix(words, [part for part in (glove, word2vec) if part is not None]),
-        0 if word2vec is None else word2vec.dim,
-        digest,
-    )
+        pretrained = _merge(settings.like, pretrained)
+    word2vec, sha256 = _word2vec(settings, sentences, words)
+    parts = [part for part in (pretrained, word2vec) if part is not None]
+    return Vectors(words, matrix(words, parts), word2vec.dim if word2vec else 0, sha256)
 
 
-def _others(like: Like, glove: WordVectors | None) -> WordVectors | None:
-    """The vectors beside Word2Vec's: those of `like` where it has the word, else of the file."""
-    theirs = like.others
-    if theirs is None or glove is None:
+def _merge(like: VocabularySource, vectors: WordVectors | None) -> WordVectors | None:
+    """The pretrained vectors of `like`, extended by those of a file for other words."""
+    theirs = like.pretrained
+    if theirs is None or vectors is None:
         return theirs
-    if theirs.dim != glove.dim:
-        raise UsageError(
-            f"--vectors: found {glove.dim} dimensions, expected {theirs.dim}, as --like "
-            f"{like.name} has beside Word2Vec's; give the vectors that it was trained with, or none"
-        )
-    if glove.contradicts(theirs):
-        raise UsageError(
-            f"--vectors: most words have other vectors there than in --like {like.name}: they are "
-            "of another set; give the vectors that it was trained with, or none"
-        )
+    expected = f"give the vectors that --like {like.name} was trained with, or none"
+    if theirs.dim != vectors.dim:
+        found = f"found {vectors.dim} dimensions, expected {theirs.dim}"
+        raise UsageError(f"--vectors: {found}; {expected}")
+    if vectors.contradicts(theirs):
+        found = "most words have other vectors in this file"
+        raise UsageError(f"--vectors: {found}; {expected}")
     known = set(theirs.words)
-    new = [place for place, word in enumerate(glove.words) if word not in known]
+    new = [row for row, word in enumerate(vectors.words) if word not in known]
     return WordVectors(
-        [*theirs.words, *(glove.words[place] for place in new)],
-        np.concatenate([theirs.vectors, glove.vectors[new]]),
+        [*theirs.words, *(vectors.words[row] for row in new)],
+        np.concatenate([theirs.vectors, vectors.vectors[new]]),
     )
 
 
 def _word2vec(
     settings: Settings, sentences: tensors.Sentences, words: list[str]
 ) -> tuple[WordVectors | None, str | None]:
-    """The Word2Vec part, and the sha256 of the table that it was taken from."""
+    """Word2Vec's vectors, and the sha256 of the table that they were taken from."""
     if settings.like is not None:
-        return settings.like.word2vec, settings.like.table
+        return settings.like.word2vec, settings.like.word2vec_sha256
     if settings.word2vec == "none":
         return None, None
     if settings.word2vec == "train":
@@ -244,24 +239,9 @@ def _word2vec(
 
 
 def _form_ids(sentences: tensors.Sentences, known: Vocabulary, forms: list[str]) -> np.ndarray:
-    beyond = {form: len(known.words) + place for place, form in enumerate(forms)}
-    return np.array(
-        [beyond[form] if form in beyond else known.word_id(form) for form in sentences.forms],
-        np.int32,
-    )
-
-
-def _write_dense(data: PreparedData, settings: Settings) -> None:
-    for setting in data.settings():
-        table = data.table(*setting)
-        path = dense.path_of(data.path, table)
-        path.parent.mkdir(exist_ok=True)
-        dense.write_dense(
-            data,
-            table,
-            path,
-            authors_response_characters=settings.authors_response_characters,
-        )
+    beyond = {form: len(known.words) + number for number, form in enumerate(forms)}
+    ids = [beyond[form] if form in beyond else known.word_id(form) for form in sentences.forms]
+    return np.array(ids, np.int32)
 
 
 def _versions(settings: Settings) -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""The authors' `processed_*.txt` files, and the vocabularies that lie beside them.
+"""Reads the authors' `processed_*.txt` files; their vocabularies are in the same folder.
 
-Each line is one turn of five fields between tabs: the context, whose utterances each end in
-` _eos_`; the candidates between `|`; the gold reply's index; the partner's profiles and the own
-ones, each between `|` or `NA`. The texts are tokens joined by spaces.
+Each line is one turn of five tab-separated fields: the context, whose utterances each end in
+` _eos_`; the candidates, separated by `|`; the index of the gold reply; the partner's profiles and
+the speaker's profiles, separated by `|` or `NA`. The texts are tokens joined by spaces.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ PREFIX = "processed_"
 EXPECTED_FILES = PREFIX + personachat.EXPECTED_FILES
 WORDS_FILE, CHARACTERS_FILE = "vocab.txt", "char_vocab.txt"
 
-_FORMAT = "CONTEXT, CANDIDATES, INDEX, PARTNER'S PROFILES, OWN PROFILES between tabs"
+_FORMAT = "CONTEXT, CANDIDATES, INDEX, PARTNER'S PROFILES, SELF PROFILES between tabs"
 
 
 def setting(file_name: str) -> tuple[str, str, str] | None:
-    """The (split, persona, version) that a processed file's name stands for, or None.
+    """The (split, persona, version) of a processed file's name, or None.
 
     >>> setting("processed_test_self_original.txt")
     ('test', 'self', 'original')
@@ -38,16 +38,16 @@ def setting(file_name: str) -> tuple[str, str, str] | None:
 
 
 def open_table(path: Path, label: str, lenient: bool = False) -> Table:
-    """The table of a processed file; `lenient` changes nothing, since the label is an index."""
+    """The table of a processed file; `lenient` has no effect, since the label is an index."""
     turns = partial(read_turns, path, label)
     return Table(*setting(path.name), label, turns, tokenised=True)
 
 
 def read_turns(path: str | os.PathLike, label: str | None = None) -> Iterator[Turn]:
-    """Streams the turns of a processed file.
+    """Yields the turns of a processed file.
 
-    The files do not say where a dialogue starts: a turn belongs to the dialogue of the turn before
-    if its context goes on from there.
+    The files do not mark where a dialogue starts: a turn belongs to the same dialogue as the
+    previous one if its context starts with that turn.
 
     Raises:
         DataError: The file is not of this format; names file and line.
@@ -56,13 +56,13 @@ def read_turns(path: str | os.PathLike, label: str | None = None) -> Iterator[Tu
     dialogue, line, history = -1, 0, None
     for line, text in numbered_lines(path, label):
         try:
-            context, candidates, gold, partner, own = _parse(text)
+            context, candidates, gold, partners, ours = _parse(text)
         except DataError as error:
             raise DataError(str(error), path=label, line=line) from None
         if history is None or context[: len(history)] != history:
             dialogue += 1
         history = (*context, candidates[gold])
-        yield Turn(context, candidates, gold, own, partner, dialogue, line)
+        yield Turn(context, candidates, gold, ours, partners, dialogue, line)
     if line == 0:
         raise DataError("the file is empty, expected turns", path=label)
 
@@ -77,10 +77,7 @@ def _parse(text: str) -> tuple:
     context = context[:-1]
     if not all(context):
         raise DataError(f"utterance {context.index('') + 1} of the context is empty")
-    candidates = tuple([candidate.strip() for candidate in fields[1].split("|")])
-    if not all(candidates):
-        position = candidates.index("") + 1
-        raise DataError(f"candidate {position} of {len(candidates)} is empty, expected a text")
+    candidates = personachat.split_candidates(fields[1])
     if fields[2] not in map(str, range(len(candidates))):
         expected = f"expected the gold reply's index, 0 to {len(candidates) - 1}"
         raise DataError(f"found label {fields[2]!r}, {expected}")

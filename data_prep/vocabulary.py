@@ -1,4 +1,4 @@
-"""Which words and characters get an id, and in which order."""
+"""The words and characters that get an id, in the order of their ids."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from dim_tf.data.text import PAD, UNK, TextRules
 
 
 def words_of_data(counts: Mapping[str, int]) -> list[str]:
-    """`<pad>`, `<unk>`, then every token of the data: the frequent first, ties by the alphabet.
-
-    A text may happen to hold "<pad>" or "<unk>"; there it is an unknown word.
+    """`<pad>`, `<unk>`, then every token by descending count, ties in alphabetical order.
 
     >>> words_of_data({"b": 2, "a": 2, "c": 5, "<unk>": 1})
     ['<pad>', '<unk>', 'c', 'a', 'b']
@@ -20,7 +18,7 @@ def words_of_data(counts: Mapping[str, int]) -> list[str]:
 
 
 def characters_of_data(counts: Mapping[str, int]) -> list[str]:
-    """`<pad>`, then every character of the tokens: the frequent first, ties by the alphabet.
+    """`<pad>`, then every character by descending count, ties in alphabetical order.
 
     >>> characters_of_data({"hello": 1, "o": 3})
     ['<pad>', 'o', 'l', 'e', 'h']
@@ -33,19 +31,13 @@ def characters_of_data(counts: Mapping[str, int]) -> list[str]:
 
 
 def can_be_token(word: str, rules: TextRules) -> bool:
-    """Whether any text can hold this word of a vector file as one token.
-
-    Only such words are worth a row of their own: the tokens hold no white space, and no capital
-    letters where the rules lower the case.
+    """Whether a text can contain this word as one token, so that it is worth an id.
 
     >>> [can_be_token(word, TextRules()) for word in ("york", "York", "new york", "")]
     [True, False, False, False]
     """
-    return (
-        word.split() == [word]
-        and word not in (PAD, UNK)
-        and (not rules.lowercase or word == word.lower())
-    )
+    is_lower = word == word.lower()
+    return word.split() == [word] and word not in (PAD, UNK) and (is_lower or not rules.lowercase)
 
 
 def _by_count(counts: Mapping[str, int]) -> list[str]:

@@ -34,7 +34,7 @@ from dim_tf.cli.parser import Parser, positive, telling_warnings, warned
 from dim_tf.cli.parser import run as run_command
 from dim_tf.cli.progress import Progress
 from dim_tf.config import PRECISIONS
-from dim_tf.data.text import kind
+from dim_tf.data.text import json_type_name
 from dim_tf.errors import DataError, UsageError
 from dim_tf.io import atomic, text_lines
 from dim_tf.ranking.ranker import Ranker
@@ -206,7 +206,7 @@ def _record(line: bytes) -> dict[str, Any]:
         text_lines.decoded(line), parse_constant=_finite_number, parse_float=_finite_number
     )
     if not isinstance(record, dict):
-        raise DataError(f"found {kind(record)}, expected a JSON object")
+        raise DataError(f"found {json_type_name(record)}, expected a JSON object")
     return record
 
 

@@ -78,8 +78,8 @@ def test_with_the_persona_of_another_dialogue_it_does_not(study):
     table = data.table("test", "self", "original")
     _, first = np.unique(table.dialogue, return_index=True)
     following = np.roll(first, -1)[table.dialogue]
-    assert not (table.own == table.own[following]).all(axis=1).any()
-    foreign = dataclasses.replace(table, own=table.own[following])
+    assert not (table.self_profiles == table.self_profiles[following]).all(axis=1).any()
+    foreign = dataclasses.replace(table, self_profiles=table.self_profiles[following])
     scorer = Scorer(run.load_model())
     summary = evaluate(scorer, data, table, run.model_config).summary()
     assert summary["hits@1"] == pytest.approx(hits_at_1, abs=6e-4)

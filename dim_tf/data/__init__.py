@@ -1,1 +1,1 @@
-"""From text to ids: the rules of words, prepared folders, batches of inputs, word vectors."""
+"""Text to ids: text rules, prepared folders, batches of inputs, word vectors."""

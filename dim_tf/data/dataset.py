@@ -1,4 +1,4 @@
-"""A prepared folder, opened: turns as the model's inputs, by plain NumPy gathers."""
+"""Opens a prepared folder and gathers the model's inputs from it, in NumPy."""
 
 from __future__ import annotations
 
@@ -41,18 +41,17 @@ class PreparedData:
     Attributes:
         path: The folder.
         manifest: The content of its `manifest.json`.
-        fingerprint: The sha256 of all content that a model sees.
-        text_fingerprint: Of texts, turns and vocabularies, without the word vectors: gensim rounds
-            Word2Vec otherwise on another kind of CPU, and ranks of the same turns can be compared
-            nevertheless.
-        words: The words; the place is the id.
-        forms: The surface words beyond the vocabulary; the place + V is the form id.
-        characters: The characters; the place is the id, "" marks an unused one.
+        fingerprint: The sha256 of everything that a model sees.
+        text_fingerprint: The sha256 of texts, turns and vocabularies, without the word vectors:
+            gensim's rounding depends on the CPU, and the ranks of equal turns stay comparable.
+        words: Word of each id.
+        forms: Surface words beyond the vocabulary; form k has the id V + k.
+        characters: Character of each id, "" if the id is unused.
         word_vectors: float32 [V, word_dim].
-        word2vec_dim: How many of the last columns of `word_vectors` are Word2Vec's.
+        word2vec_dim: Number of Word2Vec's columns in `word_vectors`, the last ones.
         word_characters: Character ids of every form: int32 [V + len(forms), W].
-        sizes: The `ModelConfig` fields that the data fixes or bounds.
-        rules: The rules by which its text was tokenised.
+        sizes: The `ModelConfig` fields that the data sets or bounds.
+        rules: The rules that tokenised its text.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -79,11 +78,11 @@ class PreparedData:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> PreparedData:
-        """Opens a prepared folder; its turns are read when they are asked for.
+        """Opens a prepared folder; turns are read on first use.
 
         Raises:
-            DataError: It is no prepared folder, is of another format, lacks a file, or holds a
-                file that is damaged or does not fit the others.
+            DataError: The folder is no prepared folder or of another format, or one of its files
+                is missing, damaged, or does not belong to the others.
         """
         return cls(path)
 
@@ -98,18 +97,18 @@ class PreparedData:
         ]
 
     def has(self, split: str, persona: str, version: str) -> bool:
-        """Whether `table` can give the turns of a setting."""
+        """Whether the folder has the turns of a setting; see `table`."""
         return self._stored(split, persona, version) is not None
 
     def table(self, split: str, persona: str, version: str) -> TurnTable:
         """The turns of a setting.
 
-        Without a persona any table of the split will do: "none" of the version or of "original",
-        then "self", "their" or "both" of the version with their profiles left out.
+        For "none", any table of the split is used: "none" of the version or of "original", then
+        "self", "their" or "both" of the version, without their profiles.
 
         Raises:
-            ConfigError: A split, persona or version of another name.
-            DataError: The folder does not have it; the message names what there is.
+            ConfigError: The split, persona or version is unknown.
+            DataError: The folder lacks these turns; the message lists the settings it has.
         """
         for name, value, known in (
             ("split", split, SPLITS),
@@ -131,18 +130,15 @@ class PreparedData:
         config: ModelConfig,
         *,
         names: Sequence[str] = INPUTS,
-        authors_response_characters: bool = False,
     ) -> tuple[Inputs, np.ndarray]:
         """The model's inputs for some turns of a table.
 
         Args:
-            table: The table.
-            rows: Which of its turns, B of them.
-            config: Its sizes may be smaller than the prepared ones: the first words, the last
-                utterances and the first profiles are kept.
-            names: Which inputs; all eleven if not given.
-            authors_response_characters: Do as the authors' loader did: only as many of the first
-                candidates as the context has utterances get characters, the others zeros.
+            table: TurnTable. The table.
+            rows: sequence of int. B of its turns.
+            config: ModelConfig. Its sizes may be smaller than the prepared ones: the first words,
+                the last utterances and the first profiles are kept.
+            names: sequence of str. Which inputs to gather; all eleven by default.
 
         Returns:
             The inputs by name and the target [B], all int32: utterances [B, U, L],
@@ -152,7 +148,7 @@ class PreparedData:
             An absent candidate has length 0.
 
         Raises:
-            ConfigError: A size of `config` is larger than the prepared one.
+            ConfigError: A size of `config` exceeds the prepared one.
         """
         self._check_sizes(config)
         rows = np.asarray(rows)
@@ -160,17 +156,13 @@ class PreparedData:
         candidates = table.candidates[rows]
         personas = _fitted(table.personas(rows), config.max_profiles)
         inputs: Inputs = {}
-        for name, kind, places, length in (
+        for name, kind, sentences, length in (
             ("utterances", "utterance", context, config.max_utterance_len),
             ("responses", "candidate", candidates, config.max_response_len),
             ("personas", "profile", personas, config.max_profile_len),
         ):
             if not {name, f"{name}_len", f"{name}_num", f"{name}_char"}.isdisjoint(names):
-                inputs.update(self._gather(name, kind, places, length, config, names))
-        if authors_response_characters and "responses_char" in inputs:
-            count = (context != ABSENT).sum(axis=1)
-            later = np.arange(candidates.shape[1]) >= count[:, None]
-            inputs["responses_char"][later] = 0
+                inputs.update(self._gather(name, kind, sentences, length, config, names))
         return {name: inputs[name] for name in names}, table.target[rows]
 
     def batches(
@@ -182,14 +174,14 @@ class PreparedData:
         start: int = 0,
         **options: Any,
     ) -> Iterator[tuple[Inputs, np.ndarray]]:
-        """Goes through turns of a table; the last batch may be smaller but is never empty.
+        """Yields batches of a table; the last one may be smaller but is never empty.
 
         Args:
-            table: The table.
-            config: Sizes, as for `inputs`.
-            batch_size: B.
-            order: The turns to go through, in order; all as they lie if not given.
-            start: Leaves out the first `start` turns of the order.
+            table: TurnTable. The table.
+            config: ModelConfig. Sizes, as for `inputs`.
+            batch_size: int. B.
+            order: array of int. Turns to yield, in order; all turns by default.
+            start: int. Number of turns of the order to skip.
             options: Keyword arguments of `inputs`.
         """
         order = np.arange(len(table)) if order is None else np.asarray(order)
@@ -204,19 +196,19 @@ class PreparedData:
         seed: int,
         count: int = 24,
     ) -> Iterator[Inputs]:
-        """Inputs of some batches, each drawn at random, for fixed sizes to be fitted to.
+        """Yields random batches, to fit size buckets to.
 
-        The same seed gives the same; a table of fewer turns than a batch gives none.
+        The batches depend on the seed alone. A table with fewer turns than a batch yields none.
         """
         rng = np.random.default_rng(seed)
         for _ in range(count if len(table) >= batch_size else 0):
             yield self.inputs(table, rng.choice(len(table), batch_size, replace=False), config)[0]
 
     def texts(self, table: TurnTable, row: int) -> dict[str, Any]:
-        """A turn as people read it: tokens joined by spaces, without the final `_eos_`.
+        """A turn as text: tokens joined by spaces, without the final `_eos_`.
 
         Returns:
-            `context` (oldest first), `persona`, `candidates` ("" for an absent one) and `target`.
+            dict: `context` (oldest first), `persona`, `candidates` ("" if absent) and `target`.
         """
         row = int(row)
         utterances = self._lines("utterances", table.context[row])
@@ -224,8 +216,8 @@ class PreparedData:
             "context": [text.removesuffix(EOS).rstrip() for text in utterances],
             "persona": self._lines("profiles", table.personas(np.array([row]))[0]),
             "candidates": [
-                "" if place == ABSENT else self._lines("candidates", [place])[0]
-                for place in table.candidates[row]
+                "" if candidate == ABSENT else self._lines("candidates", [candidate])[0]
+                for candidate in table.candidates[row]
             ],
             "target": int(table.target[row]),
         }
@@ -234,20 +226,20 @@ class PreparedData:
         self,
         name: str,
         kind: str,
-        places: np.ndarray,
+        sentences: np.ndarray,
         length: int,
         config: ModelConfig,
         names: Sequence[str],
     ) -> Inputs:
-        """Words, lengths, number and characters of the sentences at `places` [B, S]."""
-        # An absent sentence has the place -1: the last row, which is empty (`read_sentences`).
-        forms = self._sentences[f"{kind}s"][places, :length]
+        """Words, lengths, number and characters of sentences, given by their rows [B, S]."""
+        # An absent sentence is row -1, the last one, which is empty (see `read_sentences`).
+        forms = self._sentences[f"{kind}s"][sentences, :length]
         inputs: Inputs = {}
         if name in names:
             inputs[name] = np.where(forms < len(self.words), forms, UNK_ID).astype(np.int32)
-        lengths = self._sentences[f"{kind}_lengths"][places]
+        lengths = self._sentences[f"{kind}_lengths"][sentences]
         inputs[f"{name}_len"] = np.minimum(lengths, length).astype(np.int32)
-        inputs[f"{name}_num"] = (places != ABSENT).sum(axis=1, dtype=np.int32)
+        inputs[f"{name}_num"] = (sentences != ABSENT).sum(axis=1, dtype=np.int32)
         if f"{name}_char" in names:
             inputs[f"{name}_char"] = self.word_characters[forms, : config.max_word_len]
         return inputs
@@ -271,17 +263,17 @@ class PreparedData:
         vocabulary = Vocabulary(self.words, self.characters)
         length = self.sizes["max_word_len"]
         rows = np.zeros((len(self.words) + len(self.forms), length), np.int32)
-        for place, form in enumerate(self.words[2:] + self.forms, start=2):
-            rows[place] = vocabulary.character_ids(form, length)
+        for form_id, form in enumerate(self.words[2:] + self.forms, start=2):
+            rows[form_id] = vocabulary.character_ids(form, length)
         return rows
 
     def _stored(self, split: str, persona: str, version: str) -> Path | None:
-        """The file that holds the turns of a setting."""
-        places = [(persona, version)]
+        """The file with the turns of a setting, or None."""
+        tables = [(persona, version)]
         if persona == "none":
-            places.append(("none", "original"))
-            places.extend((other, version) for other in PERSONAS[1:])
-        paths = [prepared_folder.turns_path(self.path, split, *place) for place in places]
+            tables.append(("none", "original"))
+            tables.extend((other, version) for other in PERSONAS[1:])
+        paths = [prepared_folder.turns_path(self.path, split, *table) for table in tables]
         return next((path for path in paths if path.is_file()), None)
 
     def _read_table(self, split: str, persona: str, version: str) -> TurnTable:
@@ -289,9 +281,9 @@ class PreparedData:
         if path is not None:
             turns = prepared_folder.read_turns(path, self._sentences)
             return TurnTable(split, persona, version, **turns)
-        there = ", ".join("_".join(setting) for setting in self.settings()) or "none"
+        has = ", ".join("_".join(setting) for setting in self.settings()) or "none"
         raise DataError(
-            f"no turns of {split}_{persona}_{version} in this prepared folder; it has: {there}",
+            f"no turns of {split}_{persona}_{version} in this prepared folder; it has: {has}",
             path=self.path,
         )
 
@@ -301,8 +293,8 @@ class PreparedData:
             lines, expected = atomic.read_lines(path), len(self._sentences[kind]) - 1
             if len(lines) != expected:
                 raise DataError(
-                    f"found {len(lines):,} lines, expected {expected:,}, one a sentence of "
-                    "sentences.npz; prepare the data again",
+                    f"found {len(lines):,} lines, expected {expected:,}, one per sentence; prepare "
+                    "the data again",
                     path=path,
                 )
             self._texts[kind] = lines
@@ -310,7 +302,7 @@ class PreparedData:
 
 
 def _last(rows: np.ndarray, count: int) -> np.ndarray:
-    """The last `count` entries that are there, left-aligned: [B, S] -> [B, count]."""
+    """The last `count` present entries, left-aligned: [B, S] -> [B, count]."""
     numbers = (rows != ABSENT).sum(axis=1)
     first = np.maximum(numbers - count, 0)
     columns = first[:, None] + np.arange(count)
@@ -319,6 +311,6 @@ def _last(rows: np.ndarray, count: int) -> np.ndarray:
 
 
 def _fitted(rows: np.ndarray, count: int) -> np.ndarray:
-    """The first `count` entries, absent ones where there are fewer: [B, S] -> [B, count]."""
+    """The first `count` entries, padded with absent ones: [B, S] -> [B, count]."""
     missing = max(count - rows.shape[1], 0)
     return np.pad(rows[:, :count], ((0, 0), (0, missing)), constant_values=ABSENT)

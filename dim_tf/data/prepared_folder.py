@@ -1,13 +1,14 @@
-"""The files of a prepared folder: read, and checked against each other.
+"""Reads the files of a prepared folder and checks that they belong together.
 
-A prepared folder holds each distinct sentence once, as a row of *form* ids, and each turn as row
-numbers. A form is a surface word: forms below V are the words of the vocabulary; a form from V on
-is a word that the vocabulary lacks, whose word id is 1 (unknown) while its characters still speak.
+A prepared folder stores each distinct sentence once, as a row of *form* ids, and each turn as row
+numbers. A form is a surface word: forms below V are the words of the vocabulary. A form from V on
+is a word that the vocabulary lacks: its word id is 1 (unknown), its character features are still
+used.
 
     manifest.json       format, sources, options, sizes, counts, coverage, fingerprints
     words.txt chars.txt line k, from 0, is id k; forms.txt: line k is form V + k
-    vectors.npz         word_vectors float32 [V, word_dim]; word2vec_dim, how many of the last
-                        columns are Word2Vec's
+    vectors.npz         word_vectors float32 [V, word_dim]; word2vec_dim: number of the last
+                        columns that are Word2Vec's
     sentences.npz       utterances [N, L], candidates [N, R], profiles [N, Q] int32 form ids,
                         0-padded; utterance_lengths, candidate_lengths, profile_lengths [N]
     utterances.txt candidates.txt profiles.txt   the tokens of each row
@@ -32,13 +33,13 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 ABSENT = -1
 SIZES = (*PREPARED_SIZES, "word_dim", "char_vocab_size")
-# Kind of sentence -> the size that is the length of its rows.
+# Kind of sentence -> the size that bounds its length.
 KINDS = {
     "utterance": "max_utterance_len",
     "profile": "max_profile_len",
     "candidate": "max_response_len",
 }
-# All that such a folder holds.
+# All files and folders of a prepared folder.
 NAMES = frozenset(
     {
         *(MANIFEST, "words.txt", "chars.txt", "forms.txt", "vectors.npz", "sentences.npz"),
@@ -50,20 +51,20 @@ NAMES = frozenset(
 
 @dataclasses.dataclass(frozen=True)
 class TurnTable:
-    """The turns of one (split, persona, version): rows of the sentence store, -1 absent.
+    """The turns of one (split, persona, version): rows of the stored sentences, -1 if absent.
 
     Attributes:
         split: "train", "valid" or "test".
         persona: "none", "self", "their" or "both".
         version: "original" or "revised".
         context: Utterances, oldest first: [N, U].
-        context_total: How many there were before the context was cut to the last U: [N].
+        context_total: Number of utterances before the context was cut to the last U: [N].
         candidates: In a seeded order; a copy of the gold reply is absent: [N, C].
-        target: The slot of the gold reply: [N].
-        own: Profiles of the speaker who replies: [N, P].
-        partner: Profiles of the other speaker: [N, P].
-        dialogue: Running number of the dialogue: [N].
-        line: The turn's line in the source file: [N].
+        target: Index of the gold reply among the candidates: [N].
+        self_profiles: Profiles of the speaker who replies: [N, P].
+        partner_profiles: Profiles of the partner: [N, P].
+        dialogue: Number of the dialogue, from 0: [N].
+        line: Line of the turn in the source file, from 1: [N].
     """
 
     split: str
@@ -73,8 +74,8 @@ class TurnTable:
     context_total: np.ndarray
     candidates: np.ndarray
     target: np.ndarray
-    own: np.ndarray
-    partner: np.ndarray
+    self_profiles: np.ndarray
+    partner_profiles: np.ndarray
     dialogue: np.ndarray
     line: np.ndarray
 
@@ -92,23 +93,22 @@ class TurnTable:
         return f"{self.split}_{self.persona}_{self.version}"
 
     def personas(self, rows: np.ndarray) -> np.ndarray:
-        """Profiles that the setting shows in some turns: [B, P], or [B, 2P] for "both".
+        """The profiles that some turns show: [B, P], or [B, 2P] for "both".
 
-        "both" is the own profiles, then the partner's; "none" shows none of them.
+        "both" is the speaker's profiles, then the partner's; "none" shows no profiles.
         """
-        if self.persona == "self":
-            return self.own[rows]
-        if self.persona == "their":
-            return self.partner[rows]
+        ours, partners = self.self_profiles[rows], self.partner_profiles[rows]
         if self.persona == "none":
-            return np.full_like(self.own[rows], ABSENT)
-        both = np.concatenate([self.own[rows], self.partner[rows]], axis=1)
+            return np.full_like(ours, ABSENT)
+        if self.persona != "both":
+            return ours if self.persona == "self" else partners
+        both = np.concatenate([ours, partners], axis=1)
         absent_last = np.argsort(both == ABSENT, axis=1, kind="stable")
         return np.take_along_axis(both, absent_last, axis=1)
 
 
-def why_not_ours(folder: Path) -> str | None:
-    """Why a folder is no prepared folder, not even one of another version; None if it is."""
+def why_not_prepared(folder: Path) -> str | None:
+    """Why a folder is no prepared folder of any version; None if it is one."""
     try:
         manifest = atomic.read_json(folder / MANIFEST)
     except DataError:
@@ -119,7 +119,7 @@ def why_not_ours(folder: Path) -> str | None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest; raises `DataError` if `folder` is no prepared folder of this format."""
+    """Reads `manifest.json`; raises `DataError` if it is not of this format."""
     path = folder / MANIFEST
     if not path.is_file():
         raise DataError(
@@ -135,7 +135,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     for name in ("fingerprint", "text_fingerprint"):
         if not isinstance(manifest.get(name), str):
-            raise DataError("the text is missing; prepare the data again", path=path, field=name)
+            raise DataError("found no text; prepare the data again", path=path, field=name)
     sizes = manifest.get("sizes")
     for name in SIZES:
         size = sizes.get(name) if isinstance(sizes, dict) else None
@@ -149,12 +149,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def read_rules(folder: Path, manifest: Mapping[str, Any]) -> TextRules:
-    """The rules by which the folder's text was tokenised."""
+    """The rules that tokenised the text of the folder."""
     try:
         return TextRules(**manifest["text"])
     except (KeyError, TypeError, ConfigError) as error:
         raise DataError(
-            f"not the rules of a text ({error})", path=folder / MANIFEST, field="text"
+            f"expected text rules ({error})", path=folder / MANIFEST, field="text"
         ) from None
 
 
@@ -182,93 +182,85 @@ def read_characters(folder: Path, sizes: Mapping[str, int]) -> list[str]:
 
 
 def read_vectors(folder: Path, sizes: Mapping[str, int], words: int) -> tuple[np.ndarray, int]:
-    """The word vectors, float32 [V, word_dim], and how many last columns are Word2Vec's."""
-    path = folder / "vectors.npz"
-    arrays = atomic.read_npz(path)
-    vectors = _array(arrays, "word_vectors", path)
-    word2vec_dim = _array(arrays, "word2vec_dim", path)
-    expected = (words, sizes["word_dim"])
-    if vectors.shape != expected or vectors.dtype != np.float32:
-        raise DataError(
-            f"found {vectors.dtype} {list(vectors.shape)}, expected float32 {list(expected)}; "
-            "the folder's files do not belong together: prepare the data again",
-            path=path,
-            field="word_vectors",
-        )
-    if word2vec_dim.shape != ():
-        raise DataError("expected one number", path=path, field="word2vec_dim")
-    _check_range(word2vec_dim, 0, vectors.shape[1] + 1, path, "word2vec_dim")
-    return vectors, int(word2vec_dim)
+    """The word vectors, float32 [V, word_dim], and the number of Word2Vec's columns, the last."""
+    arrays = _Arrays(folder / "vectors.npz")
+    vectors = arrays.take("word_vectors", (words, sizes["word_dim"]), dtype=np.float32)
+    return vectors, int(arrays.take("word2vec_dim", (), 0, sizes["word_dim"] + 1))
 
 
 def read_sentences(folder: Path, sizes: Mapping[str, int], forms: int) -> dict[str, np.ndarray]:
-    """The sentence store: for each kind its rows and their lengths.
+    """The stored sentences: for each kind their rows and lengths.
 
-    One empty row more stands at the end of each kind, so that the place -1 (absent) finds it.
+    An empty row is appended to each kind: index -1 (absent) selects it.
     """
-    path = folder / "sentences.npz"
-    arrays = atomic.read_npz(path)
+    arrays = _Arrays(folder / "sentences.npz")
     sentences = {}
     for kind, size in KINDS.items():
-        rows = _array(arrays, f"{kind}s", path)
-        lengths = _array(arrays, f"{kind}_lengths", path)
-        width = sizes[size]
-        if rows.ndim != 2 or rows.shape[1] != width or lengths.shape != rows.shape[:1]:
-            raise DataError(
-                f"found shapes {rows.shape} and {lengths.shape}, expected (N, {width}) and (N,)",
-                path=path,
-                field=f"{kind}s",
-            )
-        _check_range(rows, 0, forms, path, f"{kind}s")
-        _check_range(lengths, 0, width + 1, path, f"{kind}_lengths")
+        rows = arrays.take(f"{kind}s", (None, sizes[size]), 0, forms)
+        lengths = arrays.take(f"{kind}_lengths", (len(rows),), 0, sizes[size] + 1)
         sentences[f"{kind}s"] = np.pad(rows, ((0, 1), (0, 0)))
         sentences[f"{kind}_lengths"] = np.append(lengths, 0)
     return sentences
 
 
 def turns_path(folder: Path, split: str, persona: str, version: str) -> Path:
-    """Where the turns of a setting are."""
+    """Path of the turns of a setting."""
     return folder / "turns" / f"{split}_{persona}_{version}.npz"
 
 
 def read_turns(path: Path, sentences: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays of a `TurnTable`, checked against the sentence store."""
-    arrays = atomic.read_npz(path)
-    columns = [field.name for field in dataclasses.fields(TurnTable)][3:]
-    turns = {name: _array(arrays, name, path) for name in columns}
-    kinds = {
-        "context": "utterances",
-        "candidates": "candidates",
-        "own": "profiles",
-        "partner": "profiles",
-    }
-    count = turns["target"].shape[0] if turns["target"].ndim == 1 else -1
-    for name, array in turns.items():
-        if array.ndim != (2 if name in kinds else 1) or len(array) != count:
-            raise DataError(
-                f"found shape {array.shape}, expected {count} turns", path=path, field=name
-            )
-    for name, kind in kinds.items():
-        _check_range(turns[name], ABSENT, len(sentences[kind]) - 1, path, name)
-    _check_range(turns["target"], 0, turns["candidates"].shape[1], path, "target")
-    if (turns["candidates"][np.arange(count), turns["target"]] == ABSENT).any():
+    """The arrays of a `TurnTable`, checked against the stored sentences."""
+    arrays = _Arrays(path)
+    candidates = arrays.take("candidates", (None, None), ABSENT, len(sentences["candidates"]) - 1)
+    count, width = candidates.shape
+    turns = {"candidates": candidates, "target": arrays.take("target", (count,), 0, width)}
+    for name, on_disk, kind in (
+        ("context", "context", "utterances"),
+        ("self_profiles", "own", "profiles"),
+        ("partner_profiles", "partner", "profiles"),
+    ):
+        rows = len(sentences[kind]) - 1
+        turns[name] = arrays.take(on_disk, (count, None), ABSENT, rows)
+    for name in ("context_total", "dialogue", "line"):
+        turns[name] = arrays.take(name, (count,))
+    if (candidates[np.arange(count), turns["target"]] == ABSENT).any():
         raise DataError("found a turn whose gold reply is absent", path=path, field="target")
     return turns
 
 
-def _array(arrays: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:
-    if name not in arrays:
-        raise DataError("the array is missing; prepare the data again", path=path, field=name)
-    return arrays[name]
+class _Arrays:
+    """The arrays of an `.npz` file; each is checked when it is taken."""
 
+    def __init__(self, path: Path):
+        self._path, self._arrays = path, atomic.read_npz(path)
 
-def _check_range(array: np.ndarray, low: int, end: int, path: Path, name: str) -> None:
-    if not np.issubdtype(array.dtype, np.integer):
-        raise DataError(f"found {array.dtype}, expected whole numbers", path=path, field=name)
-    if array.size and (array.min() < low or array.max() >= end):
+    def take(
+        self,
+        name: str,
+        shape: tuple[int | None, ...],
+        low: int | None = None,
+        end: int | None = None,
+        dtype: type[np.generic] = np.integer,
+    ) -> np.ndarray:
+        """An array of some shape (None: any size) whose values are at least `low`, below `end`."""
+        array = self._arrays.get(name)
+        if array is None:
+            found = "no such array"
+        elif (
+            array.ndim != len(shape)
+            or any(want not in (None, size) for want, size in zip(shape, array.shape, strict=True))
+            or not np.issubdtype(array.dtype, dtype)
+        ):
+            found = f"{array.dtype} {list(array.shape)}"
+        elif low is not None and array.size and (array.min() < low or array.max() >= end):
+            found = f"values from {array.min()} to {array.max()}"
+        else:
+            return array
+        shown = ", ".join("any" if size is None else str(size) for size in shape)
+        bounds = "" if low is None else f" from {low} to {end - 1}"
         raise DataError(
-            f"found values from {array.min()} to {array.max()}, expected {low} to {end - 1}; "
-            "the folder's files do not belong together: prepare the data again",
-            path=path,
+            f"found {found}, expected {dtype.__name__} [{shown}]{bounds}; the folder's files do "
+            "not belong together: prepare the data again",
+            path=self._path,
             field=name,
         )

@@ -1,14 +1,14 @@
-r"""Text to tokens, tokens to ids: the one place where it happens, for `data_prep` and the ranker.
+r"""Text to tokens and tokens to ids, for `data_prep` and the ranker alike.
 
-The authors' program tokenises the two sides of a dialogue differently: the partner's utterances
-and all profiles go through NLTK's `WordPunctTokenizer`, whose whole rule is `\w+|[^\w\s]+`;
-candidates, and the speaker's own replies in the context, are only split at spaces. "i'm" is so
-three words in one place and one in the other. Weights trained that way need text prepared that
-way; the tokeniser "wordpunct" is for those who want one rule.
+The authors' program tokenises the two speakers differently. The partner's utterances and all
+profiles go through NLTK's `WordPunctTokenizer`, whose whole rule is `\w+|[^\w\s]+`. Candidates and
+the speaker's own utterances are only split at spaces: "i'm" is one token there and three elsewhere.
+Weights trained on such text need such text. The tokeniser "wordpunct" applies one rule to all text.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,10 +29,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _WORD_OR_PUNCTUATION = re.compile(r"\w+|[^\w\s]+")
 
 
-def kind(value: Any) -> str:
-    """What a value is, in JSON's terms, for messages.
+def json_type_name(value: Any) -> str:
+    """Names the JSON type of a value, for messages.
 
-    >>> kind("hi"), kind(None), kind(2.5), kind({1, 2})
+    >>> json_type_name("hi"), json_type_name(None), json_type_name(2.5), json_type_name({1, 2})
     ('a text', 'null', 'a number', 'a value of type set')
     """
     names = {str: "a text", list: "a list", dict: "an object", bool: "true or false"}
@@ -40,14 +40,14 @@ def kind(value: Any) -> str:
     return names.get(type(value), f"a value of type {type(value).__name__}")
 
 
-def problem_of(text: Any) -> str:
-    """What keeps a value from being a text with words in it; empty if nothing does.
+def text_error(text: Any) -> str:
+    """Says why a value is not a text with words in it; empty if it is one.
 
-    >>> problem_of("hi"), problem_of(" ")
+    >>> text_error("hi"), text_error(" ")
     ('', 'found an empty text, expected words')
     """
     if not isinstance(text, str):
-        return f"found {kind(text)}, expected a text"
+        return f"found {json_type_name(text)}, expected a text"
     if not text.strip():
         return "found an empty text, expected words"
     if _SURROGATE.search(text):
@@ -58,7 +58,7 @@ def problem_of(text: Any) -> str:
 def tokenise(text: str, rule: str) -> list[str]:
     """Splits a text by "wordpunct" (runs of word characters, runs of others) or "whitespace".
 
-    No token is empty or holds white space, however the text is spaced.
+    No token is empty or contains white space.
 
     >>> tokenise("i'm  fine, thanks!!", "wordpunct")
     ['i', "'", 'm', 'fine', ',', 'thanks', '!!']
@@ -70,12 +70,13 @@ def tokenise(text: str, rule: str) -> list[str]:
 
 @dataclass(frozen=True)
 class TextRules:
-    """How raw text becomes tokens; the prepared folder and the run keep it.
+    """How raw text becomes tokens; stored in prepared folders and runs.
 
     Args:
-        tokeniser: "authors": profiles and the partner's utterances by "wordpunct", candidates and
-            own utterances by "whitespace". "wordpunct" or "whitespace": everything by that rule.
-        lowercase: Lower the case first; the official texts and the common vectors are lower case.
+        tokeniser: str. "authors": profiles and the partner's utterances by "wordpunct", candidates
+            and the speaker's utterances by "whitespace". "wordpunct" or "whitespace": that rule
+            for all text.
+        lowercase: bool. Whether to lower the case, as the official texts and GloVe 6B do.
 
     >>> rules = TextRules()
     >>> rules.context(["i'm Bob.", "I'm here.", "that's it"])
@@ -115,8 +116,8 @@ class TextRules:
         """
         last = len(texts) - 1
         return [
-            self.utterance(text, partner=(last - place) % 2 == 0)
-            for place, text in enumerate(texts)
+            self.utterance(text, partner=(last - index) % 2 == 0)
+            for index, text in enumerate(texts)
         ]
 
     def _tokens(self, text: str, authors_rule: str) -> list[str]:
@@ -125,11 +126,11 @@ class TextRules:
 
 
 class Vocabulary:
-    """Words and characters with their ids: an id is the place in the list.
+    """Words and characters with their ids: the id is the index in the list.
 
     Args:
-        words: `<pad>`, `<unk>`, then the words.
-        characters: `<pad>`, then the characters; "" marks an id that no character has.
+        words: sequence of str. `<pad>`, `<unk>`, then the words.
+        characters: sequence of str. `<pad>`, then the characters; "" marks an unused id.
 
     >>> vocabulary = Vocabulary(["<pad>", "<unk>", "hello", "you"], ["<pad>", "e", "h", "l", "o"])
     >>> vocabulary.word_ids(["hello", "hole"], 4)
@@ -141,13 +142,9 @@ class Vocabulary:
     def __init__(self, words: Sequence[str], characters: Sequence[str]):
         self.words = list(words)
         self.characters = list(characters)
-        # A text that happens to hold "<pad>" or "<unk>" has an unknown word there.
-        self._words = {word: place for place, word in enumerate(self.words) if place > UNK_ID}
-        self._characters = {
-            character: place
-            for place, character in enumerate(self.characters)
-            if place > PAD_ID and character
-        }
+        # In a text, "<pad>" and "<unk>" are unknown words.
+        self._words = {word: i for i, word in enumerate(self.words) if i > UNK_ID}
+        self._characters = {c: i for i, c in enumerate(self.characters) if i > PAD_ID and c}
 
     def __contains__(self, word: str) -> bool:
         return word in self._words
@@ -158,14 +155,15 @@ class Vocabulary:
 
     def word_ids(self, tokens: Iterable[str], length: int) -> np.ndarray:
         """Ids of the first `length` tokens, padded with 0: int32 [length]."""
-        row = np.zeros(length, np.int32)
-        for place, token in zip(range(length), tokens, strict=False):
-            row[place] = self.word_id(token)
-        return row
+        return _padded((self.word_id(token) for token in tokens), length)
 
     def character_ids(self, word: str, length: int) -> np.ndarray:
         """Ids of the first `length` characters, 0 for unknown ones and padding: int32 [length]."""
-        row = np.zeros(length, np.int32)
-        for place, character in zip(range(length), word, strict=False):
-            row[place] = self._characters.get(character, PAD_ID)
-        return row
+        return _padded((self._characters.get(character, PAD_ID) for character in word), length)
+
+
+def _padded(ids: Iterable[int], length: int) -> np.ndarray:
+    row = np.zeros(length, np.int32)
+    first = list(itertools.islice(ids, length))
+    row[: len(first)] = first
+    return row

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from dim_tf.data.text import kind
+from dim_tf.data.text import json_type_name
 from dim_tf.errors import CheckpointError, ConfigError, DataError, UsageError, did_you_mean
 from dim_tf.evaluation.calibration import Calibration
 from dim_tf.evaluation.metrics import probabilities
@@ -157,7 +157,9 @@ class Ranker:
         """
         _check_top_k(top_k)
         if isinstance(turns, str | Mapping) or not isinstance(turns, Iterable):
-            raise DataError(f"found {kind(turns)}, expected a list of turns", field="turns")
+            raise DataError(
+                f"found {json_type_name(turns)}, expected a list of turns", field="turns"
+            )
         checked = list(map(self._turn_at, itertools.count(), turns))
         rankings: dict[int, list[dict[str, Any]]] = {}
         together = self._scorer.batch.any_size
@@ -210,7 +212,9 @@ class Ranker:
         from dim_tf.ranking.attention import Explanation, heatmaps
 
         if not isinstance(candidate, str):
-            raise DataError(f"found {kind(candidate)}, expected a text", field="candidate")
+            raise DataError(
+                f"found {json_type_name(candidate)}, expected a text", field="candidate"
+            )
         turn = self._turn(context, persona, [candidate], stacklevel=3)
         inputs, encoder = self._inputs([turn]), self._encoder
         [words] = encoder.candidates([candidate])
@@ -250,7 +254,9 @@ class Ranker:
             if isinstance(turn, Turn):
                 return self._turn(turn.context, turn.persona, turn.candidates, stacklevel=4)
             if not isinstance(turn, Mapping):
-                raise DataError(f"found {kind(turn)}, expected an object with {', '.join(FIELDS)}")
+                raise DataError(
+                    f"found {json_type_name(turn)}, expected an object with {', '.join(FIELDS)}"
+                )
             for name in turn.keys() - set(FIELDS):
                 hint = did_you_mean(str(name), FIELDS)
                 raise DataError(f"no such field is known{hint}", field=str(name))

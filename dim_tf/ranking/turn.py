@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dim_tf.data.text import kind, problem_of
+from dim_tf.data.text import json_type_name, text_error
 from dim_tf.errors import DataError
 
 FIELDS = ("context", "persona", "candidates")
@@ -71,9 +71,11 @@ def check_texts(values: Sequence[str], field: str) -> list[str]:
     """
     if isinstance(values, str) or not isinstance(values, Sequence):
         hint = "; write [text] for a single text" if isinstance(values, str) else ""
-        raise DataError(f"found {kind(values)}, expected a list of texts{hint}", field=field)
+        raise DataError(
+            f"found {json_type_name(values)}, expected a list of texts{hint}", field=field
+        )
     for place, text in enumerate(values):
-        problem = problem_of(text)
+        problem = text_error(text)
         if problem:
             raise DataError(problem, field=f"{field}[{place}]")
     return list(values)

@@ -17,7 +17,7 @@ LINE_CASES = {
     "three fields": (spoiled(2, "\t\tno", "\tno"), ":2: found 3 fields, expected 4"),
     "reply not among its candidates": (
         spoiled(2, "|yes .", "|maybe"),
-        ":2: the reply 'yes .' is not among its 2 candidates, expected it there",
+        ":2: the reply 'yes .' is not among its 2 candidates",
     ),
     "no candidates": (spoiled(2, "no .|yes .", ""), ":2: found no candidates, expected CANDIDATE|"),
     "an empty candidate": (spoiled(3, "|", "||"), ":3: candidate 2 of 3 is empty"),
@@ -46,7 +46,7 @@ SOURCES = {
     "truncated": (lambda t: cut(tar(t / "a.tgz", NAME)), "{0}: cannot unpack"),
     "up and out": (lambda t: tar(t / "a.tgz", "../evil"), "'../evil'"),
     "absolute": (lambda t: tar(t / "a.tgz", "/evil"), "{0}: found evil, expected files named"),
-    "of no known kind": (lambda t: file(t / "a.txt", b"x"), "{0}: not a source, by its name"),
+    "of no known kind": (lambda t: file(t / "a.txt", b"x"), "{0}: no source has such a name"),
 }
 
 

@@ -1,7 +1,7 @@
 import tempfile
 from pathlib import Path
 
-from data_prep.dialogues import Corpus, Table, table_order
+from data_prep.dialogues import Corpus, Table
 
 
 def table(split, persona, version):
@@ -11,7 +11,7 @@ def table(split, persona, version):
 def test_tables_sort_by_split_persona_and_version():
     tables = [table("test", "none", "original"), table("train", "both", "original")]
     tables += [table("train", "self", "revised"), table("train", "self", "original")]
-    assert [t.name for t in sorted(tables, key=table_order)] == [
+    assert [t.name for t in sorted(tables, key=lambda table: table.order)] == [
         "train_self_original",
         "train_self_revised",
         "train_both_original",

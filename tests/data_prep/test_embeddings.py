@@ -82,5 +82,5 @@ def test_gensims_sets_are_fetched_as_files(tmp_path, monkeypatch):
     assert gensim_file("glove-tiny") == tmp_path / "glove-tiny.gz"
     with pytest.raises(UsageError, match="gensim:glove-tny: Incorrect model"):
         gensim_file("glove-tny")
-    with pytest.raises(DataError, match=r"gensim:offline cannot be fetched \(no route to host\)"):
+    with pytest.raises(DataError, match=r"gensim:offline .*no route to host"):
         gensim_file("offline")

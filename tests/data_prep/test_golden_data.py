@@ -75,12 +75,10 @@ def arrays(corpus, folder: Path) -> dict[str, np.ndarray]:
     prepare(corpus, Settings(), folder, options={}, sources=[])
     data = PreparedData.load(folder)
     table = data.table(*SETTING)
-    inputs, target = data.inputs(
-        table,
-        np.arange(len(table)),
-        ModelConfig(**data.sizes),
-        authors_response_characters=True,
-    )
+    inputs, target = data.inputs(table, np.arange(len(table)), ModelConfig(**data.sizes))
+    # The authors' loader gives characters to the first candidates only, one per utterance.
+    later = np.arange(inputs["responses"].shape[1]) >= inputs["utterances_num"][:, None]
+    inputs["responses_char"][later] = 0
     for name in KINDS:
         inputs[name] = np.where(inputs[name] > 1, inputs[name] - 1, inputs[name])
     return {**inputs, "target": target}

@@ -49,9 +49,9 @@ def test_personas_go_with_their_speakers(tmp_path):
     shape, (dialogue,) = read(tmp_path, record, sides="both")
     b, a, *_ = dialogue.replies
     assert shape == "dialogue"
-    assert b.own == {"original": ("i have a cat .",), "revised": ("my pet purrs .",)}
-    assert b.partner == {"original": ("i ask .",), "revised": None}
-    assert (a.own, a.partner) == (b.partner, b.own)
+    assert b.self_profiles == {"original": ("i have a cat .",), "revised": ("my pet purrs .",)}
+    assert b.partner_profiles == {"original": ("i ask .",), "revised": None}
+    assert (a.self_profiles, a.partner_profiles) == (b.partner_profiles, b.self_profiles)
 
 
 def test_a_turn_keeps_its_candidates_and_may_do_without(tmp_path):
@@ -59,7 +59,7 @@ def test_a_turn_keeps_its_candidates_and_may_do_without(tmp_path):
     assert shape == "turn"
     assert one.replies[0].candidates == ("no", "a cat")
     assert other.replies[0].candidates is None
-    assert one.replies[0].own == {"original": ("i have a cat .",), "revised": None}
+    assert one.replies[0].self_profiles == {"original": ("i have a cat .",), "revised": None}
 
 
 def test_turns_whose_context_goes_on_are_one_dialogue(tmp_path):
@@ -147,5 +147,5 @@ def test_bad_turns_are_named_with_their_field(tmp_path, record, message):
 
 
 def test_an_empty_file_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="the file is empty, expected a JSON object a line"):
+    with pytest.raises(DataError, match=r"own\.jsonl: the file is empty"):
         read(tmp_path, "", "\n")

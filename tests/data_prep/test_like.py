@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from data_prep.like import Like
+from data_prep.like import VocabularySource
 from dim_tf.data.dataset import PreparedData
 from dim_tf.data.text import TextRules
 from dim_tf.data.word_vectors import WordVectors
@@ -47,8 +47,8 @@ def model(run, tmp_path, monkeypatch):
 
 def test_a_folder_made_like_another_shares_characters_and_word2vec(first, tmp_path):
     test_only = dataclasses.replace(tiny_corpus(), tables=tables()[1:])
-    second = prepare_tiny(tmp_path / "second", test_only, like=Like.open(first))
-    third = prepare_tiny(tmp_path / "third", like=Like.open(second))
+    second = prepare_tiny(tmp_path / "second", test_only, like=VocabularySource.open(first))
+    third = prepare_tiny(tmp_path / "third", like=VocabularySource.open(second))
     one, two, three = (PreparedData.load(folder) for folder in (first, second, third))
     assert two.characters == one.characters
     assert two.words != one.words
@@ -64,10 +64,10 @@ def test_vectors_of_a_file_are_for_words_that_the_other_lacks(first, tmp_path):
     """`ski` is known there, with another vector."""
     corpus = tiny_corpus()
     path = tmp_path / "more.txt"
-    like = Like.open(first)
-    places = np.flatnonzero(like.others.vectors.any(axis=1))
+    like = VocabularySource.open(first)
+    places = np.flatnonzero(like.pretrained.vectors.any(axis=1))
     words = [like.words[place] for place in places]
-    vectors = like.others.vectors[places]
+    vectors = like.pretrained.vectors[places]
     vectors[words.index("ski")] = 7
     vectors = np.concatenate([vectors, np.full((1, 3), 7, np.float32)])
     write_vectors(path, WordVectors([*words, "dune"], vectors))
@@ -84,14 +84,14 @@ def test_vectors_of_a_file_are_for_words_that_the_other_lacks(first, tmp_path):
 def test_no_other_vectors_are_needed_and_known_words_stay_known(first, tmp_path):
     corpus = dataclasses.replace(tiny_corpus(), tables=tables()[1:])
     data = PreparedData.load(
-        prepare_tiny(tmp_path / "a", corpus, vectors=None, like=Like.open(first))
+        prepare_tiny(tmp_path / "a", corpus, vectors=None, like=VocabularySource.open(first))
     )
     old = PreparedData.load(first)
     assert set(old.words) <= set(data.words) and len(data.words) == len(set(data.words))
     assert data.sizes["word_dim"] == old.sizes["word_dim"]
     of_authors = dataclasses.replace(corpus, words=("<pad>", "fiance", "ski"))
     data = PreparedData.load(
-        prepare_tiny(tmp_path / "b", of_authors, vectors=None, like=Like.open(first))
+        prepare_tiny(tmp_path / "b", of_authors, vectors=None, like=VocabularySource.open(first))
     )
     assert data.words == ["<pad>", "<unk>", "fiance", "ski"]
 
@@ -99,21 +99,25 @@ def test_no_other_vectors_are_needed_and_known_words_stay_known(first, tmp_path)
 def test_vectors_of_another_size_are_refused(first, tmp_path):
     path = tmp_path / "other.txt"
     write_vectors(path, WordVectors(["ski"], np.ones((1, 4), np.float32)))
-    with pytest.raises(UsageError, match="found 4 dimensions, expected 3, as --like first has"):
-        prepare_tiny(tmp_path / "a", vectors=path, like=Like.open(first))
+    with pytest.raises(
+        UsageError, match=r"--vectors: found 4 dimensions, expected 3; .*--like first"
+    ):
+        prepare_tiny(tmp_path / "a", vectors=path, like=VocabularySource.open(first))
 
 
 def test_vectors_of_another_set_are_refused(first, tmp_path):
     path, data = tmp_path / "other.txt", PreparedData.load(first)
     known = [word for word, row in zip(data.words, data.word_vectors, strict=True) if row[:3].any()]
     write_vectors(path, WordVectors(known, np.full((len(known), 3), 7, np.float32)))
-    with pytest.raises(UsageError, match="most words have other vectors there than in --like firs"):
-        prepare_tiny(tmp_path / "a", vectors=path, like=Like.open(first))
+    with pytest.raises(
+        UsageError, match=r"--vectors: most words have other vectors .*--like first"
+    ):
+        prepare_tiny(tmp_path / "a", vectors=path, like=VocabularySource.open(first))
 
 
 def test_a_run_gives_what_its_prepared_folder_gives(first, run):
-    there, here = Like.open(first), Like.open(run.path)
-    assert (here.characters, here.table) == (there.characters, there.table)
+    there, here = VocabularySource.open(first), VocabularySource.open(run.path)
+    assert (here.characters, here.word2vec_sha256) == (there.characters, there.word2vec_sha256)
     assert here.word2vec.words == there.word2vec.words
     np.testing.assert_array_equal(here.word2vec.vectors, there.word2vec.vectors)
     assert (there.name, here.name) == ("first", "run")
@@ -122,7 +126,7 @@ def test_a_run_gives_what_its_prepared_folder_gives(first, run):
 
 def test_a_shipped_model_is_trained_further_on_other_data(model, run, tmp_path):
     """Its weights mean the same there: it is known by its name, its vectors are rounded."""
-    other = prepare_tiny(tmp_path / "other", like=Like.open(model))
+    other = prepare_tiny(tmp_path / "other", like=VocabularySource.open(model))
     data = PreparedData.load(other)
     word = data.word_vectors[data.words.index("yes"), -100:]
     original = run.word_vectors[run.words.index("yes"), -100:]
@@ -133,19 +137,19 @@ def test_a_shipped_model_is_trained_further_on_other_data(model, run, tmp_path):
 
 def test_without_word2vec(tmp_path):
     folder = prepare_tiny(tmp_path / "plain")
-    like = Like.open(folder)
-    assert (like.word2vec, like.table) == (None, None)
-    assert like.others.dim == 3
+    like = VocabularySource.open(folder)
+    assert (like.word2vec, like.word2vec_sha256) == (None, None)
+    assert like.pretrained.dim == 3
     converted = tiny_run(tmp_path / "converted")
     converted.word_vectors[:2] = 0
     with converted.creating():
         pass
-    like = Like.open(tmp_path / "converted")
-    assert (like.word2vec, like.table) == (None, None)
+    like = VocabularySource.open(tmp_path / "converted")
+    assert (like.word2vec, like.word2vec_sha256) == (None, None)
 
 
 def test_the_sum_tells_characters_words_and_vectors_apart(first):
-    like = Like.open(first)
+    like = VocabularySource.open(first)
     changed = [
         dataclasses.replace(like, characters=like.characters[::-1]),
         dataclasses.replace(like, words=like.words[::-1]),
@@ -154,12 +158,12 @@ def test_the_sum_tells_characters_words_and_vectors_apart(first):
         dataclasses.replace(like, rules=TextRules("wordpunct")),
     ]
     assert len({each.sha256 for each in [like, *changed]}) == 6
-    assert Like.open(first).sha256 == like.sha256
+    assert VocabularySource.open(first).sha256 == like.sha256
 
 
 def test_the_name_is_that_of_the_folder(first, monkeypatch):
     monkeypatch.chdir(first)
-    assert Like.open(".").name == "first"
+    assert VocabularySource.open(".").name == "first"
 
 
 def test_a_vector_for_unknown_words_is_refused(run):
@@ -167,27 +171,27 @@ def test_a_vector_for_unknown_words_is_refused(run):
     vectors[1] = 1
     atomic.write_npz(run.path / "vectors.npz", {"word_vectors": vectors})
     with pytest.raises(UsageError, match="without --unknown-word"):
-        Like.open(run.path)
+        VocabularySource.open(run.path)
 
 
 def test_what_is_refused(run, first, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "names", lambda: ["small"])
     for path, hint in ((tmp_path / "small", ""), ("smal", r"; did you mean small\?")):
         with pytest.raises(UsageError, match=rf"{path} is no prepared folder.*model{hint}"):
-            Like.open(path)
+            VocabularySource.open(path)
     with pytest.raises(UsageError, match=r"is no prepared folder .* no run folder .* give the one"):
-        Like.open(tmp_path)
+        VocabularySource.open(tmp_path)
     config = atomic.read_json(run.path / "config.json")
     del config["prepared"]["word2vec_dim"]
     atomic.write_json(run.path / "config.json", config)
-    with pytest.raises(UsageError, match="made by an older version"):
-        Like.open(run.path)
+    with pytest.raises(UsageError, match="older version"):
+        VocabularySource.open(run.path)
     (run.path / "words.txt").unlink()
     with pytest.raises(CheckpointError, match="damaged"):
-        Like.open(run.path)
+        VocabularySource.open(run.path)
     (first / "vectors.npz").unlink()
     with pytest.raises(DataError, match="missing"):
-        Like.open(first)
+        VocabularySource.open(first)
     shutil.rmtree(first)
     with pytest.raises(UsageError, match="is no prepared folder"):
-        Like.open(first)
+        VocabularySource.open(first)

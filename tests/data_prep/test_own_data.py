@@ -63,7 +63,9 @@ def test_each_persona_has_its_table(tmp_path):
         "test_their_original",
         "test_both_original",
     ]
-    personas = {name: (turns[0].own, turns[0].partner) for name, turns in tables.items()}
+    personas = {
+        name: (turns[0].self_profiles, turns[0].partner_profiles) for name, turns in tables.items()
+    }
     assert personas == {
         "test_none_original": ((), ()),
         "test_self_original": (("b 0",), ()),
@@ -107,7 +109,7 @@ def test_both_sides_of_a_dialogue_stay_one_dialogue(tmp_path):
     tables, _ = tables_of(tmp_path, records, sides="both")
     turns = tables["train_both_original"][:4]
     assert [turn.dialogue for turn in turns] == [0, 0, 0, 1]
-    assert [turn.own[0] for turn in turns] == ["b 0", "a 0", "b 0", "b 1"]
+    assert [turn.self_profiles[0] for turn in turns] == ["b 0", "a 0", "b 0", "b 1"]
     assert [turn.line for turn in turns] == [1, 1, 1, 2]
 
 
@@ -121,7 +123,7 @@ def test_dialogues_without_revised_personas_are_left_out_of_revised_tables_and_c
     assert "train_none_revised" not in tables
     turns = tables["train_both_revised"]
     assert [turn.dialogue for turn in turns] == [0, 0, 1, 1, 2, 2]
-    assert {(turn.own, turn.partner) for turn in turns} == {(("rb",), ("ra",))}
+    assert {(turn.self_profiles, turn.partner_profiles) for turn in turns} == {(("rb",), ("ra",))}
     original = {turn.line: turn.candidates for turn in tables["train_self_original"]}
     assert turns[-1].candidates == original[turns[-1].line]
     assert notes == ("6 of 12 turns have no revised persona: not in these tables",)
@@ -133,7 +135,7 @@ def test_turns_a_line_give_none_and_self(tmp_path):
     tables, _ = tables_of(tmp_path, records)
     assert list(tables) == ["valid_none_original", "valid_self_original"]
     first, second, *_ = tables["valid_self_original"]
-    assert (first.candidates, first.gold, first.own) == (("yo 0", "no"), 0, ("b 0",))
+    assert (first.candidates, first.gold, first.self_profiles) == (("yo 0", "no"), 0, ("b 0",))
     assert (len(second.candidates), second.gold, second.line) == (5, 4, 2)
     assert not {"hi 1", "yo 1"} & set(second.candidates[:4])
 
@@ -180,7 +182,7 @@ def test_too_few_utterances_to_draw_from_are_an_error_that_counts_them(tmp_path)
 
 def test_a_file_without_a_reply_of_the_wanted_side_is_an_error(tmp_path):
     records = [dialogue(number, utterances=["hi", "yo"], split="train") for number in range(3)]
-    with pytest.raises(DataError, match="no dialogue holds a reply of side a"):
+    with pytest.raises(DataError, match=r"own\.jsonl: .* side a"):
         tables_of(tmp_path, records, sides="a")
 
 

@@ -76,7 +76,7 @@ def test_a_table_can_be_read_twice(tmp_path):
         ("1 a\tb\t\tb\n2 \tb\t\tb\n", ":2: the partner's text is empty"),
         ("1 your persona: \n2 a\tb\t\tb\n", ":1: found an empty profile"),
         ("1 a\tb\t\tb\n2 your persona: x\n", ":2: found 'your persona: x', expected TEXT<TAB>"),
-        ("1 your persona: x\n1 a\tb\t\tb\n", ":2: the dialogue before has no turn"),
+        ("1 your persona: x\n1 a\tb\t\tb\n", ":2: the previous dialogue has no turn"),
         ("1 a\tb\t\tb\n1 your persona: x\n", ":2: the last dialogue has no turn; is the file cut"),
         (b"1 a\tb\t\tb\n2 caf\xe9\tb\t\tb\n", ":2: found byte 0xe9 at position 6"),
     ],
@@ -110,4 +110,4 @@ def test_the_golden_file_is_read_whole(shared):
     assert (len(turns), turns[-1].dialogue + 1) == (64, 8)
     assert {len(turn.candidates) for turn in turns} == {20}
     assert {turn.gold for turn in turns} == {19}
-    assert {len(turn.own) for turn in turns} == {4, 5}
+    assert {len(turn.self_profiles) for turn in turns} == {4, 5}

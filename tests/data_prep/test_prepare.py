@@ -127,27 +127,16 @@ def test_no_training_split_has_no_characters_to_offer(tmp_path):
         prepare_tiny(tmp_path / "tiny", corpus)
 
 
-@pytest.mark.parametrize("slip", [False, True])
-def test_dense_arrays_are_the_models_inputs_in_the_sources_order(tmp_path, monkeypatch, slip):
-    monkeypatch.setattr("data_prep.dense.TURNS_A_CHUNK", 2)
-    folder = prepare_tiny(
-        tmp_path / "tiny",
-        tiny_corpus("self", "both"),
-        dense=True,
-        authors_response_characters=slip,
-    )
+def test_dense_arrays_are_the_models_inputs_in_the_sources_order(tmp_path):
+    folder = prepare_tiny(tmp_path / "tiny", tiny_corpus("self", "both"), dense=True)
     data = PreparedData.load(folder)
     assert len(list((folder / "dense").iterdir())) == 4
     for persona, profiles in (("self", 5), ("both", 10)):
         dense = atomic.read_npz(folder / f"dense/train_{persona}_original.npz")
         assert sorted(dense) == sorted([*INPUTS, "target"])
         config = ModelConfig(**{**data.sizes, "max_profiles": profiles})
-        inputs, target = data.inputs(
-            data.table("train", persona, "original"),
-            np.arange(3),
-            config,
-            authors_response_characters=slip,
-        )
+        table = data.table("train", persona, "original")
+        inputs, target = data.inputs(table, np.arange(3), config)
         for name, expected in {**inputs, "target": target}.items():
             np.testing.assert_array_equal(dense[name], expected)
             assert dense[name].dtype == np.int32

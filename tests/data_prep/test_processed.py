@@ -25,8 +25,8 @@ def test_fields_become_turns_and_growing_contexts_one_dialogue(tmp_path):
     assert one.context == ("hello there",)
     assert two.context == ("hello there", "hi", "pets ?")
     assert (two.candidates, two.gold) == (("no", "yes"), 1)
-    assert (two.own, two.partner) == (("i ski .", "i run ."), ())
-    assert (three.own, three.partner) == ((), ("i dance .",))
+    assert (two.self_profiles, two.partner_profiles) == (("i ski .", "i run ."), ())
+    assert (three.self_profiles, three.partner_profiles) == ((), ("i dance .",))
     assert [turn.dialogue for turn in (one, two, three)] == [0, 0, 1]
     assert [turn.line for turn in (one, two, three)] == [1, 2, 3]
 
@@ -77,7 +77,9 @@ class TestGolden:
             assert rules.context(one.context) == spaces.context(other.context)
             assert sorted(one.candidates) == sorted(other.candidates)
             assert one.candidates[one.gold] == other.candidates[other.gold]
-            assert [" ".join(rules.profile(text)) for text in one.own] == list(other.own)
+            assert [" ".join(rules.profile(text)) for text in one.self_profiles] == list(
+                other.self_profiles
+            )
             assert one.dialogue == other.dialogue
 
     def test_labels_and_lengths_are_those_of_the_authors_loader(self, folder):

@@ -61,9 +61,9 @@ def test_context_is_left_aligned_tokenised_by_speaker_and_keeps_the_last_fifteen
             Turn(long, ("x",), 0, (), (), 0, 2),
         )
     )
-    utterances = sentences_of(sentences.utterances, arrays["context"][0])
+    utterances = sentences_of(sentences.stores["utterance"], arrays["context"][0])
     assert utterances == ["it ' s b _eos_"] + [""] * 14
-    utterances = sentences_of(sentences.utterances, arrays["context"][1])
+    utterances = sentences_of(sentences.stores["utterance"], arrays["context"][1])
     assert utterances[:2] == ["it ' s 2 _eos_", "it's 3 _eos_"]
     assert utterances[14] == "it ' s 16 _eos_"
     np.testing.assert_array_equal(arrays["context_total"], [1, 17])
@@ -74,7 +74,7 @@ def test_context_is_left_aligned_tokenised_by_speaker_and_keeps_the_last_fifteen
 def test_a_long_utterance_loses_its_end_mark_and_a_shorter_one_keeps_it():
     sentences, _ = build(table_of(Turn(("w " * 19, "w " * 20, "x " * 19), ("x",), 0, (), (), 0, 1)))
     ids = np.arange(len(sentences.forms)) + 10
-    rows, lengths = sentences.utterances.padded(ids, 20)
+    rows, lengths = sentences.stores["utterance"].padded(ids, 20)
     end = sentences.forms["_eos_"] + 10
     assert [(row == end).sum() for row in rows] == [1, 0, 1]
     np.testing.assert_array_equal(lengths, [20, 20, 20])
@@ -93,7 +93,7 @@ def test_candidates_are_shuffled_alike_in_all_tables_of_a_split():
     assert (one["candidates"] != other["candidates"]).any()
     assert len(set(one["target"].tolist())) > 2
     for place, turn in enumerate(turns):
-        texts = sentences_of(sentences.candidates, one["candidates"][place])
+        texts = sentences_of(sentences.stores["candidate"], one["candidates"][place])
         assert sorted(texts) == sorted(turn.candidates)
         assert texts[one["target"][place]] == turn.candidates[19]
     _, [(reseeded, _)] = build(table_of(*turns), seed=2)
@@ -103,20 +103,20 @@ def test_candidates_are_shuffled_alike_in_all_tables_of_a_split():
 def test_the_authors_processed_files_keep_their_order_and_tokens():
     turn = Turn(("don't . go",), ("b's", "a", "c"), 1, ("it's",), (), 0, 1)
     sentences, [(arrays, _)] = build(table_of(turn, tokenised=True))
-    candidates = sentences_of(sentences.candidates, arrays["candidates"][0])
+    candidates = sentences_of(sentences.stores["candidate"], arrays["candidates"][0])
     assert candidates == ["b's", "a", "c"]
     assert arrays["target"].tolist() == [1]
-    assert list(sentences.utterances.sentences()) == [("don't", ".", "go", "_eos_")]
-    assert list(sentences.profiles.sentences()) == [("it's",)]
+    assert list(sentences.stores["utterance"].sentences()) == [("don't", ".", "go", "_eos_")]
+    assert list(sentences.stores["profile"].sentences()) == [("it's",)]
 
 
 def test_a_copy_of_the_gold_reply_is_absent_and_counted():
     sentences, [(arrays, counts), _] = build(*tables())
-    third = sentences_of(sentences.candidates, arrays["candidates"][2])
+    third = sentences_of(sentences.stores["candidate"], arrays["candidates"][2])
     assert sorted(third) == ["", "", "so what", "yes ."]
     assert third[arrays["target"][2]] == "so what"
     # A distractor that is there twice is no gold reply: both stay.
-    assert sorted(sentences_of(sentences.candidates, arrays["candidates"][1])) == [
+    assert sorted(sentences_of(sentences.stores["candidate"], arrays["candidates"][1])) == [
         *("hi there", "i'm glad", "so what", "so what")
     ]
     assert counts["copies_of_gold"] == 1
@@ -135,9 +135,11 @@ def test_personas_are_stored_apart_and_more_than_five_profiles_are_cut():
             Turn((), ("x",), 0, (), own[:5], 1, 2),
         )
     )
-    assert sentences_of(sentences.profiles, arrays["own"][0]) == list(own[:5])
-    assert sentences_of(sentences.profiles, arrays["partner"][0]) == ["it ' s me"] + [""] * 4
-    assert sentences_of(sentences.profiles, arrays["own"][1]) == [""] * 5
+    assert sentences_of(sentences.stores["profile"], arrays["own"][0]) == list(own[:5])
+    assert (
+        sentences_of(sentences.stores["profile"], arrays["partner"][0]) == ["it ' s me"] + [""] * 4
+    )
+    assert sentences_of(sentences.stores["profile"], arrays["own"][1]) == [""] * 5
     assert counts["personas_cut"] == 1
 
 
@@ -154,8 +156,3 @@ def test_distinct_sentences_of_a_split_whatever_their_kind():
 def test_a_table_without_turns_is_an_error():
     with pytest.raises(DataError, match=r"f\.txt: found no turn"):
         build(table_of())
-
-
-def test_half_a_surrogate_pair_names_its_line():
-    with pytest.raises(DataError, match=r"f\.txt:7: found half of a surrogate pair"):
-        build(table_of(Turn(("\ud800",), ("x",), 0, (), (), 0, 7)))

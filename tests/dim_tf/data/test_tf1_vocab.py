@@ -28,13 +28,13 @@ def test_characters_keep_their_ids(tmp_path):
     [
         (read_words, "", "the file is empty"),
         (read_words, "a\n\nb\n", "v.txt:2: found '', expected one word"),
-        (read_words, "a\nb\na\n", "v.txt:3: the word 'a' is on line 1 already"),
+        (read_words, "a\nb\na\n", "v.txt:3: .*'a'.* line 1"),
         (read_characters, "", "the file is empty"),
         (read_characters, "h\t1\n", "v.txt:1: .*expected an id, a tab and one character"),
         (read_characters, "1\tab\n", "v.txt:1: .*expected an id, a tab and one character"),
         (read_characters, "0\ta\n", "v.txt:1: found id 0, which is padding"),
-        (read_characters, "1\ta\n1\tb\n", "v.txt:2: .*there twice"),
-        (read_characters, "1\ta\n2\ta\n", "v.txt:2: .*there twice"),
+        (read_characters, "1\ta\n1\tb\n", "v.txt:2: .*twice"),
+        (read_characters, "1\ta\n2\ta\n", "v.txt:2: .*twice"),
     ],
 )
 def test_bad_vocabularies_are_named(tmp_path, read, text, message):

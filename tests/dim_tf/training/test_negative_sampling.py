@@ -30,8 +30,8 @@ def table(turns=40, candidates=20, dialogues=8):
         context_total=gold,
         candidates=columns,
         target=target,
-        own=nothing,
-        partner=nothing,
+        self_profiles=nothing,
+        partner_profiles=nothing,
         dialogue=np.arange(turns) * dialogues // turns,
         line=np.arange(turns),
     )

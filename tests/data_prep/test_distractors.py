@@ -3,24 +3,24 @@ from collections import Counter
 
 import pytest
 
-from data_prep.negatives import Pool
+from data_prep.distractors import DistractorSampler
 from dim_tf.errors import DataError
 
 TEXTS = [f"utterance {number}" for number in range(40)]
 
 
 def test_distractors_are_distinct_and_of_other_dialogues():
-    pool = Pool("train", TEXTS + TEXTS, seed=3)
-    assert len(pool) == 40
+    sampler = DistractorSampler("train", TEXTS + TEXTS, seed=3)
+    assert len(sampler) == 40
     avoid = set(TEXTS[:10]) | {"never said"}
-    drawn = pool.draw((0, 0), 19, avoid)
+    drawn = sampler.draw((0, 0), 19, avoid)
     assert len(set(drawn)) == 19
     assert set(drawn) <= set(TEXTS[10:])
 
 
 def test_draws_follow_from_seed_split_dialogue_and_turn():
     def draw(seed=3, split="train", key=(1, 2)):
-        return Pool(split, TEXTS, seed).draw(key, 5, TEXTS[:1])
+        return DistractorSampler(split, TEXTS, seed).draw(key, 5, TEXTS[:1])
 
     assert draw() == draw()
     others = [draw(seed=4), draw(split="test"), draw(key=(2, 2)), draw(key=(1, 3))]
@@ -29,30 +29,32 @@ def test_draws_follow_from_seed_split_dialogue_and_turn():
 
 
 def test_draws_stay_the_same_from_version_to_version():
-    drawn = Pool("train", ["a", "b", "c", "d", "e"], seed=0).draw((0, 0), 3, ["a"])
+    drawn = DistractorSampler("train", ["a", "b", "c", "d", "e"], seed=0).draw((0, 0), 3, ["a"])
     assert drawn == ("c", "d", "b")
 
 
 def test_draws_are_uniform():
-    pool = Pool("train", TEXTS[:20], seed=0)
-    counts = Counter(text for turn in range(4000) for text in pool.draw((0, turn), 5, TEXTS[:1]))
+    sampler = DistractorSampler("train", TEXTS[:20], seed=0)
+    counts = Counter(text for turn in range(4000) for text in sampler.draw((0, turn), 5, TEXTS[:1]))
     assert set(counts) == set(TEXTS[1:20])
     # 4000 * 5 / 19 = 1053 each, with a standard deviation of 28.
     assert all(abs(count - 4000 * 5 / 19) < 5 * 28 for count in counts.values())
 
 
 def test_all_that_is_left_can_be_drawn_but_no_more():
-    pool = Pool("valid", TEXTS, seed=0)
-    assert set(pool.draw((0, 0), 19, TEXTS[:21])) == set(TEXTS[21:])
+    sampler = DistractorSampler("valid", TEXTS, seed=0)
+    assert set(sampler.draw((0, 0), 19, TEXTS[:21])) == set(TEXTS[21:])
     with pytest.raises(
         DataError, match=r"the valid split has 18 utterances of other.* at least 19"
     ):
-        pool.draw((0, 0), 19, TEXTS[:22])
+        sampler.draw((0, 0), 19, TEXTS[:22])
 
 
 def test_drawing_is_fast_enough_for_a_hundred_thousand_turns():
-    pool = Pool("train", [f"utterance {number}" for number in range(20_000)], seed=0)
+    sampler = DistractorSampler(
+        "train", [f"utterance {number}" for number in range(20_000)], seed=0
+    )
     began = time.perf_counter()
     for turn in range(2000):
-        pool.draw((0, turn), 19, TEXTS[:15])
+        sampler.draw((0, turn), 19, TEXTS[:15])
     assert time.perf_counter() - began < 2.0

@@ -3,8 +3,8 @@ from collections import Counter
 
 import pytest
 
+from data_prep.data_report import Range, Ratio, build_report
 from data_prep.dialogues import Corpus, Table, Turn
-from data_prep.doctor import Part, Range, examine
 from dim_tf.data.text import TextRules, Vocabulary
 
 SIZES = {
@@ -29,7 +29,7 @@ def table(turns, split="train", **options):
 
 def findings(turns, **options):
     corpus = Corpus("mine", (table(turns),), ())
-    return examine(corpus, SIZES, **options).tables["train_self_original"]
+    return build_report(corpus, SIZES, **options).tables["train_self_original"]
 
 
 def test_turns_and_candidates_are_counted():
@@ -39,7 +39,7 @@ def test_turns_and_candidates_are_counted():
     assert (found.gold_once, found.gold_twice, found.gold_absent) == (2, 1, 1)
     assert found.gold_positions == {0: 3}
     assert found.duplicate_candidates == 2
-    assert found.own_profiles == Range(0, 1.0, 2)
+    assert found.self_profiles == Range(0, 1.0, 2)
     assert found.partner_profiles == Range(0, 0.25, 1)
 
 
@@ -58,26 +58,26 @@ def test_what_will_be_cut_is_counted_once_a_sentence():
     found = findings(TURNS)
     assert found.cut_personas == 1
     assert found.cut_contexts == 2
-    # Partner's: "hi you", "i am here", "hey", "really ?"; own: "yo". Four words fit with _eos_.
-    assert found.cut_utterances == Part(0, 5)
+    # Rationer's: "hi you", "i am here", "hey", "really ?"; own: "yo". Four words fit with _eos_.
+    assert found.cut_utterances == Ratio(0, 5)
     # "yo", "no", "a b c d", "why".
-    assert found.cut_candidates == Part(1, 4)
+    assert found.cut_candidates == Ratio(1, 4)
     # "i ski", "i don ' t", "me".
-    assert found.cut_profiles == Part(1, 3)
+    assert found.cut_profiles == Ratio(1, 3)
     assert found.cut_words.count == 1  # "really"
 
 
 def test_eos_counts_in_an_utterances_length():
     long = [Turn(("a b c d",), ("x",), 0, (), (), 0, 1), Turn(("a b c",), ("x",), 0, (), (), 1, 2)]
-    assert findings(long).cut_utterances == Part(1, 2)
+    assert findings(long).cut_utterances == Ratio(1, 2)
 
 
 def test_the_tokenising_rule_counts():
     turns = [Turn(("a'b c",), ("it's",), 0, (), (), 0, 1)]
-    assert findings(turns).cut_utterances == Part(1, 1)
-    assert findings(turns, rules=TextRules("whitespace")).cut_utterances == Part(0, 1)
+    assert findings(turns).cut_utterances == Ratio(1, 1)
+    assert findings(turns, rules=TextRules("whitespace")).cut_utterances == Ratio(0, 1)
     corpus = Corpus("done", (table(turns, tokenised=True),), ())
-    assert examine(corpus, SIZES).tables["train_self_original"].cut_utterances == Part(0, 1)
+    assert build_report(corpus, SIZES).tables["train_self_original"].cut_utterances == Ratio(0, 1)
 
 
 def test_unknown_words_need_a_vocabulary():
@@ -85,7 +85,7 @@ def test_unknown_words_need_a_vocabulary():
     assert findings(turns).unknown_words is None
     known = Vocabulary(["<pad>", "<unk>", "hi", "_eos_"], ["<pad>"])
     # hi, you, _eos_, yo, me.
-    assert findings(turns, known=known).unknown_words == Part(3, 5)
+    assert findings(turns, known=known).unknown_words == Ratio(3, 5)
 
 
 def test_dialogues_in_two_splits_are_found():
@@ -95,7 +95,7 @@ def test_dialogues_in_two_splits_are_found():
         (table(first + second), table(second, "valid"), table(first, "test"), table(first, "test")),
         (),
     )
-    assert examine(corpus, SIZES).shared_dialogues == {
+    assert build_report(corpus, SIZES).shared_dialogues == {
         "train, valid": 1,
         "train, test": 1,
         "valid, test": 0,
@@ -103,12 +103,12 @@ def test_dialogues_in_two_splits_are_found():
 
 
 def test_one_split_alone_shares_nothing():
-    assert examine(Corpus("mine", (table(TURNS),), ()), SIZES).shared_dialogues == {}
+    assert build_report(Corpus("mine", (table(TURNS),), ()), SIZES).shared_dialogues == {}
 
 
 def test_the_report_goes_into_json_and_onto_paper():
     corpus = Corpus("mine", (table(TURNS), table(TURNS[:1], "test")), (), notes=("two files",))
-    report = examine(corpus, SIZES)
+    report = build_report(corpus, SIZES)
     kept = json.loads(json.dumps(report.to_dict()))
     assert kept["tables"]["train_self_original"]["candidates"] == {
         "least": 2,
@@ -131,7 +131,7 @@ def test_the_report_goes_into_json_and_onto_paper():
 def test_an_empty_table_has_empty_ranges():
     found = findings([])
     assert (found.turns, str(found.candidates)) == (0, "0 / 0 / 0")
-    assert "0" in examine(Corpus("mine", (table([]),), ()), SIZES).to_text()
+    assert "0" in build_report(Corpus("mine", (table([]),), ()), SIZES).to_text()
 
 
 def test_ranges():

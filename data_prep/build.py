@@ -1,0 +1,160 @@
+"""Builds a prepared folder, unless an equal one exists; never replaces other files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_prep import dense
+from data_prep.dialogues import Corpus
+from data_prep.prepare import Settings, prepare
+from dim_tf.data import prepared_folder
+from dim_tf.data.dataset import PreparedData
+from dim_tf.errors import DataError, UsageError
+from dim_tf.io import atomic
+
+# Options that do not change the content of a prepared folder.
+NOT_CONTENT = ("source", "out", "overwrite", "check", "debug", "url", "sha256", "cache")
+
+
+@dataclass(frozen=True)
+class BuildKey:
+    """Options and sources of a prepared folder: equal keys give equal folders.
+
+    Attributes:
+        options: Options by name, as the manifest records them.
+        sources: Name and sha256 of each file that was read.
+    """
+
+    options: dict[str, Any]
+    sources: list[dict[str, str]]
+
+    @classmethod
+    def of(cls, corpus: Corpus, settings: Settings, options: Mapping[str, Any]) -> BuildKey:
+        """The key of a corpus, its settings and all options of the command line.
+
+        Raises:
+            UsageError: A file of vectors is missing.
+        """
+        options = {name: value for name, value in options.items() if name not in NOT_CONTENT}
+        sources = [dict(source) for source in corpus.sources]
+        files = {"vectors": settings.vectors}
+        if settings.like is None and settings.word2vec not in ("train", "none"):
+            files["word2vec"] = Path(settings.word2vec)
+        for role, path in files.items():
+            if path is not None:
+                if not path.is_file():
+                    found = "the folder" if path.is_dir() else "no file"
+                    raise UsageError(f"--{role}: found {found} {path}, expected a file of vectors")
+                sources.append({"role": role, "name": path.name, "sha256": atomic.sha256(path)})
+                options[role] = path.name
+        if settings.like is not None:
+            name, sha256 = settings.like.name, settings.like.sha256
+            sources.append({"role": "like", "name": name, "sha256": sha256})
+            options["like"] = name
+        return cls(options, sources)
+
+
+def build(
+    corpus: Corpus,
+    settings: Settings,
+    out: Path,
+    options: Mapping[str, Any],
+    *,
+    overwrite: bool = False,
+) -> str:
+    """Prepares a corpus into the folder `out`, unless it is up to date.
+
+    Args:
+        corpus: Corpus. The texts.
+        settings: Settings. How to prepare them.
+        out: Path. The prepared folder.
+        options: mapping. All options of the command line, for the manifest.
+        overwrite: bool. Whether to replace a prepared folder.
+
+    Returns:
+        A report for the user.
+
+    Raises:
+        UsageError: `out` exists and is another folder, or a file of vectors is missing.
+        DataError: The corpus, a file of vectors or an existing folder is damaged.
+    """
+    key = BuildKey.of(corpus, settings, options)
+    if not overwrite and is_up_to_date(out, key):
+        return f"already prepared: {out}"
+    with atomic.creating_folder(out.resolve(), replace=overwrite) as folder:
+        manifest, report = prepare(
+            corpus, settings, folder, options=key.options, sources=key.sources
+        )
+    lines = [report]
+    for split, share in manifest["coverage"].items():
+        lines.append(
+            f"{split}: {share['tokens_covered']:.1%} of {share['tokens']:,} words and "
+            f"{share['types_covered']:.1%} of {share['types']:,} distinct words have a vector"
+        )
+    counts, sizes = manifest["counts"], manifest["sizes"]
+    turns = sum(table["turns"] for table in counts["tables"].values())
+    lines.append(
+        f"prepared {out}: {turns:,} turns in {len(counts['tables'])} tables, "
+        f"{counts['words']:,} words of {sizes['word_dim']} dimensions, "
+        f"{sizes['char_vocab_size']} characters"
+    )
+    return "\n".join(lines)
+
+
+def is_up_to_date(out: Path, key: BuildKey) -> bool:
+    """Whether a prepared folder exists and has this key.
+
+    Raises:
+        UsageError: The folder has another key, or is no prepared folder.
+        DataError: The folder is damaged.
+    """
+    if is_free(out):
+        return False
+    check_replaceable(out)
+    manifest = prepared_folder.read_manifest(out)
+    options = manifest.get("options", {})
+    changed = [
+        f"--{name.replace('_', '-')}: found {options.get(name)}, expected {value}"
+        for name, value in key.options.items()
+        if options.get(name) != value
+    ]
+    if manifest.get("sources") != key.sources:
+        changed.append("another source, or other vectors")
+    if changed:
+        raise UsageError(
+            f"--out: {out} was prepared with other options ({'; '.join(changed)}); give another "
+            "folder, or --overwrite to replace it"
+        )
+    try:
+        data = PreparedData.load(out)
+        for setting in data.settings():
+            arrays = dense.path_of(out, data.table(*setting))
+            if key.options["dense"] and not arrays.is_file():
+                raise DataError("the file is missing", path=arrays)
+    except DataError as error:
+        raise DataError(f"{error}; --overwrite prepares the folder again") from None
+    return True
+
+
+def check_replaceable(out: Path) -> None:
+    """Raises `UsageError` if a folder holds other files than a prepared folder has."""
+    atomic.check_place(out)
+    if is_free(out):
+        return
+    reason = "it is a file"
+    if out.is_dir():
+        other = sorted(p.name for p in out.iterdir() if p.name not in prepared_folder.NAMES)
+        reason = f"it holds {other[0]}" if other else prepared_folder.why_not_prepared(out)
+    if reason:
+        raise UsageError(
+            f"--out: {out} exists and is not a prepared folder ({reason}); give the name of a new "
+            "folder"
+        )
+
+
+def is_free(out: Path) -> bool:
+    """Whether a path does not exist or is an empty folder."""
+    return not out.exists() or (out.is_dir() and not any(out.iterdir()))

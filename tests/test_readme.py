@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dim_tf import report
 from dim_tf.cli import dispatch
 from dim_tf.paper import comparison, render
+from dim_tf.paper.tested_runs import open_runs
 from dim_tf.runs import pretrained
 from dim_tf.runs.record import Record
 from scripts import pipeline
@@ -20,7 +20,7 @@ from tests import page_commands
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
-RESULTS = DOCS / report.RESULTS_JSON
+RESULTS = DOCS / render.RESULTS_JSON
 # The pages written by hand, each after those that make what its commands read.
 NAMES = (
     *("training", "experiments", "reproduce", "your_data", "ranking", "calibration", "mistakes"),
@@ -63,9 +63,9 @@ def test_the_table_of_the_readme_is_that_of_the_results():
     assert {line.rsplit("| `", 1)[0] for line in lines if "| `dim-tf train" in line} == expected
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.rglob(report.RESULTS_MD)))
+@pytest.mark.parametrize("page", sorted(DOCS.rglob(render.RESULTS_MD)))
 def test_pages_of_results_are_those_of_their_files(page):
-    results = report.read_results(page.with_name(report.RESULTS_JSON))
+    results = json.loads(page.with_name(render.RESULTS_JSON).read_text(encoding="utf-8"))
     assert render.markdown(results) in page.read_text(encoding="utf-8")
 
 
@@ -73,8 +73,8 @@ def test_pages_of_results_are_those_of_their_files(page):
     "records, page", [("docs/runs", "docs"), ("docs/runs/equal", "docs/equal")]
 )
 def test_results_are_those_of_the_records(records, page):
-    kept = report.run_folders([ROOT / records])
-    assert comparison.compare(kept) == report.read_results(ROOT / page / report.RESULTS_JSON)
+    results = json.loads((ROOT / page / render.RESULTS_JSON).read_text(encoding="utf-8"))
+    assert comparison.compare(open_runs([ROOT / records])) == results
 
 
 def test_figures_of_the_trainings_are_those_of_their_records():

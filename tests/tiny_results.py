@@ -29,7 +29,6 @@ def made_up_run(
     updates: int = 300,
     use_context: bool = True,
     tests: dict[str, list[int] | np.ndarray] | None = None,
-    whole: dict[str, list[int] | np.ndarray] | None = None,
     fingerprint: str = FINGERPRINT,
     sample_of: int | None = None,
     gold: int = 0,
@@ -45,7 +44,6 @@ def made_up_run(
         model: Of the run, as are persona, version, seed, use_context and further settings.
         updates: Of its metrics.
         tests: Further tests, version -> ranks.
-        whole: The same, of whole splits.
         fingerprint: Of the prepared folder.
         sample_of: How many turns the table has, if not all were ranked.
         gold: Where the numbers of the gold replies start.
@@ -94,10 +92,9 @@ def made_up_run(
             ]
             atomic.write_lines(unfinished.path / "metrics.jsonl", map(json.dumps, rows))
     results = {}
-    samples = {version: ranks, **(tests or {})}
-    for tested_on, values in {**samples, **(whole or {})}.items():
+    for tested_on, values in {version: ranks, **(tests or {})}.items():
         values = np.asarray(values)
-        of = len(values) if tested_on in (whole or {}) else sample_of or len(values)
+        of = sample_of or len(values)
         key = f"test_{persona}_{tested_on}"
         if of != len(values):
             key += f", {len(values)} turns"

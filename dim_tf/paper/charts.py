@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dim_tf.io import atomic
-from dim_tf.paper.outcomes import setting_of
 from dim_tf.paper.published import MEASURES
+from dim_tf.paper.tested_runs import setting_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -70,7 +70,8 @@ def save(run: Record, key: str, ranks: TurnRanks) -> None:
     path = path_of(run, key)
     path.parent.mkdir(exist_ok=True)
     arrays = {name: getattr(ranks, name) for name in ARRAYS}
-    atomic.write_npz(path, {**arrays, "fingerprint": np.array(ranks.fingerprint)})
+    fingerprint = np.array(ranks.fingerprint)
+    atomic.write_npz(path, {**arrays, "fingerprint": fingerprint}, compressed=True)
 
 
 def load(run: Record, key: str) -> TurnRanks:
@@ -83,7 +84,7 @@ def load(run: Record, key: str) -> TurnRanks:
     if not path.is_file():
         raise DataError(
             "the ranks of the turns are missing: test the run again with python -m "
-            "dim_tf.evaluate, or keep the record anew",
+            "dim_tf.evaluate, or copy the record again",
             path=path,
         )
     arrays = atomic.read_npz(path)

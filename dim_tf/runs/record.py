@@ -1,7 +1,7 @@
 """What is known of a run without its weights: settings, the course of training, what tests found.
 
-A record is a run folder of which only these files are read, or a folder that holds nothing else,
-small enough for a repository (`python -m dim_tf.report RUNS --keep DIR` makes it):
+A record is a run folder of which only these files are read, or a folder with a copy of them, small
+enough for a repository (`cp -r RUN/config.json RUN/metrics.jsonl RUN/results.json RUN/ranks DIR`):
 
 config.json       what the model is, how it is trained, how text becomes ids, on what data
 metrics.jsonl     one JSON object a line, training and validation
@@ -25,13 +25,12 @@ from typing import Any, Self
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.data.dataset import PERSONAS, VERSIONS
 from dim_tf.data.text import TextRules
-from dim_tf.errors import CheckpointError, ConfigError, DataError, UsageError
+from dim_tf.errors import CheckpointError, ConfigError, DataError
 from dim_tf.io import atomic
 from dim_tf.runs import pretrained
 
 FORMAT = 1
 CONFIG, METRICS, RESULTS, RANKS = "config.json", "metrics.jsonl", "results.json", "ranks"
-FILES = (CONFIG, METRICS, RESULTS, RANKS)
 # What every validation and every test has.
 _MEASURES = {"turns", "hits@1", "hits@2", "hits@5", "hits@10", "MRR", "MAP"}
 
@@ -156,46 +155,6 @@ class Record:
         ):
             raise DataError("found no results by table; remove the file", path=path)
         return results
-
-    def copy_to(self, folder: Path) -> None:
-        """Makes or renews a record of this run, the ranks compressed.
-
-        Raises:
-            UsageError: `folder` exists and is no record, or one of another run.
-        """
-        if folder.resolve() == self.path.resolve():
-            return
-        self._check_renews(folder)
-        (folder / RANKS).mkdir(parents=True, exist_ok=True)
-        for name in (CONFIG, METRICS, RESULTS):
-            atomic.remove_temporaries(folder / name)
-        atomic.write_json(folder / CONFIG, self._config())
-        for path in sorted((self.path / RANKS).glob("*.npz")):
-            if atomic.is_temporary(path):
-                continue
-            atomic.remove_temporaries(folder / RANKS / path.name)
-            atomic.write_npz(folder / RANKS / path.name, atomic.read_npz(path), compressed=True)
-        # The results last: they refer to the ranks.
-        for name in (METRICS, RESULTS):
-            if (self.path / name).is_file():
-                atomic.write_text(folder / name, (self.path / name).read_text(encoding="utf-8"))
-
-    def _check_renews(self, folder: Path) -> None:
-        if not folder.exists():
-            atomic.check_place(folder)
-            return
-        names = {path.name for path in folder.iterdir() if not atomic.is_temporary(path)}
-        if names <= {RANKS}:
-            return  # empty, or all that a copy had made when it was killed
-        more = sorted(names - set(FILES))
-        if more or not (folder / CONFIG).is_file():
-            what = f"{more[0]} is in it" if more else f"{CONFIG} is missing"
-            raise UsageError(f"{folder} exists and is no record ({what}); give another folder")
-        if Record.open(folder)._config() != self._config():
-            raise UsageError(
-                f"{folder} is a record of another run than {self.path}: their {CONFIG} differ; "
-                "give another folder, or remove that one"
-            )
 
     @classmethod
     def _contents(cls, path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import DivergedError, UsageError
 from dim_tf.evaluation import model_card
 from dim_tf.evaluation.evaluator import (
-    BATCH,
     Result,
     describe_sample,
     evaluate,
@@ -144,26 +143,6 @@ class Training:
                 self._update(*next(batches))
                 if self.state.update % self.config.save_every == 0 and not self._validation_due():
                     self.save()
-
-    def measure(self, updates: int = 3) -> tuple[float, float]:
-        """Seconds that an update takes, and the ranking of a turn.
-
-        The updates are made for that alone, so this training is of no use after it. Those of the
-        first time, which compile for their sizes, do not count.
-        """
-        with contextlib.closing(self._batches()) as all_batches:
-            batches = list(itertools.islice(all_batches, updates))
-        rows = self.valid_rows[:BATCH]
-
-        def update_all() -> None:
-            for number, batch in enumerate(batches, start=1):
-                loss, _ = self._step.update(number, *batch)
-            float(loss)
-
-        def rank() -> None:
-            evaluate(self._scorer, self.data, self.valid_table, self.run.model_config, rows)
-
-        return _second_time(update_all) / len(batches), _second_time(rank) / len(rows)
 
     @property
     def finished(self) -> bool:
@@ -345,11 +324,3 @@ class Training:
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
-
-
-def _second_time(work: Callable[[], None]) -> float:
-    """The seconds that something takes that was done before."""
-    work()
-    began = time.monotonic()
-    work()
-    return time.monotonic() - began

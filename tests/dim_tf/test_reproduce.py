@@ -49,8 +49,6 @@ def test_a_table_is_trained_tested_reported_and_not_done_twice(call, capsys):
     assert out.startswith("2 runs, 8 updates; 0 of them finished\n")
     assert "dim_self_original_seed1         4 updates, tested on original and revised: new" in out
     assert "=== 2 of 2: dim_self_revised_seed1 ===" in out
-    assert out.index("measuring an update of dim ...") < out.index("time: about")
-    assert out.index("time: about") < out.index("=== 1 of 2")
     for version in ("original", "revised"):
         run = Run.open(folder / f"dim_self_{version}_seed1")
         assert run.metrics()[-1]["update"] == 4
@@ -64,7 +62,7 @@ def test_a_table_is_trained_tested_reported_and_not_done_twice(call, capsys):
     call("--table", 5, "--systems", "dim")
     assert stamps(folder) == before
     assert "2 of them finished" in capsys.readouterr().out
-    with pytest.raises(UsageError, match="was made with rnn_units 4, asked for was 5; give the"):
+    with pytest.raises(UsageError, match="rnn_units 4, not 5"):
         call("--table", 5, "--systems", "dim", "--rnn-units", 5)
     # A test of another size is one more.
     call("--table", 5, "--systems", "dim", "--test-turns", 5)
@@ -73,17 +71,17 @@ def test_a_table_is_trained_tested_reported_and_not_done_twice(call, capsys):
     lost.unlink()
     capsys.readouterr()
     call("--table", 5, "--systems", "dim", "--test-turns", 5)
-    assert "tested on original and revised: trained, to be tested" in capsys.readouterr().out
+    assert "tested on original and revised: trained, not tested" in capsys.readouterr().out
     assert lost.is_file()
 
 
-def test_stopped_it_goes_on_and_each_run_is_as_if_trained_alone(prepared, tiny_command, tmp_path):
+def test_stopped_it_resumes_and_each_run_is_as_if_trained_alone(prepared, tiny_command, tmp_path):
     folder = tmp_path / "runs"
     command = ("reproduce", "--prepared", prepared, "--runs", folder, *SHORT)
     command += ("--table", 2, "--systems", "tiny", "--seeds", 1, 2)
     stopped = tiny_command(*command, DIE="update:6:SIGINT")
     assert stopped.returncode == 130, stopped.stderr
-    assert stopped.stderr.splitlines()[-1] == "stopped; the same command again goes on"
+    assert stopped.stderr.splitlines()[-1] == "stopped; the same command resumes"
     done = tiny_command(*command)
     assert done.returncode == 0, done.stderr
     assert "tiny_none_original_seed1         4 updates, tested on original: fin" in done.stdout
@@ -125,7 +123,7 @@ def test_what_is_refused_before_anything_is_trained(prepared, tmp_path, capsys):
     for options, message in (
         (["--table", "6"], "--table: found 6, expected 2, 3, 4 or 5"),
         (["--seeds", "1", "x"], "argument --seeds: found x, expected a whole number of at least 0"),
-        (["--systems", "starspace"], "Starspace is not part of this program yet"),
+        (["--systems", "starspace"], "Starspace"),
         (["--systems", "dmi"], "did you mean dim?"),
         (["--seed", "1"], "unknown option --seed; did you mean --seeds?"),
         (["--set", "max_updates=3"], "--set: max_updates is given by --updates"),

@@ -55,23 +55,23 @@ def test_tables_4_and_5_are_the_papers(text):
 
 def test_one_setting_fills_several_tables():
     two, three, four, five, _ = published.tables()
-    imn = two.rows[-1].places[0]
-    assert imn == four.rows[1].places[0]
-    dim = three.rows[-1].places[0]
-    assert dim == four.rows[0].places[0] == five.rows[0].places[0]
-    assert five.rows[0].places[1] == (Setting("dim", "self", "original"), "revised")
+    imn = two.rows[-1].cells[0]
+    assert imn == four.rows[1].cells[0]
+    dim = three.rows[-1].cells[0]
+    assert dim == four.rows[0].cells[0] == five.rows[0].cells[0]
+    assert five.rows[0].cells[1] == (Setting("dim", "self", "original"), "revised")
 
 
 def test_settings_have_names_of_their_own():
-    places = [p for t in published.tables() for row in t.rows for p in row.places if p]
-    settings = {place.setting for place in places}
+    cells = [p for t in published.tables() for row in t.rows for p in row.cells if p]
+    settings = {cell.setting for cell in cells}
     assert len({setting.name for setting in settings}) == len(settings)
 
 
-def test_every_row_has_a_place_and_a_score_for_each_column():
+def test_every_row_has_a_cell_and_a_score_for_each_column():
     for table in published.tables(("fire",)):
         for row in table.rows:
-            assert len(row.places) == len(row.scores) == len(table.columns)
+            assert len(row.cells) == len(row.scores) == len(table.columns)
 
 
 def test_a_system_that_the_paper_lacks_has_rows_without_scores():

@@ -1,0 +1,79 @@
+"""Trains, tests and reports on the runs of a plan."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from pathlib import Path
+
+from dim_tf.data.dataset import PreparedData
+from dim_tf.errors import DivergedError
+from dim_tf.evaluation import evaluator, results
+from dim_tf.paper import comparison, render
+from dim_tf.paper.plan import Plan, PlannedRun
+from dim_tf.paper.tested_runs import open_runs
+from dim_tf.training import start
+
+
+def reproduce(
+    plan: Plan, data: PreparedData, out: Path, turns: int | None, deterministic: bool
+) -> None:
+    """Does what is left of a plan, and writes and prints the comparison with the paper.
+
+    Args:
+        plan: The plan.
+        data: Its prepared folder.
+        out: Path. Folder of the comparison.
+        turns: int. Size of the test sample; None for whole splits.
+        deterministic: bool. Whether training is repeatable to the bit on a GPU too.
+
+    Raises:
+        Stopped: Training was stopped by a signal.
+        DivergedError: Some runs diverged; the others are done and reported.
+    """
+    for number, planned in enumerate(plan.runs, start=1):
+        if planned.finished:
+            continue
+        print(f"=== {number} of {len(plan.runs)}: {planned.name} ===", flush=True)
+        try:
+            if not planned.trained:
+                _train(planned, data, deterministic)
+            _test(planned, data, turns)
+        except DivergedError as error:
+            planned.diverged = True
+            print(f"error: {error}", file=sys.stderr)
+    if finished := open_runs(planned.run.path for planned in plan.runs if planned.finished):
+        found = comparison.compare(finished)
+        render.write(out, found, finished)
+        print(render.markdown(found), end="")
+    if diverged := ", ".join(planned.name for planned in plan.runs if planned.diverged):
+        raise DivergedError(f"not in the report, since their training diverged: {diverged}")
+
+
+def _train(planned: PlannedRun, data: PreparedData, deterministic: bool) -> None:
+    import keras
+
+    # As in a process of its own: nothing of the previous runs is left, not even names of layers.
+    keras.utils.clear_session()
+    gc.collect()
+    resume = planned.run.path.exists()
+    training = start.open_training(planned.run, data, deterministic, resume=resume)
+    try:
+        training.train()
+    finally:
+        planned.done = training.state.update
+    planned.trained = True
+
+
+def _test(planned: PlannedRun, data: PreparedData, turns: int | None) -> None:
+    run, setting = planned.run, planned.setting
+    tables = [data.table("test", setting.persona, version) for version in planned.tested_on]
+    ranked, _, update = evaluator.rank_tables(run, data, tables, turns)
+    for table, result in zip(tables, ranked, strict=True):
+        results.keep(run, data, table, result, update)
+        found = result.summary()
+        print(
+            f"{run.name}, {table.name}: hits@1 {found['hits@1']:.3f} MRR {found['MRR']:.3f}",
+            flush=True,
+        )
+    planned.tested = True

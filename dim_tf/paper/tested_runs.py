@@ -1,0 +1,220 @@
+"""The test results of runs, and the checks that they can be compared."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dim_tf.config import ModelConfig, TrainingConfig
+from dim_tf.errors import DataError, UsageError
+from dim_tf.paper.published import MEASURES, Setting, TableCell
+from dim_tf.runs import pretrained, ranks
+from dim_tf.runs.ranks import TurnRanks
+from dim_tf.runs.record import CONFIG, Record
+from dim_tf.systems import registry
+
+_KEY = re.compile(r"test_(?P<persona>[a-z]+)_(?P<version>[a-z]+)(, (?P<turns>\d+) turns)?")
+# Settings that the tables show elsewhere, or that do not change how good a model can become.
+_LEFT_OUT = ("char_vocab_size", "use_persona", "use_context", "seed", "save_every", "recipe")
+_LENGTH = ("epochs", "max_updates")
+DEFAULTS = {
+    name: default
+    for config in (ModelConfig, TrainingConfig)
+    for name, default in config.defaults().items()
+    if name not in (*_LEFT_OUT, *_LENGTH)
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TestResult:
+    """A run, tested with the persona that it was trained with.
+
+    Args:
+        run: Record. The run.
+        cell: TableCell. Its setting, and the version that it was tested on.
+        ranks: TurnRanks. Of the tested turns.
+        of: int. Number of turns of the split.
+    """
+
+    run: Record
+    cell: TableCell
+    ranks: TurnRanks
+    of: int
+
+    @property
+    def seed(self) -> int | None:
+        """None if the run was not trained here."""
+        return self.run.training_config and self.run.training_config.seed
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of `DEFAULTS`."""
+        return {name: value for name, value in self._values.items() if name in DEFAULTS}
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What all runs of a cell share: the settings, the length and the initial weights."""
+        length = {name: self._values[name] for name in _LENGTH if name in self._values}
+        return {**self.settings, **length, "initial": self.initial}
+
+    @property
+    def initial(self) -> str | None:
+        """The run whose weights it started from; None for fresh weights."""
+        return self.run.initial and self.run.initial["run"]
+
+    @property
+    def updates(self) -> int | None:
+        """Number of training updates; None if the run was not trained here."""
+        return max((row["update"] for row in self.run.metrics()), default=None)
+
+    @property
+    def _values(self) -> dict[str, Any]:
+        training = self.run.training_config
+        return {**self.run.model_config.to_dict(), **(training.to_dict() if training else {})}
+
+
+def open_runs(paths: Iterable[str | os.PathLike]) -> list[Record]:
+    """Opens run folders and records; of a folder that is neither, the tested ones in it.
+
+    Raises:
+        UsageError: A folder is neither and contains neither.
+        CheckpointError: There is no such folder and no pretrained model of that name.
+    """
+    found: dict[Path, Record] = {}
+    for path in map(pretrained.find, paths):
+        inner = [path]
+        if not (path / CONFIG).is_file():
+            inner = sorted(file.parent for file in path.glob(f"*/{CONFIG}"))
+        runs = {each: Record.open(each) for each in inner if each.suffix != ".tmp"}
+        if not runs:
+            raise UsageError(
+                f"{path}: found no run folder ({CONFIG} is missing) and none in it; "
+                "train one with python -m dim_tf.train, or several with python -m dim_tf.reproduce"
+            )
+        tested = {each: run for each, run in runs.items() if _own_tests(run)}
+        if tested and len(tested) < len(runs):
+            names = ", ".join(run.name for each, run in runs.items() if each not in tested)
+            print(f"left out, not tested yet: {names}", file=sys.stderr)
+        found.update(tested or runs)
+    return list(found.values())
+
+
+def setting_of(run: Record) -> Setting:
+    """What a run was trained as; without persona a system is its base: DIM is IMN."""
+    config = run.model_config
+    base = registry.find(run.model).base
+    if base and not config.use_persona and config.use_context:
+        return Setting(base, run.persona, run.version)
+    return Setting(run.model, run.persona, run.version, config.use_context)
+
+
+def comparable_results(runs: Sequence[Record]) -> tuple[list[TestResult], int | None]:
+    """The test results of runs on the turns that all of them were tested on.
+
+    These are the whole split, if all runs were tested on it, or else the largest common sample.
+    Tests of outdated weights do not count.
+
+    Returns:
+        The results, and the number of turns of the sample (None: the whole split).
+
+    Raises:
+        UsageError: A run was not tested, or they were tested on other data or turns.
+        DataError: Ranks are missing or damaged.
+    """
+    tests = [_current_tests(run) for run in runs]
+    sizes = [{turns for _, turns in each.values()} for each in tests]
+    common = set.intersection(*sizes)
+    if not common:
+        found = "; ".join(
+            f"{run.path}: {' and '.join(sorted(map(_turns, each)))}"
+            for run, each in zip(runs, sizes, strict=True)
+        )
+        raise UsageError(
+            f"the runs were tested on different turns ({found}): test all of them with the same "
+            "--turns of python -m dim_tf.evaluate, or all without it"
+        )
+    turns = None if None in common else max(common)
+    results = [
+        _load(run, key, version)
+        for run, each in zip(runs, tests, strict=True)
+        for key, (version, count) in each.items()
+        if count == turns
+    ]
+    _check_same_data(results)
+    return results, turns
+
+
+def outdated_tests(run: Record) -> list[str]:
+    """The tests of weights that are not the run's best ones any more."""
+    return [key for key in _own_tests(run) if not ranks.is_current(run, key)]
+
+
+def _load(run: Record, key: str, version: str) -> TestResult:
+    entry, turn_ranks = run.results()[key], ranks.load(run, key)
+    for name in MEASURES:
+        mean = turn_ranks.measure(name).mean()
+        if abs(mean - entry[name]) > 1e-9:
+            raise DataError(
+                f"found {name} {mean:.6f}, expected {entry[name]:.6f} by results.json; "
+                "test the run again",
+                path=ranks.path_of(run, key),
+            )
+    return TestResult(run, TableCell(setting_of(run), version), turn_ranks, entry["of"])
+
+
+def _check_same_data(results: Sequence[TestResult]) -> None:
+    """Refuses results on other texts, or on other turns of a table."""
+    tables: dict[tuple[str, str], TestResult] = {}
+    for result in results:
+        first = results[0]
+        if result.ranks.fingerprint != first.ranks.fingerprint:
+            raise UsageError(
+                f"{first.run.path} and {result.run.path} were tested on different data (text "
+                f"fingerprints {first.ranks.fingerprint[:12]} and {result.ranks.fingerprint[:12]});"
+                " report on each in turn"
+            )
+        first = tables.setdefault((result.run.persona, result.cell.tested_on), result)
+        if not first.ranks.same_turns(result.ranks):
+            raise UsageError(
+                f"{first.run.path} and {result.run.path} were tested on different turns "
+                f"({len(first.ranks):,} and {len(result.ranks):,}) of the same table; "
+                "test both again"
+            )
+
+
+def _own_tests(run: Record) -> dict[str, tuple[str, int | None]]:
+    """The tests with the run's own persona: key -> version and number of turns (None: all)."""
+    matches = map(_KEY.fullmatch, sorted(run.results()))
+    return {
+        match[0]: (match["version"], match["turns"] and int(match["turns"]))
+        for match in matches
+        if match and match["persona"] == run.persona
+    }
+
+
+def _current_tests(run: Record) -> dict[str, tuple[str, int | None]]:
+    """The tests of `_own_tests` with the best weights; raises an error if there are none."""
+    again = f"python -m dim_tf.evaluate --run {run.path} --prepared DIR"
+    tests = _own_tests(run)
+    if not tests:
+        raise UsageError(
+            f"{run.path} was not tested yet with its own persona, {run.persona}: {again}"
+        )
+    current = {key: test for key, test in tests.items() if ranks.is_current(run, key)}
+    if not current:
+        for key in tests:
+            ranks.load(run, key)  # names the file if it is missing
+        raise UsageError(
+            f"{run.path} was tested on {' and '.join(tests)} with outdated weights (not the "
+            f"current best); test it again: {again}"
+        )
+    return current
+
+
+def _turns(count: int | None) -> str:
+    return "the whole split" if count is None else f"{count:,} turns"

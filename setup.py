@@ -46,7 +46,6 @@ setup(
         "jinja2>=3.1",
         "pydantic>=2.8",
         "tqdm>=4.66",
-        "pydantic>=2.8",
         "filelock>=3.13",
     ],
     extras_require={

@@ -12,33 +12,31 @@ See `python -m dim_tf.calibrate`.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import warnings
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import numpy as np
-import pydantic
 from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from dim_tf.errors import CheckpointError, DataError
 from dim_tf.evaluation import metrics
-from dim_tf.io import atomic
+from dim_tf.io import atomic, json_model
+from dim_tf.io.json_model import STRICT
 from dim_tf.runs.run import BEST, weights_fingerprint
 
 CALIBRATION = "calibration.json"
-FORMAT = 1
 # The range of T. Beyond it all probabilities are close to 0 and 1, or to each other.
 LOWEST, HIGHEST = 0.05, 20.0
 
-_STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
-_Count = Annotated[int, Field(strict=True, ge=0)]
-_Loss = Annotated[float, Field(strict=True, ge=0)]
-_Fraction = Annotated[float, Field(strict=True, ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Loss = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Figures:
     """What a calibration achieves on a split.
 
@@ -57,17 +55,17 @@ class Figures:
         f1: float. Harmonic mean of precision and recall.
     """
 
-    turns: _Count
-    of: _Count
-    loss_before: _Loss
-    loss_after: _Loss
-    ece_before: _Fraction
-    ece_after: _Fraction
-    seed: _Count
-    without_gold: _Count
-    precision: _Fraction
-    recall: _Fraction
-    f1: _Fraction
+    turns: Count
+    of: Count
+    loss_before: Loss
+    loss_after: Loss
+    ece_before: Fraction
+    ece_after: Fraction
+    seed: Count
+    without_gold: Count
+    precision: Fraction
+    recall: Fraction
+    f1: Fraction
 
     @property
     def f1_of_rejecting_all(self) -> float:
@@ -75,7 +73,8 @@ class Figures:
         return 2 * self.without_gold / (self.turns + self.without_gold)
 
 
-@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=_STRICT)
+# Files of earlier versions have one more key, "f1_by_signal".
+@dataclass(frozen=True, kw_only=True, config=STRICT | {"extra": "ignore"})
 class Calibration:
     """The calibration of a run: `calibration.json` in its folder.
 
@@ -90,10 +89,11 @@ class Calibration:
         test: Figures. On the test split; None if the prepared folder has none.
         signal: str. What the threshold is compared with. A calibration by "probability", which
             earlier versions could choose, is never current.
+        format: int. Format of the file.
     """
 
-    temperature: Annotated[float, Field(strict=True, ge=LOWEST, le=HIGHEST)]
-    threshold: Annotated[float, Field(strict=True)]
+    temperature: Annotated[float, Field(ge=LOWEST, le=HIGHEST)]
+    threshold: float
     weights: str
     prepared: str
     persona: str
@@ -101,6 +101,7 @@ class Calibration:
     valid: Figures
     test: Figures | None
     signal: Literal["score", "probability"] = "score"
+    format: Literal[1] = 1
 
     def probabilities(self, logits: np.ndarray, present: np.ndarray | None = None) -> np.ndarray:
         """softmax(logits / T) over the present candidates; 0 for the absent ones.
@@ -183,29 +184,14 @@ class Calibration:
         if not file.exists():
             return None
         try:
-            content = atomic.read_json(file)
-            if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-                raise DataError(f"found no calibration of format {FORMAT}", path=file)
-            content.pop("f1_by_signal", None)  # of earlier versions
-            return pydantic.TypeAdapter(cls).validate_python(content)
-        except (DataError, pydantic.ValidationError) as error:
-            raise CheckpointError(
-                f"{_described(error, file)}; run python -m dim_tf.calibrate again"
-            ) from None
+            return json_model.read(file, cls, advice="run python -m dim_tf.calibrate again")
+        except DataError as error:
+            raise CheckpointError(str(error)) from None
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes `calibration.json` into a run folder."""
-        atomic.write_json(Path(path) / CALIBRATION, {"format": FORMAT, **dataclasses.asdict(self)})
+        atomic.write_json(Path(path) / CALIBRATION, json_model.plain(self))
 
     def is_current(self, path: str | os.PathLike) -> bool:
         """Whether it can be used with the weights in the run folder."""
         return self.signal == "score" and self.weights == weights_fingerprint(path)
-
-
-def _described(error: DataError | pydantic.ValidationError, file: Path) -> DataError:
-    if isinstance(error, DataError):
-        return error
-    first = error.errors(include_url=False)[0]
-    found = "" if first["type"] == "missing" else f"found {first['input']!r}, "
-    field = ".".join(map(str, first["loc"]))
-    return DataError(f"{found}{first['msg']}", path=file, field=field)

@@ -84,7 +84,7 @@ def test_calibration_none_current_stale_and_damaged(run_copy):
     calibration().save(run_copy)
     assert "calibration.json belongs to other weights" in model_card.text(run)
     (run_copy / "calibration.json").write_text("{")
-    assert f"Not readable: {run_copy / 'calibration.json'}:1: not JSON" in model_card.text(run)
+    assert f"Not readable: {run_copy / 'calibration.json'}: not JSON" in model_card.text(run)
 
 
 def test_limits_say_what_the_model_reads(run_copy):

@@ -14,15 +14,43 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Annotated
 
-from dim_tf.data.text import json_type_name, text_error
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+
 from dim_tf.errors import DataError
+from dim_tf.io import json_model
 from dim_tf.io.text_lines import json_value, numbered_lines
 
-_SHAPES = {"utterances": "a dialogue", "response": "a turn"}
+# Equal texts share their memory.
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(sys.intern)
+]
+Texts = tuple[Text, ...]
 # The profiles of a persona by version; None if the file lacks the version.
-Persona = dict[str, tuple[str, ...] | None]
+Persona = dict[str, Texts | None]
+
+
+class DialogueLine(BaseModel, strict=True):
+    """A line that holds a dialogue."""
+
+    utterances: Annotated[Texts, Field(min_length=2)]
+    persona_a: Texts
+    persona_b: Texts
+    persona_a_revised: Texts | None = None
+    persona_b_revised: Texts | None = None
+    split: str | None = None
+
+
+class TurnLine(BaseModel, strict=True):
+    """A line that holds a turn."""
+
+    context: Texts
+    persona: Texts
+    response: Text
+    candidates: Annotated[Texts, Field(min_length=1)] | None = None
+    persona_revised: Texts | None = None
+    split: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +58,9 @@ class Reply:
     """One reply of a dialogue, to become a turn."""
 
     line: int
-    context: tuple[str, ...]  # oldest first
+    context: Texts  # oldest first
     text: str
-    candidates: tuple[str, ...] | None  # the reply included; None if they are to be drawn
+    candidates: Texts | None  # the reply included; None if they are to be drawn
     self_profiles: Persona  # of the speaker who replies
     partner_profiles: Persona
 
@@ -66,64 +94,60 @@ def read_dialogues(
     Raises:
         DataError: The file is damaged, or a field is missing or wrong; names line and field.
     """
-    shape, dialogues = "", []
+    shape, dialogues = None, []
     for line, text in numbered_lines(path):
         if not text.strip():
             continue
-        record = _Record(text, line, path)
-        if shape and record.shape != shape:
-            message = f"this line is {_SHAPES[record.shape]}, the ones before are {_SHAPES[shape]}"
-            raise DataError(f"{message}; expected one shape per file", path=path, line=line)
-        shape = record.shape
-        is_dialogue = shape == "utterances"
-        dialogues.append(_dialogue(record, sides) if is_dialogue else _turn(record, lenient))
+        shape = shape or _shape(text, path, line)
+        advice = f"expected a {shape.__name__.removesuffix('Line').lower()}, as on the first line"
+        record = json_model.parse(text, shape, path, line, advice)
+        if shape is DialogueLine:
+            dialogues.append(_dialogue(record, line, sides))
+            continue
+        dialogues.append(_turn(record, line))
+        if record.candidates and record.response not in record.candidates and not lenient:
+            found = f"the response is not among the {len(record.candidates)} candidates"
+            raise DataError(found, path=path, line=line, field="candidates")
     if not dialogues:
         raise DataError("the file is empty, expected a JSON object per line", path=path)
-    if shape == "utterances":
+    if shape is DialogueLine:
         return "dialogue", dialogues
     return "turn", _join_turns(dialogues)
 
 
-def _dialogue(record: _Record, sides: str) -> Dialogue:
-    utterances = record.texts("utterances")
-    if len(utterances) < 2:
-        record.fail("utterances", f"found {len(utterances)} utterances, expected at least 2")
+def _shape(text: str, path: str | os.PathLike, line: int) -> type[DialogueLine | TurnLine]:
+    try:
+        fields = json_value(text)
+    except DataError as error:
+        raise DataError(str(error), path=path, line=line) from None
+    if isinstance(fields, dict):
+        for field, shape in (("utterances", DialogueLine), ("response", TurnLine)):
+            if fields.get(field) is not None:
+                return shape
+    expected = 'expected an object with "utterances" (a dialogue) or "response" (a turn)'
+    raise DataError(expected, path=path, line=line)
+
+
+def _dialogue(record: DialogueLine, line: int, sides: str) -> Dialogue:
     personas = [
-        {
-            "original": record.texts(f"persona_{side}"),
-            "revised": record.texts(f"persona_{side}_revised", optional=True),
-        }
-        for side in "ab"
+        {"original": record.persona_a, "revised": record.persona_a_revised},
+        {"original": record.persona_b, "revised": record.persona_b_revised},
     ]
+    said = record.utterances
     replies = [
-        Reply(
-            record.line,
-            utterances[:index],
-            utterances[index],
-            None,
-            personas[index % 2],
-            personas[1 - index % 2],
-        )
-        for index in range(1, len(utterances))
-        if sides in ("ab"[index % 2], "both")
+        Reply(line, said[:n], said[n], None, personas[n % 2], personas[1 - n % 2])
+        for n in range(1, len(said))
+        if sides in ("ab"[n % 2], "both")
     ]
-    return Dialogue(record.line, record.split(), frozenset(utterances), tuple(replies))
+    return Dialogue(line, record.split, frozenset(said), tuple(replies))
 
 
-def _turn(record: _Record, lenient: bool) -> Dialogue:
-    context, response = record.texts("context"), record.text("response")
-    candidates = record.texts("candidates", optional=True)
-    if candidates == ():
-        record.fail("candidates", "found no candidates; leave the field out to have them drawn")
-    if candidates and response not in candidates and not lenient:
-        record.fail("candidates", f"the response is not among the {len(candidates)} candidates")
-    persona = {
-        "original": record.texts("persona"),
-        "revised": record.texts("persona_revised", optional=True),
-    }
+def _turn(record: TurnLine, line: int) -> Dialogue:
+    persona = {"original": record.persona, "revised": record.persona_revised}
     unknown = {"original": (), "revised": ()}
-    reply = Reply(record.line, context, response, candidates, persona, unknown)
-    return Dialogue(record.line, record.split(), frozenset((*context, response)), (reply,))
+    response = record.response
+    reply = Reply(line, record.context, response, record.candidates, persona, unknown)
+    return Dialogue(line, record.split, frozenset((*record.context, response)), (reply,))
 
 
 def _join_turns(turns: list[Dialogue]) -> list[Dialogue]:
@@ -147,53 +171,3 @@ def _join_turns(turns: list[Dialogue]) -> list[Dialogue]:
 def _continues(previous: Dialogue, turn: Dialogue) -> bool:
     said = (*previous.replies[0].context, previous.replies[0].text)
     return previous.split == turn.split and turn.replies[0].context[: len(said)] == said
-
-
-class _Record:
-    """One JSON object; its errors name file, line and field."""
-
-    def __init__(self, text: str, line: int, path: str | os.PathLike):
-        self.line, self._path = line, path
-        try:
-            self._fields = json_value(text)
-            if not isinstance(self._fields, dict):
-                found = json_type_name(self._fields)
-                raise DataError(f"found {found}, expected a JSON object")
-            shapes = [shape for shape in _SHAPES if self._fields.get(shape) is not None]
-            if len(shapes) != 1:
-                found = "both" if shapes else "neither"
-                fields = 'the fields "utterances" (a dialogue) and "response" (a turn)'
-                raise DataError(f"found {found} of {fields}, expected one of them")
-        except DataError as error:
-            raise DataError(str(error), path=path, line=line) from None
-        self.shape = shapes[0]
-
-    def fail(self, field: str, message: str) -> NoReturn:
-        raise DataError(message, path=self._path, line=self.line, field=field)
-
-    def text(self, field: str) -> str:
-        return self._checked(field, self._fields[field])
-
-    def texts(self, field: str, optional: bool = False) -> tuple[str, ...] | None:
-        value = self._fields.get(field)
-        if value is None and optional:
-            return None
-        if field not in self._fields:
-            self.fail(field, "found no such field, expected a list of texts; write [] for none")
-        if not isinstance(value, list):
-            self.fail(field, f"found {json_type_name(value)}, expected a list of texts")
-        return tuple(
-            [self._checked(field, text, f"item {n}: ") for n, text in enumerate(value, start=1)]
-        )
-
-    def split(self) -> str | None:
-        value = self._fields.get("split")
-        if value is not None and not isinstance(value, str):
-            self.fail("split", f"found {json_type_name(value)}, expected a text")
-        return value
-
-    def _checked(self, field: str, text: Any, item: str = "") -> str:
-        error = text_error(text)
-        if error:
-            self.fail(field, item + error)
-        return sys.intern(text.strip())

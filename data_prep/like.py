@@ -81,7 +81,7 @@ class VocabularySource:
         vectors, dim = prepared_folder.read_vectors(folder, manifest["sizes"], len(words))
         return cls(
             name=folder.resolve().name,
-            rules=prepared_folder.read_rules(folder, manifest),
+            rules=manifest["text"],
             characters=prepared_folder.read_characters(folder, manifest["sizes"]),
             words=words[2:],
             vectors=vectors[2:],

@@ -24,6 +24,11 @@ _PHRASES = {
     "less than or equal to": "at most",
     "a valid": "a",
     "a integer": "an integer",
+    "a array": "a list",
+    "Tuple should have": "",
+    "String should have": "",
+    " after validation": "",
+    "  ": " ",
 }
 
 

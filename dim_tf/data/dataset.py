@@ -57,10 +57,10 @@ class PreparedData:
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
         self.manifest = prepared_folder.read_manifest(self.path)
-        self.fingerprint: str = self.manifest["fingerprint"]
-        self.text_fingerprint: str = self.manifest["text_fingerprint"]
-        self.sizes: dict[str, int] = self.manifest["sizes"]
-        self.rules = prepared_folder.read_rules(self.path, self.manifest)
+        self.fingerprint = self.manifest["fingerprint"]
+        self.text_fingerprint = self.manifest["text_fingerprint"]
+        self.sizes = self.manifest["sizes"]
+        self.rules = self.manifest["text"]
         self.words = prepared_folder.read_words(self.path)
         self.forms = atomic.read_lines(self.path / "forms.txt")
         self.characters = prepared_folder.read_characters(self.path, self.sizes)

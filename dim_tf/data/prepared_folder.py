@@ -20,19 +20,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from pydantic import ConfigDict, Field, PositiveInt
+from typing_extensions import TypedDict  # typing's is not enough for pydantic before Python 3.12
 
 from dim_tf.config import PREPARED_SIZES
 from dim_tf.data.text import PAD, UNK, TextRules
-from dim_tf.errors import ConfigError, DataError
-from dim_tf.io import atomic
+from dim_tf.errors import DataError
+from dim_tf.io import atomic, json_model
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 ABSENT = -1
-SIZES = (*PREPARED_SIZES, "word_dim", "char_vocab_size")
+Sizes = TypedDict(
+    "Sizes", dict.fromkeys((*PREPARED_SIZES, "word_dim", "char_vocab_size"), PositiveInt)
+)
 # Kind of sentence -> the size that bounds its length.
 KINDS = {
     "utterance": "max_utterance_len",
@@ -107,6 +111,17 @@ class TurnTable:
         return np.take_along_axis(both, absent_last, axis=1)
 
 
+class Manifest(TypedDict):
+    """What is read of `manifest.json`; further keys are kept."""
+
+    __pydantic_config__ = ConfigDict(extra="allow", strict=True)
+    format: Annotated[int, Field(ge=FORMAT, le=FORMAT)]
+    fingerprint: str
+    text_fingerprint: str
+    sizes: Sizes
+    text: TextRules
+
+
 def why_not_prepared(folder: Path) -> str | None:
     """Why a folder is no prepared folder of any version; None if it is one."""
     try:
@@ -118,44 +133,14 @@ def why_not_prepared(folder: Path) -> str | None:
     return None if ours else f"its {MANIFEST} is of something else"
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Reads `manifest.json`; raises `DataError` if it is not of this format."""
-    path = folder / MANIFEST
-    if not path.is_file():
+def read_manifest(folder: Path) -> Manifest:
+    """Reads `manifest.json`; raises `DataError` if it is missing or not of this format."""
+    if not (folder / MANIFEST).is_file():
         raise DataError(
             f"not a prepared folder (no {MANIFEST} in it); make one with python -m data_prep",
             path=folder,
         )
-    manifest = atomic.read_json(path)
-    found = manifest.get("format") if isinstance(manifest, dict) else None
-    if found != FORMAT:
-        raise DataError(
-            f"found format {found!r}, expected {FORMAT}; prepare the data again with this version",
-            path=path,
-        )
-    for name in ("fingerprint", "text_fingerprint"):
-        if not isinstance(manifest.get(name), str):
-            raise DataError("found no text; prepare the data again", path=path, field=name)
-    sizes = manifest.get("sizes")
-    for name in SIZES:
-        size = sizes.get(name) if isinstance(sizes, dict) else None
-        if type(size) is not int or size < 1:
-            raise DataError(
-                f"found {size!r}, expected a whole number of at least 1",
-                path=path,
-                field=f"sizes.{name}",
-            )
-    return manifest
-
-
-def read_rules(folder: Path, manifest: Mapping[str, Any]) -> TextRules:
-    """The rules that tokenised the text of the folder."""
-    try:
-        return TextRules(**manifest["text"])
-    except (KeyError, TypeError, ConfigError) as error:
-        raise DataError(
-            f"expected text rules ({error})", path=folder / MANIFEST, field="text"
-        ) from None
+    return json_model.read(folder / MANIFEST, Manifest, "prepare the data again")
 
 
 def read_words(folder: Path) -> list[str]:

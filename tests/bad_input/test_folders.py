@@ -11,7 +11,7 @@ from dim_tf import train
 from tests.bad_input.material import NAME, cut
 
 FOLDERS = {
-    "manifest.json": (b"[" * 100_000, "manifest.json: not JSON that can be read: maximum recurs"),
+    "manifest.json": (b"[" * 100_000, "manifest.json: not JSON"),
     "words.txt": (b"<pad>\n<unk>\nhi\n", 'vectors.npz: field "word_vectors": found float32 ['),
     "chars.txt": (b"", "chars.txt: found 0 characters, [] first; expected "),
     "vectors.npz": ("half", "vectors.npz: not a readable .npz file"),

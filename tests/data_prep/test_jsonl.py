@@ -95,32 +95,21 @@ def test_a_lenient_reader_keeps_a_response_that_is_not_among_its_candidates(tmp_
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ("{nonsense}", ":2: not JSON: .* at position 2"),
-        ('{"utterances": ["a", "b"]', ":2: not JSON: "),
-        ("[" * 100_000, ":2: not JSON that can be read"),
-        ("[1]", ":2: found a list, expected a JSON object"),
-        ({"text": "hi"}, ':2: found neither of the fields "utterances"'),
-        (DIALOGUE | {"response": "a"}, ":2: found both of the fields"),
-        (TURN, ":2: this line is a turn, the ones before are a dialogue; expected one shape"),
-        (
-            DIALOGUE | {"utterances": "hi"},
-            ':2: field "utterances": found a text, expected a list',
-        ),
-        (DIALOGUE | {"utterances": ["hi"]}, ':2: field "utterances": found 1 utterances, expected'),
-        (
-            DIALOGUE | {"utterances": ["hi", 5]},
-            ':2: field "utterances": item 2: found a number, expected a text',
-        ),
-        (DIALOGUE | {"utterances": ["hi", " "]}, ":2: .* item 2: found an empty text"),
-        (DIALOGUE | {"utterances": ["hi", "\ud800"]}, ":2: .* item 2: found half of a surrogate"),
-        (DIALOGUE | {"persona_a": None}, ':2: field "persona_a": found null, expected a list'),
-        (DIALOGUE | {"persona_b": [["a"]]}, ':2: field "persona_b": item 1: found a list'),
-        (DIALOGUE | {"persona_b_revised": "x"}, ':2: field "persona_b_revised": found a text'),
-        (DIALOGUE | {"split": 3}, ':2: field "split": found a number, expected a text'),
-        (
-            {"utterances": ["a", "b"], "persona_a": []},
-            ':2: field "persona_b": found no such field, expected a list of texts; write',
-        ),
+        ("{nonsense}", ":2: not JSON"),
+        ('{"utterances": ["a", "b"]', ":2: not JSON"),
+        ("[" * 100_000, ":2: not JSON"),
+        ("[1]", r":2: found \[1\], expected an object"),
+        (TURN, ':2: field "utterances": missing; expected a dialogue'),
+        (DIALOGUE | {"utterances": "hi"}, ':2: field "utterances": found .hi., expected a list'),
+        (DIALOGUE | {"utterances": ["hi"]}, ':2: field "utterances": .*at least 2 items'),
+        (DIALOGUE | {"utterances": ["hi", 5]}, ':2: field "utterances.1": found 5'),
+        (DIALOGUE | {"utterances": ["hi", " "]}, ':2: field "utterances.1": .*at least 1 char'),
+        (DIALOGUE | {"utterances": ["hi", "\ud800"]}, ":2: not JSON"),
+        (DIALOGUE | {"persona_a": None}, ':2: field "persona_a": found None'),
+        (DIALOGUE | {"persona_b": [["a"]]}, ':2: field "persona_b.0": found'),
+        (DIALOGUE | {"persona_b_revised": "x"}, ':2: field "persona_b_revised": found .x.'),
+        (DIALOGUE | {"split": 3}, ':2: field "split": found 3'),
+        ({"utterances": ["a", "b"], "persona_a": []}, ':2: field "persona_b": missing'),
     ],
 )
 def test_bad_lines_are_named_with_their_field(tmp_path, record, message):
@@ -131,14 +120,12 @@ def test_bad_lines_are_named_with_their_field(tmp_path, record, message):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        (TURN | {"response": 1}, 'field "response": found a number'),
-        (TURN | {"context": "hi"}, 'field "context": found a text'),
-        (TURN | {"candidates": []}, 'field "candidates": found no candidates'),
-        (TURN | {"candidates": ["a cat", ""]}, 'field "candidates": item 2: found an empty'),
-        (
-            TURN | {"candidates": ["no", "yes"]},
-            'field "candidates": the response is not among the 2 candidates',
-        ),
+        ({"text": "hi"}, 'expected an object with "utterances"'),
+        (TURN | {"response": 1}, 'field "response": found 1'),
+        (TURN | {"context": "hi"}, 'field "context": found .hi.'),
+        (TURN | {"candidates": []}, 'field "candidates": .*at least 1 item'),
+        (TURN | {"candidates": ["a cat", ""]}, 'field "candidates.1": '),
+        (TURN | {"candidates": ["no", "yes"]}, 'field "candidates": .*among the 2 candidates'),
     ],
 )
 def test_bad_turns_are_named_with_their_field(tmp_path, record, message):

@@ -260,14 +260,14 @@ DAMAGE = {
         "not a prepared folder (no manifest.json",
     ),
     "manifest cut": (lambda f: (f / "manifest.json").write_text('{"format": 1,'), "not JSON"),
-    "other format": (lambda f: change_manifest(f, format=9), "found format 9, expected 1"),
+    "other format": (lambda f: change_manifest(f, format=9), 'field "format": found 9'),
     "no fingerprint": (lambda f: change_manifest(f, fingerprint=None), 'field "fingerprint"'),
     "none of the text": (
         lambda f: change_manifest(f, text_fingerprint=None),
         'field "text_fingerprint"',
     ),
     "no sizes": (lambda f: change_manifest(f, sizes={}), 'field "sizes.max_utterances"'),
-    "rules": (lambda f: change_manifest(f, text={"tokeniser": "x"}), 'field "text"'),
+    "rules": (lambda f: change_manifest(f, text={"tokeniser": "x"}), "tokeniser: found 'x'"),
     "no words": (lambda f: (f / "words.txt").unlink(), "words.txt: the file is missing"),
     "other words": (
         lambda f: (f / "words.txt").write_text("a\nb\n"),

@@ -6,6 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from data_prep import embeddings, tensors
@@ -27,8 +28,8 @@ def main(argv: Sequence[str]) -> int | None:
     args = build_parser().parse_args(argv)
     _check(args)
     rules = TextRules(args.tokeniser, lowercase=not args.keep_case)
-    names = ("sides", "candidates", "seed", "resplit", "cache", "url", "sha256")
-    options = SourceOptions(lenient=args.check, **{name: getattr(args, name) for name in names})
+    shared = SourceOptions.__dataclass_fields__.keys() & vars(args).keys()
+    options = SourceOptions(lenient=args.check, **{name: getattr(args, name) for name in shared})
     with telling_warnings(), open_source(args.source, options) as corpus:
         if args.check:
             known = known_words(corpus, args.like)
@@ -89,13 +90,18 @@ def build_parser() -> Parser:
     add(
         "--source",
         required=True,
-        help="sample, download, a folder or archive in the official layout, a folder of the "
-        "authors' processed_*.txt, or JSON Lines",
+        help="sample, download, a folder or archive of official files, a folder of the authors' "
+        "processed_*.txt, or JSON Lines",
     )
     add("--out", type=Path, help="prepared folder to write")
     add("--overwrite", action="store_true", help="replace a prepared folder")
     add("--check", action="store_true", help="only report on the data")
-    add("--seed", type=_seed, default=1, help="seed of all random choices")
+    add(
+        "--seed",
+        type=partial(whole, low=0, high=2**31 - 1),
+        default=1,
+        help="seed of all random choices",
+    )
 
     add = parser.add_argument_group("words and vectors").add_argument
     add(
@@ -107,7 +113,7 @@ def build_parser() -> Parser:
     add("--word2vec", help="train (the default: on the training split), none, or a file of vectors")
     add(
         "--extra-words",
-        type=_count,
+        type=partial(whole, low=0, high=10**9),
         help=f"give ids to this many of the first words of --vectors (default: {EXTRA_WORDS}; 0 "
         "with the authors' vocab.txt)",
     )
@@ -121,8 +127,7 @@ def build_parser() -> Parser:
     add(
         "--tokeniser",
         choices=["authors", "wordpunct"],
-        help="apply the authors' two rules (the default), or one rule to all text; with --like, "
-        "its own",
+        help="apply the authors' two rules, or one rule to all text (default: authors)",
     )
     add("--keep-case", action="store_true", help="do not lower the case")
 
@@ -131,9 +136,9 @@ def build_parser() -> Parser:
     add("--resplit", action="store_true", help="split 80/10/10, ignore the field `split`")
     add(
         "--candidates",
-        type=_candidates,
+        type=partial(whole, low=2, high=10**6),
         default=defaults.candidates,
-        help="number of candidates to draw for a turn without any, the reply included",
+        help="candidates of a turn without any, the reply included",
     )
 
     add = parser.add_argument_group("padded arrays").add_argument
@@ -150,18 +155,6 @@ def _sha256(text: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{64}", text.lower()):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected 64 hexadecimal digits")
     return text.lower()
-
-
-def _seed(text: str) -> int:
-    return whole(text, 0, 2**31 - 1)
-
-
-def _count(text: str) -> int:
-    return whole(text, 0, 10**9)
-
-
-def _candidates(text: str) -> int:
-    return whole(text, 2, 10**6)
 
 
 if __name__ == "__main__":

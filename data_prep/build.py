@@ -21,23 +21,14 @@ NOT_CONTENT = ("source", "out", "overwrite", "check", "debug", "url", "sha256", 
 
 @dataclass(frozen=True)
 class BuildKey:
-    """Options and sources of a prepared folder: equal keys give equal folders.
-
-    Attributes:
-        options: Options by name, as the manifest records them.
-        sources: Name and sha256 of each file that was read.
-    """
+    """Options and sources of a prepared folder: equal keys give equal folders."""
 
     options: dict[str, Any]
     sources: list[dict[str, str]]
 
     @classmethod
     def of(cls, corpus: Corpus, settings: Settings, options: Mapping[str, Any]) -> BuildKey:
-        """The key of a corpus, its settings and all options of the command line.
-
-        Raises:
-            UsageError: A file of vectors is missing.
-        """
+        """The key of a corpus, its settings and all options of the command line."""
         options = {name: value for name, value in options.items() if name not in NOT_CONTENT}
         sources = [dict(source) for source in corpus.sources]
         files = {"vectors": settings.vectors}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from itertools import combinations
 
@@ -46,11 +46,6 @@ class Ratio:
 
     count: int = 0
     total: int = 0
-
-    def add(self, hit: bool) -> None:
-        """Adds one item, and whether it counts."""
-        self.count += hit
-        self.total += 1
 
     def __str__(self) -> str:
         return f"{self.count:,} of {self.total:,}"
@@ -98,38 +93,17 @@ class Report:
     def to_text(self) -> str:
         """The report as aligned tables, one line per table of the corpus."""
         lines = [f"Data report: {self.name}"]
-        for columns in (_TURN_COLUMNS, _CUT_COLUMNS):
-            rows = [("table", *columns)]
-            for name, table in self.tables.items():
-                rows.append((name, *(_cell(value(table)) for value in columns.values())))
+        names = [field.name for field in fields(TableReport)]
+        first_cut = names.index("cut_personas")
+        for columns in (names[:first_cut], names[first_cut:]):
+            rows = [["table", *(name.replace("_", " ") for name in columns)]]
+            for title, table in self.tables.items():
+                rows.append([title, *(_cell(getattr(table, name)) for name in columns)])
             lines += ["", *_aligned(rows)]
         lines += ["", "Ranges are min / mean / max. Each distinct sentence and word counts once."]
         for pair, count in self.shared_dialogues.items():
             lines.append(f"Dialogues in both {pair.replace(', ', ' and ')}: {count:,}")
         return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)]) + "\n"
-
-
-_TURN_COLUMNS = {
-    "dialogues": lambda t: t.dialogues,
-    "turns": lambda t: t.turns,
-    "candidates": lambda t: t.candidates,
-    "gold once": lambda t: t.gold_once,
-    "twice": lambda t: t.gold_twice,
-    "absent": lambda t: t.gold_absent,
-    "mostly at": lambda t: _most_common(t.gold_positions),
-    "with duplicates": lambda t: t.duplicate_candidates,
-    "self profiles": lambda t: t.self_profiles,
-    "partner's": lambda t: t.partner_profiles,
-}
-_CUT_COLUMNS = {
-    "cut: personas": lambda t: t.cut_personas,
-    "contexts": lambda t: t.cut_contexts,
-    "utterances": lambda t: t.cut_utterances,
-    "candidates": lambda t: t.cut_candidates,
-    "profiles": lambda t: t.cut_profiles,
-    "words": lambda t: t.cut_words,
-    "unknown words": lambda t: "-" if t.unknown_words is None else t.unknown_words,
-}
 
 
 def build_report(
@@ -184,6 +158,7 @@ class _TableReporter:
         self_counts, partner_counts = Counter(), Counter()
         partner_texts, self_texts, candidate_texts, profiles = set(), set(), set(), set()
         longest: dict[int, tuple[str, ...]] = {}
+        words: set[str] = set()
         for turn in table.turns():
             report.turns += 1
             candidates[len(turn.candidates)] += 1
@@ -212,32 +187,30 @@ class _TableReporter:
         report.gold_positions = dict(sorted(positions.items()))
         report.self_profiles = Range.of(self_counts)
         report.partner_profiles = Range.of(partner_counts)
-        words: set[str] = set()
-        for ratio, limit, tokenise, texts in (
-            (report.cut_utterances, "max_utterance_len", self._partner_tokens, partner_texts),
-            (report.cut_utterances, "max_utterance_len", self._self_tokens, self_texts),
-            (report.cut_candidates, "max_response_len", self._candidate_tokens, candidate_texts),
-            (report.cut_profiles, "max_profile_len", self._profile_tokens, profiles),
+        for part, limit, tokenise, texts in (
+            ("utterances", "max_utterance_len", self._partner_tokens, partner_texts),
+            ("utterances", "max_utterance_len", self._self_tokens, self_texts),
+            ("candidates", "max_response_len", self._candidate_tokens, candidate_texts),
+            ("profiles", "max_profile_len", self._profile_tokens, profiles),
         ):
-            for text in texts:
-                tokens = tokenise(text)
-                ratio.add(len(tokens) > sizes[limit])
+            ratio = getattr(report, f"cut_{part}")
+            ratio.total += len(texts)
+            for tokens in map(tokenise, texts):
+                ratio.count += len(tokens) > sizes[limit]
                 words.update(tokens)
-        for word in words:
-            report.cut_words.add(len(word) > sizes["max_word_len"])
+        too_long = sum(len(word) > sizes["max_word_len"] for word in words)
+        report.cut_words = Ratio(too_long, len(words))
         if self._known is not None:
             report.unknown_words = Ratio(sum(word not in self._known for word in words), len(words))
         return report, {hash(said) for said in longest.values()}
 
 
-def _most_common(positions: Mapping[int, int]) -> str:
-    if not positions:
-        return "-"
-    position, count = Counter(positions).most_common(1)[0]
-    return f"{position} ({count / sum(positions.values()):.0%})"
-
-
 def _cell(value: object) -> str:
+    if value is None or value == {}:
+        return "-"
+    if isinstance(value, dict):  # the most common position and its share
+        position, count = Counter(value).most_common(1)[0]
+        return f"{position} ({count / sum(value.values()):.0%})"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

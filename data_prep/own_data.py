@@ -66,10 +66,8 @@ def open_tables(
                 tables.append(Table(split, persona, version, path, turns))
     if not tables:
         raise DataError(f"no dialogue contains a reply of side {sides}", path=path)
-    notes = ()
-    if 0 < left_out < turn_count:
-        notes = (f"{left_out} of {turn_count} turns have no revised persona: not in these tables",)
-    return tuple(tables), notes
+    note = f"{left_out} of {turn_count} turns have no revised persona: not in these tables"
+    return tuple(tables), (note,) if 0 < left_out < turn_count else ()
 
 
 def split_dialogues(
@@ -82,25 +80,21 @@ def split_dialogues(
     Raises:
         DataError: A `split` field is unknown, or a split would be empty.
     """
-    splits: dict[int, str] = {}
-    if not resplit:
-        for number, dialogue in enumerate(dialogues):
-            if dialogue.split not in (None, *SPLITS):
-                found = f"found {dialogue.split!r}, expected train, valid or test"
-                message = f"{found}; --resplit splits 80/10/10 and ignores the field"
-                raise DataError(message, path=path, line=dialogue.line, field="split")
-            if dialogue.split is not None:
-                splits[number] = dialogue.split
-    rest = [number for number in range(len(dialogues)) if number not in splits]
+    splits = [None if resplit else dialogue.split for dialogue in dialogues]
+    for split, dialogue in zip(splits, dialogues, strict=True):
+        if split not in (None, *SPLITS):
+            found = f"found {split!r}, expected train, valid or test"
+            message = f"{found}; --resplit splits 80/10/10 and ignores the field"
+            raise DataError(message, path=path, line=dialogue.line, field="split")
+    rest = [number for number, split in enumerate(splits) if split is None]
     rng = random.Random(f"{seed} split")
     # Sorting by random() gives the same order in every version of Python; shuffle() may not.
     rest = [number for _, number in sorted((rng.random(), number) for number in rest)]
     tenth = len(rest) // 10
-    splits |= dict.fromkeys(rest[:tenth], "valid")
-    splits |= dict.fromkeys(rest[tenth : 2 * tenth], "test")
-    splits |= dict.fromkeys(rest[2 * tenth :], "train")
+    for rank, number in enumerate(rest):
+        splits[number] = "valid" if rank < tenth else "test" if rank < 2 * tenth else "train"
     chosen = {
-        split: [dialogue for number, dialogue in enumerate(dialogues) if splits[number] == split]
+        split: [d for d, its in zip(dialogues, splits, strict=True) if its == split]
         for split in SPLITS
     }
     if rest and not all(chosen.values()):

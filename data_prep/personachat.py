@@ -128,13 +128,10 @@ def split_candidates(field: str) -> tuple[str, ...]:
 def _gold(reply: str, candidates: tuple[str, ...], lenient: bool) -> int:
     if not reply:
         raise DataError("the reply (field 2) is empty, expected a text")
-    try:
-        return candidates.index(reply)
-    except ValueError:
-        if lenient:
-            return -1
+    if reply not in candidates and not lenient:
         found = f"the reply {_short(reply)} is not among its {len(candidates)} candidates"
-        raise DataError(found) from None
+        raise DataError(found)
+    return candidates.index(reply) if reply in candidates else -1
 
 
 def _profile(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.metadata
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,37 +30,19 @@ EXTRA_WORDS = 20_000
 
 @dataclass(frozen=True)
 class Settings:
-    """How to prepare a corpus.
-
-    Args:
-        rules: TextRules. How text becomes tokens.
-        vectors: Path. File of pretrained word vectors, or None.
-        word2vec: str or Path. "train", "none", or a file of vectors.
-        extra_words: int. Number of the first words of `vectors` that get an id as well. By default
-            20,000, or 0 if the corpus has the authors' vocabulary.
-        like: VocabularySource. Source of characters, words and vectors, or None. With it,
-            `vectors` is for further words only, and `word2vec` is not used.
-        seed: int. Seed of the candidates' order and of Word2Vec.
-        dense: bool. Whether to also write the model's inputs as padded arrays.
-    """
+    """How to prepare a corpus."""
 
     rules: TextRules = field(default_factory=TextRules)
-    vectors: Path | None = None
-    word2vec: str | Path = "train"
+    vectors: Path | None = None  # file of pretrained vectors
+    word2vec: str | Path | None = "train"  # "train", "none", or a file of vectors
+    # Number of the first words of `vectors` that get an id too; `EXTRA_WORDS` if None, or 0 if the
+    # corpus has the authors' vocabulary.
     extra_words: int | None = None
+    # Source of characters, words and vectors. With it, `vectors` is for further words only, and
+    # `word2vec` is not used.
     like: VocabularySource | None = None
-    seed: int = 1
-    dense: bool = False
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """Words, their vectors, and which columns are Word2Vec's."""
-
-    words: list[str]
-    matrix: np.ndarray
-    word2vec_dim: int
-    word2vec_sha256: str | None
+    seed: int = 1  # of the candidates' order and of Word2Vec
+    dense: bool = False  # also write the model's inputs as padded arrays
 
 
 def prepare(
@@ -95,20 +78,24 @@ def prepare(
     built = {table.name: builder.build(table) for table in corpus.tables}
 
     characters = _characters(corpus, settings, sentences)
-    vectors = _vectors(corpus, settings, sentences)
-    known = Vocabulary(vectors.words, characters)
+    words, vectors = _words(corpus, settings, sentences)
+    word2vec, word2vec_sha256 = _word2vec(settings, sentences, words)
+    parts = [part for part in (vectors, word2vec) if part is not None]
+    word_vectors, word2vec_dim = matrix(words, parts), word2vec.dim if word2vec else 0
+    known = Vocabulary(words, characters)
     forms = [form for form in sentences.forms if form not in known]
-    form_ids = _form_ids(sentences, known, forms)
+    beyond = {form: len(words) + number for number, form in enumerate(forms)}
+    form_ids = [beyond.get(form) or known.word_id(form) for form in sentences.forms]
 
-    atomic.write_lines(folder / "words.txt", vectors.words)
+    atomic.write_lines(folder / "words.txt", words)
     atomic.write_lines(folder / "chars.txt", characters)
     atomic.write_lines(folder / "forms.txt", forms)
     arrays = {
         "vectors": {
-            "word_vectors": vectors.matrix,
-            "word2vec_dim": np.array(vectors.word2vec_dim, np.int32),
+            "word_vectors": word_vectors,
+            "word2vec_dim": np.array(word2vec_dim, np.int32),
         },
-        "sentences": sentences.arrays(form_ids),
+        "sentences": sentences.arrays(np.array(form_ids, np.int32)),
         **{f"turns/{name}": turns for name, (turns, _) in built.items()},
     }
     (folder / "turns").mkdir()
@@ -120,8 +107,9 @@ def prepare(
     atomic.write_json(folder / "report.json", report.to_dict())
     atomic.write_text(folder / "report.txt", report.to_text())
 
-    lists = [vectors.words, characters, forms]
+    lists = [words, characters, forms]
     text = {name: content for name, content in arrays.items() if name != "vectors"}
+    packages = ["numpy", *["gensim"] * (settings.like is None and settings.word2vec == "train")]
     manifest = {
         "format": prepared_folder.FORMAT,
         "name": corpus.name,
@@ -131,23 +119,27 @@ def prepare(
         "text": {"tokeniser": settings.rules.tokeniser, "lowercase": settings.rules.lowercase},
         "sizes": {
             **tensors.SIZES,
-            "word_dim": vectors.matrix.shape[1],
+            "word_dim": word_vectors.shape[1],
             "char_vocab_size": len(characters),
         },
         "counts": {
-            "words": len(vectors.words),
+            "words": len(words),
             "forms": len(forms),
             "characters": len(characters),
             **{f"{kind}s": len(store) for kind, store in sentences.stores.items()},
             "tables": {name: counts for name, (_, counts) in built.items()},
         },
         "coverage": {
-            split: embeddings.coverage(vectors.matrix, vectors.words, counts)
+            split: embeddings.coverage(word_vectors, words, counts)
             for split in SPLITS
             if (counts := sentences.counts(split))
         },
-        "versions": _versions(settings),
-        "word2vec": vectors.word2vec_sha256,
+        "versions": {
+            "dim_tf": dim_tf.__version__,
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in packages},
+        },
+        "word2vec": word2vec_sha256,
         "fingerprint": _fingerprint(lists, arrays),
         "text_fingerprint": _fingerprint(lists, text),
     }
@@ -178,7 +170,10 @@ def _characters(corpus: Corpus, settings: Settings, sentences: tensors.Sentences
     return vocabulary.characters_of_data(counts)
 
 
-def _vectors(corpus: Corpus, settings: Settings, sentences: tensors.Sentences) -> Vectors:
+def _words(
+    corpus: Corpus, settings: Settings, sentences: tensors.Sentences
+) -> tuple[list[str], WordVectors | None]:
+    """The word of each id, and the pretrained vectors."""
     extra = settings.extra_words
     if corpus.words is None:
         words = vocabulary.words_of_data(sentences.counts())
@@ -198,9 +193,7 @@ def _vectors(corpus: Corpus, settings: Settings, sentences: tensors.Sentences) -
     words += [word for word in dict.fromkeys(further) if word not in known]
     if settings.like is not None:
         pretrained = _merge(settings.like, pretrained)
-    word2vec, sha256 = _word2vec(settings, sentences, words)
-    parts = [part for part in (pretrained, word2vec) if part is not None]
-    return Vectors(words, matrix(words, parts), word2vec.dim if word2vec else 0, sha256)
+    return words, pretrained
 
 
 def _merge(like: VocabularySource, vectors: WordVectors | None) -> WordVectors | None:
@@ -236,25 +229,6 @@ def _word2vec(
         return trained, embeddings.fingerprint(trained)
     path = Path(settings.word2vec)
     return read_vectors(path, words[2:]), atomic.sha256(path)
-
-
-def _form_ids(sentences: tensors.Sentences, known: Vocabulary, forms: list[str]) -> np.ndarray:
-    beyond = {form: len(known.words) + number for number, form in enumerate(forms)}
-    ids = [beyond[form] if form in beyond else known.word_id(form) for form in sentences.forms]
-    return np.array(ids, np.int32)
-
-
-def _versions(settings: Settings) -> dict[str, str]:
-    versions = {
-        "dim_tf": dim_tf.__version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-    }
-    if settings.like is None and settings.word2vec == "train":
-        import gensim
-
-        versions["gensim"] = gensim.__version__
-    return versions
 
 
 def _fingerprint(lists: list[list[str]], arrays: Mapping[str, tensors.Arrays]) -> str:

@@ -145,11 +145,9 @@ def _find_reader(folder: Path, label: str) -> tuple[Path, ModuleType]:
             corpora = ", ".join(f"{reader.EXPECTED_FILES} in {path.name}" for path, reader in found)
             raise DataError(f"found more than one corpus ({corpora}), expected one", path=label)
     names = sorted(path.name for path in folder.iterdir())
-    raise DataError(
-        f"found {_some(names) if names else 'an empty folder'}, expected files named"
-        f" {personachat.EXPECTED_FILES} or {processed.EXPECTED_FILES}",
-        path=label,
-    )
+    found = f"found {_some(names) if names else 'an empty folder'}"
+    expected = f"expected files named {personachat.EXPECTED_FILES} or {processed.EXPECTED_FILES}"
+    raise DataError(f"{found}, {expected}", path=label)
 
 
 def _some(names: list[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from array import array
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -36,8 +36,6 @@ class SentenceStore:
     def __init__(self, forms: dict[str, int]):
         self._forms = forms
         self._row: dict[tuple[int, ...], int] = {}
-        self._flat = array("i")
-        self._ends = array("q", [0])
         self._splits: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
 
     def __len__(self) -> int:
@@ -47,11 +45,7 @@ class SentenceStore:
         """The row of these tokens; a new row if they are new."""
         forms = self._forms
         ids = tuple([forms.setdefault(token, len(forms)) for token in tokens])
-        row = self._row.setdefault(ids, len(self._row))
-        if row == len(self._ends) - 1:
-            self._flat.extend(ids)
-            self._ends.append(len(self._flat))
-        return row
+        return self._row.setdefault(ids, len(self._row))
 
     def mark(self, split: str, rows: np.ndarray) -> None:
         """Records that `split` uses these rows; -1 (absent) is ignored."""
@@ -68,11 +62,11 @@ class SentenceStore:
 
     def counts(self, split: str | None = None) -> np.ndarray:
         """Count of each form in the distinct sentences (of one split): int64 [forms]."""
-        flat, ends = np.asarray(self._flat, np.int32), np.asarray(self._ends, np.int64)
+        flat, lengths = self._arrays()
         if split is not None:
             used = np.zeros(len(self), bool)
             used[self.rows_of(split)] = True
-            flat = flat[np.repeat(used, np.diff(ends))]
+            flat = flat[np.repeat(used, lengths)]
         return np.bincount(flat, minlength=len(self._forms))
 
     def padded(self, form_ids: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
@@ -82,13 +76,19 @@ class SentenceStore:
             form_ids: array of int. The final id of each form.
             length: int. Columns of a row.
         """
-        flat, ends = np.asarray(self._flat, np.int32), np.asarray(self._ends, np.int64)
-        lengths = np.minimum(np.diff(ends), length)
+        flat, lengths = self._arrays()
+        first = np.cumsum(lengths) - lengths
+        lengths = np.minimum(lengths, length)
         column = np.arange(length)
         real = column < lengths[:, None]
         rows = np.zeros(real.shape, np.int32)
-        rows[real] = form_ids[flat[(ends[:-1, None] + column)[real]]]
+        rows[real] = form_ids[flat[(first[:, None] + column)[real]]]
         return rows, lengths.astype(np.int32)
+
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """All tokens, one sequence after the other, and the lengths of the sequences."""
+        lengths = np.fromiter(map(len, self._row), np.int64)
+        return np.fromiter(itertools.chain.from_iterable(self._row), np.int64), lengths
 
 
 class Sentences:
@@ -215,17 +215,14 @@ def _pack(turns: list[tuple]) -> Arrays:
 
 
 def _counts(turns: list[tuple], arrays: Arrays) -> dict[str, int]:
+    personas = [persona for _, _, _, *both, _, _, _ in turns for persona in both]
     return {
         "turns": len(turns),
         "dialogues": len(np.unique(arrays["dialogue"])),
         "candidates": arrays["candidates"].shape[1],
         "copies_of_gold": sum(slots.count(ABSENT) for _, slots, *_ in turns),
         "contexts_cut": int((arrays["context_total"] > SIZES["max_utterances"]).sum()),
-        "personas_cut": sum(
-            len(persona) > SIZES["max_profiles"]
-            for _, _, _, *personas, _, _, _ in turns
-            for persona in personas
-        ),
+        "personas_cut": sum(len(persona) > SIZES["max_profiles"] for persona in personas),
     }
 
 

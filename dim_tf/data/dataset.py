@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dim_tf.config import ModelConfig
+from dim_tf.config import PREPARED_SIZES, ModelConfig
 from dim_tf.data import prepared_folder
 from dim_tf.data.prepared_folder import ABSENT, TurnTable
 from dim_tf.data.text import EOS, UNK_ID, Vocabulary
@@ -69,9 +69,9 @@ class PreparedData:
         )
         forms = len(self.words) + len(self.forms)
         self._sentences = prepared_folder.read_sentences(self.path, self.sizes, forms)
-        for kind in prepared_folder.KINDS:
-            if not (self.path / f"{kind}s.txt").is_file():
-                raise DataError("the file is missing", path=self.path / f"{kind}s.txt")
+        for path in (self.path / f"{kind}s.txt" for kind in prepared_folder.KINDS):
+            if not path.is_file():
+                raise DataError("the file is missing", path=path)
         self.word_characters = self._spell()
         self._tables: dict[tuple[str, str, str], TurnTable] = {}
         self._texts: dict[str, list[str]] = {}
@@ -110,15 +110,12 @@ class PreparedData:
             ConfigError: The split, persona or version is unknown.
             DataError: The folder lacks these turns; the message lists the settings it has.
         """
-        for name, value, known in (
-            ("split", split, SPLITS),
-            ("persona", persona, PERSONAS),
-            ("version", version, VERSIONS),
-        ):
+        key = (split, persona, version)
+        names = ("split", "persona", "version")
+        for name, value, known in zip(names, key, (SPLITS, PERSONAS, VERSIONS), strict=True):
             if value not in known:
                 hint = did_you_mean(str(value), known)
                 raise ConfigError(f"{name}: found {value!r}, expected {', '.join(known)}{hint}")
-        key = (split, persona, version)
         if key not in self._tables:
             self._tables[key] = self._read_table(*key)
         return self._tables[key]
@@ -245,19 +242,11 @@ class PreparedData:
         return inputs
 
     def _check_sizes(self, config: ModelConfig) -> None:
-        for name in (
-            "max_utterances",
-            "max_utterance_len",
-            "max_response_len",
-            "max_profile_len",
-            "max_word_len",
-        ):
+        for name in PREPARED_SIZES:
             found, prepared = getattr(config, name), self.sizes[name]
-            if found > prepared:
-                raise ConfigError(
-                    f"{name}: found {found}, expected at most {prepared}, the size {self.path} was "
-                    "prepared with"
-                )
+            if found > prepared and name != "max_profiles":  # more profiles are absent ones
+                expected = f"expected at most {prepared}, as in {self.path}"
+                raise ConfigError(f"{name}: found {found}, {expected}")
 
     def _spell(self) -> np.ndarray:
         vocabulary = Vocabulary(self.words, self.characters)
@@ -292,11 +281,8 @@ class PreparedData:
             path = self.path / f"{kind}.txt"
             lines, expected = atomic.read_lines(path), len(self._sentences[kind]) - 1
             if len(lines) != expected:
-                raise DataError(
-                    f"found {len(lines):,} lines, expected {expected:,}, one per sentence; prepare "
-                    "the data again",
-                    path=path,
-                )
+                found = f"found {len(lines):,} lines, expected {expected:,}, one per sentence"
+                raise DataError(f"{found}; prepare the data again", path=path)
             self._texts[kind] = lines
         return [self._texts[kind][row] for row in rows if row != ABSENT]
 

@@ -63,9 +63,8 @@ def read_vectors(
 ) -> WordVectors:
     """Reads the vectors of some words, line by line: a file of 5 GB needs little memory.
 
-    The dimension is that of most of the first lines. A line that does not end in as many finite
-    numbers is skipped, with one warning for all of them. A word may contain spaces. If a word
-    occurs twice, the first line counts.
+    The dimension is that of most of the first lines. Lines that do not end in as many finite
+    numbers are skipped, with one warning. A word may contain spaces; its first line counts.
 
     Args:
         path: Path. A text file, or a `.gz`, `.xz` or `.zip` of one file.
@@ -77,8 +76,7 @@ def read_vectors(
         The words found, in the order of the file.
 
     Raises:
-        DataError: The file is missing, damaged, binary, shorter than its word2vec header says, or
-            holds no vectors.
+        DataError: The file is missing, damaged, binary, or shorter than its word2vec header says.
     """
     wanted = frozenset(wanted)
     words: dict[str, None] = {}

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from data_prep import embeddings, tensors
+from data_prep import tensors
 from data_prep.build import build, check_replaceable
 from data_prep.data_report import build_report
+from data_prep.embeddings import vectors_file
 from data_prep.like import VocabularySource
 from data_prep.prepare import EXTRA_WORDS, Settings, known_words
 from data_prep.sources import SourceOptions, open_source
@@ -20,7 +21,9 @@ from dim_tf.cli.parser import run as run_command
 from dim_tf.data.text import TextRules
 from dim_tf.errors import UsageError
 
-GENSIM = "gensim:"
+SEED = partial(whole, low=0, high=2**31 - 1)
+COUNT = partial(whole, low=0, high=10**9)
+CANDIDATES = partial(whole, low=2, high=10**6)
 
 
 def main(argv: Sequence[str]) -> int | None:
@@ -37,7 +40,7 @@ def main(argv: Sequence[str]) -> int | None:
             return
         settings = Settings(
             rules=rules,
-            vectors=_vectors_file(args.vectors),
+            vectors=vectors_file(args.vectors),
             word2vec=args.word2vec,
             extra_words=args.extra_words,
             like=args.like,
@@ -57,9 +60,8 @@ def _check(args: argparse.Namespace) -> None:
         tokeniser = args.tokeniser or rules.tokeniser
         if tokeniser != rules.tokeniser or (args.keep_case and rules.lowercase):
             theirs = f"--tokeniser {rules.tokeniser}{'' if rules.lowercase else ' --keep-case'}"
-            raise UsageError(
-                f"--like: {args.like.name} was made with {theirs}; leave these options out"
-            )
+            found = f"{args.like.name} was made with {theirs}"
+            raise UsageError(f"--like: {found}; leave these options out")
         args.tokeniser, args.keep_case = rules.tokeniser, not rules.lowercase
     else:
         args.word2vec = args.word2vec or "train"
@@ -69,51 +71,35 @@ def _check(args: argparse.Namespace) -> None:
     if args.out is None:
         raise UsageError("--out is missing: give the folder to write, or --check for a report only")
     if args.word2vec == "none" and args.vectors == "none":
-        raise UsageError(
-            "neither --vectors nor Word2Vec: the words would have no vectors; give --vectors FILE, "
-            "or --word2vec train"
-        )
+        raise UsageError("words need vectors: give --vectors FILE, or --word2vec train")
     check_replaceable(args.out)
-
-
-def _vectors_file(option: str) -> Path | None:
-    if option.startswith(GENSIM):
-        return embeddings.gensim_file(option.removeprefix(GENSIM))
-    return None if option == "none" else Path(option)
 
 
 def build_parser() -> Parser:
     """The options of the command."""
     defaults = SourceOptions()
-    parser = Parser(prog="python -m data_prep", description=__doc__)
+    parser = Parser(prog="python -m data_prep", description="Prepare dialogues for training.")
     add = parser.add_argument
     add(
         "--source",
         required=True,
-        help="sample, download, a folder or archive of official files, a folder of the authors' "
-        "processed_*.txt, or JSON Lines",
+        help="sample, download, a folder or archive of official or processed files, or JSON Lines",
     )
     add("--out", type=Path, help="prepared folder to write")
     add("--overwrite", action="store_true", help="replace a prepared folder")
     add("--check", action="store_true", help="only report on the data")
-    add(
-        "--seed",
-        type=partial(whole, low=0, high=2**31 - 1),
-        default=1,
-        help="seed of all random choices",
-    )
+    add("--seed", type=SEED, default=1, help="seed of all random choices")
 
     add = parser.add_argument_group("words and vectors").add_argument
     add(
         "--vectors",
         default="none",
-        help="vectors in the text format of GloVe or word2vec (.txt, .gz, .xz, .zip), gensim:NAME, "
-        "or none",
+        help="file in the text format of GloVe or word2vec, gensim:NAME, or none",
     )
     add("--word2vec", help="train (the default: on the training split), none, or a file of vectors")
     add(
         "--extra-words",
-        type=partial(whole, low=0, high=10**9),
+        type=COUNT,
         help=f"give ids to this many of the first words of --vectors (default: {EXTRA_WORDS}; 0 "
         "with the authors' vocab.txt)",
     )
@@ -136,7 +122,7 @@ def build_parser() -> Parser:
     add("--resplit", action="store_true", help="split 80/10/10, ignore the field `split`")
     add(
         "--candidates",
-        type=partial(whole, low=2, high=10**6),
+        type=CANDIDATES,
         default=defaults.candidates,
         help="candidates of a turn without any, the reply included",
     )

@@ -32,10 +32,6 @@ def is_archive_name(name: str) -> bool:
 def unpack(archive: Path, folder: Path) -> None:
     """Unpacks a tar (plain, gzip, xz) or zip archive.
 
-    Args:
-        archive: Path. The archive.
-        folder: Path. Existing folder to unpack into.
-
     Raises:
         DataError: The archive is damaged or unsafe (a member outside the folder, a device).
         UsageError: This Python has no safe extraction.

@@ -96,12 +96,7 @@ def build(
 
 
 def is_up_to_date(out: Path, key: BuildKey) -> bool:
-    """Whether a prepared folder exists and has this key.
-
-    Raises:
-        UsageError: The folder has another key, or is no prepared folder.
-        DataError: The folder is damaged.
-    """
+    """Whether a prepared folder exists and has this key; raises if it is anything else."""
     if is_free(out):
         return False
     check_replaceable(out)
@@ -140,10 +135,8 @@ def check_replaceable(out: Path) -> None:
         other = sorted(p.name for p in out.iterdir() if p.name not in prepared_folder.NAMES)
         reason = f"it holds {other[0]}" if other else prepared_folder.why_not_prepared(out)
     if reason:
-        raise UsageError(
-            f"--out: {out} exists and is not a prepared folder ({reason}); give the name of a new "
-            "folder"
-        )
+        found = f"{out} exists and is not a prepared folder ({reason})"
+        raise UsageError(f"--out: {found}; give the name of a new folder")
 
 
 def is_free(out: Path) -> bool:

@@ -19,14 +19,8 @@ WORD2VEC_EPOCHS = 5
 def train_word2vec(sentences: Sequence[Sequence[str]], seed: int) -> WordVectors:
     """Trains skip-gram Word2Vec (100 dimensions, window 5, every word, 5 epochs) with gensim.
 
-    It uses one worker: equal sentences and seeds give equal bits.
-
-    Args:
-        sentences: sequence of token sequences.
-        seed: int. Seed of the initial values and of the negative samples.
-
-    Raises:
-        DataError: There are no sentences.
+    It uses one worker: equal sentences and seeds give equal bits. Raises `DataError` if there are
+    no sentences.
     """
     from gensim.models import Word2Vec
     from gensim.models.callbacks import CallbackAny2Vec
@@ -55,35 +49,31 @@ def train_word2vec(sentences: Sequence[Sequence[str]], seed: int) -> WordVectors
     return WordVectors(list(model.wv.index_to_key), model.wv.vectors.astype(np.float32))
 
 
-def gensim_file(name: str) -> Path:
-    """The file of a vector set of gensim's downloader; downloads it if necessary.
+def vectors_file(option: str) -> Path | None:
+    """The file that `--vectors` names: none, a path, or gensim:NAME, which may be downloaded.
 
     Raises:
         UsageError: gensim has no such set.
         DataError: The download failed.
     """
+    path, _, name = option.partition("gensim:")
+    if path or not name:
+        return None if option == "none" else Path(option)
     import gensim.downloader
 
     try:
         return Path(gensim.downloader.load(name, return_path=True))
     except ValueError as error:
-        raise UsageError(f"--vectors gensim:{name}: {error}") from None
+        raise UsageError(f"--vectors {option}: {error}") from None
     except Exception as error:  # gensim raises a bare Exception if the checksum differs
-        raise DataError(
-            f"cannot download gensim:{name} ({error}); check the network, or give --vectors a "
-            "local file"
-        ) from None
+        remedy = "check the network, or give --vectors a local file"
+        raise DataError(f"cannot download {option} ({error}); {remedy}") from None
 
 
 def coverage(
     vectors: np.ndarray, words: Sequence[str], counts: Mapping[str, int]
 ) -> dict[str, int | float]:
-    """The fraction of a text that has a non-zero vector.
-
-    Args:
-        vectors: array [V, dim].
-        words: sequence of str. Word of each row.
-        counts: mapping. Count of each token in the text.
+    """The fraction of a text, given by its token counts, that has a non-zero vector.
 
     >>> coverage(np.array([[0.0], [2.0]]), ["a", "b"], {"b": 3, "c": 1})
     {'tokens': 4, 'tokens_covered': 0.75, 'types': 2, 'types_covered': 0.5}

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
@@ -151,23 +151,17 @@ def _turn(record: TurnLine, line: int) -> Dialogue:
 
 
 def _join_turns(turns: list[Dialogue]) -> list[Dialogue]:
-    groups: list[list[Dialogue]] = []
+    dialogues: list[Dialogue] = []
     for turn in turns:
-        if groups and _continues(groups[-1][-1], turn):
-            groups[-1].append(turn)
-        else:
-            groups.append([turn])
-    return [
-        Dialogue(
-            group[0].line,
-            group[0].split,
-            frozenset().union(*(turn.utterances for turn in group)),
-            tuple(reply for turn in group for reply in turn.replies),
-        )
-        for group in groups
-    ]
+        if dialogues and _continues(dialogues[-1], turn):
+            last = dialogues.pop()
+            utterances, replies = last.utterances | turn.utterances, last.replies + turn.replies
+            turn = replace(last, utterances=utterances, replies=replies)
+        dialogues.append(turn)
+    return dialogues
 
 
-def _continues(previous: Dialogue, turn: Dialogue) -> bool:
-    said = (*previous.replies[0].context, previous.replies[0].text)
-    return previous.split == turn.split and turn.replies[0].context[: len(said)] == said
+def _continues(dialogue: Dialogue, turn: Dialogue) -> bool:
+    last = dialogue.replies[-1]
+    said = (*last.context, last.text)
+    return dialogue.split == turn.split and turn.replies[0].context[: len(said)] == said

@@ -32,14 +32,7 @@ def open_tables(
 ) -> tuple[tuple[Table, ...], tuple[str, ...]]:
     """Reads a JSON Lines file into tables.
 
-    Args:
-        path: str or path. The file, see `data_prep.jsonl`.
-        sides: str. Whose replies become turns in a file of dialogues: "a", "b" or "both".
-        candidates: int. Number of candidates where they are drawn, the gold reply included.
-        seed: int. Seed of splitting and drawing.
-        resplit: bool. Whether to ignore the `split` fields.
-        lenient: bool. Whether a response that is not among its candidates gives a turn with `gold`
-            -1.
+    The options are those of `SourceOptions`; `data_prep.jsonl` describes the file.
 
     Returns:
         The tables, and notes for the report.

@@ -64,7 +64,7 @@ def read_turns(
     """
     label = str(path) if label is None else label
     number, dialogue, line = 0, -1, 0
-    ours, partners, history, has_turn = (), (), (), True
+    self_profiles, partner_profiles, history, has_turn = (), (), (), True
     for line, text in numbered_lines(path, label):
         try:
             head, _, body = text.partition(" ")
@@ -72,7 +72,7 @@ def read_turns(
                 if not has_turn:
                     raise DataError("the previous dialogue has no turn")
                 number, dialogue = 0, dialogue + 1
-                ours, partners, history, has_turn = (), (), (), False
+                self_profiles, partner_profiles, history, has_turn = (), (), (), False
             elif head != str(number + 1):
                 raise DataError(_wrong_number(head, number))
             number += 1
@@ -80,9 +80,9 @@ def read_turns(
                 if has_turn:
                     raise DataError(f"found {_short(body)}, expected {_TURN_FORMAT}")
                 if body.startswith(_SELF):
-                    ours += (_profile(body.removeprefix(_SELF)),)
+                    self_profiles += (_profile(body.removeprefix(_SELF)),)
                 elif body.startswith(_PARTNER):
-                    partners += (_profile(body.removeprefix(_PARTNER)),)
+                    partner_profiles += (_profile(body.removeprefix(_PARTNER)),)
                 else:
                     expected = f"{_SELF!r}, {_PARTNER!r} or {_TURN_FORMAT}"
                     raise DataError(f"found {_short(body)}, expected {expected}")
@@ -93,7 +93,7 @@ def read_turns(
             raise DataError(str(error), path=label, line=line) from None
         context = (*history, utterance) if utterance else history
         history, has_turn = (*context, reply), True
-        yield Turn(context, candidates, gold, ours, partners, dialogue, line)
+        yield Turn(context, candidates, gold, self_profiles, partner_profiles, dialogue, line)
     if line == 0:
         raise DataError("the file is empty, expected dialogues", path=label)
     if not has_turn:

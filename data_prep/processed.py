@@ -56,13 +56,13 @@ def read_turns(path: str | os.PathLike, label: str | None = None) -> Iterator[Tu
     dialogue, line, history = -1, 0, None
     for line, text in numbered_lines(path, label):
         try:
-            context, candidates, gold, partners, ours = _parse(text)
+            context, candidates, gold, partner_profiles, self_profiles = _parse(text)
         except DataError as error:
             raise DataError(str(error), path=label, line=line) from None
         if history is None or context[: len(history)] != history:
             dialogue += 1
         history = (*context, candidates[gold])
-        yield Turn(context, candidates, gold, ours, partners, dialogue, line)
+        yield Turn(context, candidates, gold, self_profiles, partner_profiles, dialogue, line)
     if line == 0:
         raise DataError("the file is empty, expected turns", path=label)
 

@@ -77,14 +77,9 @@ def open_source(source: str, options: SourceOptions | None = None) -> Corpus:
 
 
 def _open_json_lines(path: Path, name: str, options: SourceOptions) -> Corpus:
-    tables, notes = own_data.open_tables(
-        path,
-        sides=options.sides,
-        candidates=options.candidates,
-        seed=options.seed,
-        resplit=options.resplit,
-        lenient=options.lenient,
-    )
+    names = ("sides", "candidates", "seed", "resplit", "lenient")
+    given = {name: getattr(options, name) for name in names}
+    tables, notes = own_data.open_tables(path, **given)
     tables = tuple(sorted(tables, key=lambda table: table.order))
     return Corpus(name, tables, (_summed(path),), notes=notes)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from data_prep.dialogues import Table, Turn
+from data_prep.dialogues import Table
 from dim_tf.cli.progress import Progress
 from dim_tf.config import PREPARED_SIZES, ModelConfig
 from dim_tf.data import prepared_folder
@@ -27,10 +27,7 @@ class SentenceStore:
     """The distinct token sequences of one kind, each with a row number.
 
     Tokens are stored as ids of `forms`, in the order of their first occurrence, because the
-    vocabulary is only known after all texts have been read.
-
-    Args:
-        forms: dict. The forms so far and their ids, shared by several stores.
+    vocabulary is only known after all texts have been read. Several stores share `forms`.
     """
 
     def __init__(self, forms: dict[str, int]):
@@ -70,12 +67,7 @@ class SentenceStore:
         return np.bincount(flat, minlength=len(self._forms))
 
     def padded(self, form_ids: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """The rows as padded ids, cut to `length`, and their lengths: int32 [N, length], [N].
-
-        Args:
-            form_ids: array of int. The final id of each form.
-            length: int. Columns of a row.
-        """
+        """The rows as padded ids, cut to `length`, and their lengths: int32 [N, length], [N]."""
         flat, lengths = self._arrays()
         first = np.cumsum(lengths) - lengths
         lengths = np.minimum(lengths, length)
@@ -121,12 +113,9 @@ class Sentences:
 
 
 class TableBuilder:
-    """Builds the arrays of one table and adds its sentences to the stores.
+    """Builds the arrays of tables and adds their sentences to the stores.
 
-    Args:
-        sentences: Sentences. The stores.
-        rules: TextRules. The rules for raw text.
-        seed: int. Seed of the order of the candidates.
+    The order of the candidates depends on the seed.
     """
 
     def __init__(self, sentences: Sentences, rules: TextRules, seed: int):
@@ -161,8 +150,12 @@ class TableBuilder:
                     [profile(text) for text in persona]
                     for persona in (turn.self_profiles, turn.partner_profiles)
                 ]
-                # The authors have already shuffled the candidates of their processed files.
-                order = range(len(rows)) if table.tokenised else self._order(table, number, turn)
+                # The order is equal in all tables of a split. The authors' processed files are
+                # shuffled already.
+                order = range(len(rows))
+                if not table.tokenised:
+                    seeds = [self._seed, SPLITS.index(table.split), number]
+                    order = np.random.default_rng(seeds).permutation(len(rows))
                 slots, target = arrange(rows, turn.gold, order)
                 origin = (len(turn.context), turn.dialogue, turn.line)
                 turns.append((context[::-1], slots, target, *personas, *origin))
@@ -175,11 +168,6 @@ class TableBuilder:
         for persona in ("own", "partner"):
             profiles.mark(table.split, arrays[persona])
         return arrays, _counts(turns, arrays)
-
-    def _order(self, table: Table, number: int, turn: Turn) -> np.ndarray:
-        """The order of a turn's candidates; equal in all tables of a split."""
-        seeds = [self._seed, SPLITS.index(table.split), number]
-        return np.random.default_rng(seeds).permutation(len(turn.candidates))
 
 
 def arrange(rows: Sequence[int], gold: int, order: Sequence[int]) -> tuple[list[int], int]:
@@ -201,14 +189,14 @@ def _row_of(store: SentenceStore, tokenise: Callable[[str], Sequence[str]]) -> C
 
 
 def _pack(turns: list[tuple]) -> Arrays:
-    contexts, slots, targets, ours, partners, totals, dialogues, lines = zip(*turns, strict=True)
+    contexts, slots, targets, own, partner, totals, dialogues, lines = zip(*turns, strict=True)
     return {
         "context": _padded(contexts, SIZES["max_utterances"]),
         "context_total": np.array(totals, np.int32),
         "candidates": _padded(slots, max(map(len, slots))),
         "target": np.array(targets, np.int32),
-        "own": _padded(ours, SIZES["max_profiles"]),
-        "partner": _padded(partners, SIZES["max_profiles"]),
+        "own": _padded(own, SIZES["max_profiles"]),
+        "partner": _padded(partner, SIZES["max_profiles"]),
         "dialogue": np.array(dialogues, np.int32),
         "line": np.array(lines, np.int32),
     }

@@ -34,9 +34,7 @@ from dim_tf.io import atomic, json_model
 FORMAT = 1
 MANIFEST = "manifest.json"
 ABSENT = -1
-Sizes = TypedDict(
-    "Sizes", dict.fromkeys((*PREPARED_SIZES, "word_dim", "char_vocab_size"), PositiveInt)
-)
+SIZES = (*PREPARED_SIZES, "word_dim", "char_vocab_size")
 # Kind of sentence -> the size that bounds its length.
 KINDS = {
     "utterance": "max_utterance_len",
@@ -101,12 +99,12 @@ class TurnTable:
 
         "both" is the speaker's profiles, then the partner's; "none" shows no profiles.
         """
-        ours, partners = self.self_profiles[rows], self.partner_profiles[rows]
+        profiles = {"self": self.self_profiles[rows], "their": self.partner_profiles[rows]}
         if self.persona == "none":
-            return np.full_like(ours, ABSENT)
+            return np.full_like(profiles["self"], ABSENT)
         if self.persona != "both":
-            return ours if self.persona == "self" else partners
-        both = np.concatenate([ours, partners], axis=1)
+            return profiles[self.persona]
+        both = np.concatenate([*profiles.values()], axis=1)
         absent_last = np.argsort(both == ABSENT, axis=1, kind="stable")
         return np.take_along_axis(both, absent_last, axis=1)
 
@@ -118,7 +116,7 @@ class Manifest(TypedDict):
     format: Annotated[int, Field(ge=FORMAT, le=FORMAT)]
     fingerprint: str
     text_fingerprint: str
-    sizes: Sizes
+    sizes: dict[str, PositiveInt]  # those of `SIZES`
     text: TextRules
 
 
@@ -136,20 +134,21 @@ def why_not_prepared(folder: Path) -> str | None:
 def read_manifest(folder: Path) -> Manifest:
     """Reads `manifest.json`; raises `DataError` if it is missing or not of this format."""
     if not (folder / MANIFEST).is_file():
-        raise DataError(
-            f"not a prepared folder (no {MANIFEST} in it); make one with python -m data_prep",
-            path=folder,
-        )
-    return json_model.read(folder / MANIFEST, Manifest, "prepare the data again")
+        found = f"not a prepared folder (no {MANIFEST} in it)"
+        raise DataError(f"{found}; make one with python -m data_prep", path=folder)
+    manifest = json_model.read(folder / MANIFEST, Manifest, "prepare the data again")
+    for name in SIZES:
+        if name not in manifest["sizes"]:
+            raise DataError("missing", path=folder / MANIFEST, field=f"sizes.{name}")
+    return manifest
 
 
 def read_words(folder: Path) -> list[str]:
     """`words.txt`."""
     words = atomic.read_lines(folder / "words.txt")
     if words[:2] != [PAD, UNK]:
-        raise DataError(
-            f"found {words[:2]} first, expected {PAD} and {UNK}", path=folder / "words.txt"
-        )
+        found = f"found {words[:2]} first, expected {PAD} and {UNK}"
+        raise DataError(found, path=folder / "words.txt")
     return words
 
 
@@ -158,11 +157,10 @@ def read_characters(folder: Path, sizes: Mapping[str, int]) -> list[str]:
     characters = atomic.read_lines(folder / "chars.txt")
     found, expected = len(characters), sizes["char_vocab_size"]
     if found != expected or characters[0] != PAD:
-        raise DataError(
-            f"found {found} characters, {characters[:1]} first; expected {expected}, {PAD} first: "
-            "prepare the data again",
-            path=folder / "chars.txt",
+        message = (
+            f"found {found} characters, {characters[:1]} first; expected {expected}, {PAD} first"
         )
+        raise DataError(f"{message}: prepare the data again", path=folder / "chars.txt")
     return characters
 
 

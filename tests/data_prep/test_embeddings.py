@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_prep import embeddings
-from data_prep.embeddings import coverage, gensim_file, train_word2vec
+from data_prep.embeddings import coverage, train_word2vec, vectors_file
 from dim_tf.errors import DataError, UsageError
 
 
@@ -79,8 +79,8 @@ def test_gensims_sets_are_fetched_as_files(tmp_path, monkeypatch):
         return str(tmp_path / "glove-tiny.gz")
 
     monkeypatch.setattr(gensim.downloader, "load", load)
-    assert gensim_file("glove-tiny") == tmp_path / "glove-tiny.gz"
+    assert vectors_file("gensim:glove-tiny") == tmp_path / "glove-tiny.gz"
     with pytest.raises(UsageError, match="gensim:glove-tny: Incorrect model"):
-        gensim_file("glove-tny")
+        vectors_file("gensim:glove-tny")
     with pytest.raises(DataError, match=r"gensim:offline .*no route to host"):
-        gensim_file("offline")
+        vectors_file("gensim:offline")

@@ -212,7 +212,7 @@ def test_case_and_tokeniser_are_kept(command, source, tmp_path):
 
 BAD = {
     "no out": ([], "--out is missing", None),
-    "no vectors": (["--word2vec", "none"], "neither --vectors nor Word2Vec", "out"),
+    "no vectors": (["--word2vec", "none"], "give --vectors FILE", "out"),
     "vectors missing": (
         ["--vectors", "nowhere.txt"],
         "--vectors: found no file nowhere.txt",

@@ -32,7 +32,7 @@ setup(
     ],
     python_requires=">=3.11,<3.14",  # the versions that TensorFlow is released for
     packages=find_packages(include=["dim_tf", "dim_tf.*", "data_prep", "data_prep.*"]),
-    package_data={"data_prep": ["sample.tar.xz"], "dim_tf": ["*/templates/*.j2"]},
+    package_data={"data_prep": ["sample.tar.xz"], "dim_tf": ["*/templates/*.j2", "paper/*.toml"]},
     install_requires=[
         "tensorflow>=2.18",
         "keras>=3.14",

@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int | None:
     found, lines = calibration_fit.calibrate(run, data, arguments.turns, arguments.batch_size)
     found.save(run.path)
     model_card.write(run)
-    print("\n".join([*lines, *calibration_fit.describe(found)]))
+    print("\n".join([*lines, calibration_fit.describe(found)]))
     print(f"calibration: {run.path / CALIBRATION}")
 
 

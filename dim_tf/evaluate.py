@@ -32,7 +32,7 @@ from dim_tf.runs.run import Run
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
-    turns, count, out = arguments.turns, arguments.errors, arguments.out
+    count, out = arguments.errors, arguments.out
     if out is not None:
         atomic.check_output(out, "--out")
     run = Run.open(pretrained.find(arguments.run))
@@ -55,17 +55,15 @@ def main(argv: Sequence[str]) -> int | None:
     if count:
         error_analysis.content_words()
     run.results()
-    (result,), weights, update = evaluator.rank_tables(
-        run, data, [table], turns, arguments.batch_size, arguments.precision
+    (ranked,) = results.rank_tables(
+        run, data, [table], arguments.turns, arguments.batch_size, arguments.precision
     )
-    summary = result.summary()
-    same = arguments.precision in (None, run.model_config.precision)
-    precision = None if same else arguments.precision
     if kept:
-        out = results.keep(run, data, table, result, update, out and Path(out), precision)
+        out = ranked.keep(out and Path(out))
     elif out:
-        results.write_scores(Path(out), result)
-    print(f"{table.name}: {evaluator.describe_sample(len(table), turns)}")
+        results.write_scores(Path(out), ranked.result)
+    print(ranked.describe())
+    summary = ranked.result.summary()
     for name, value in summary.items():
         print(f"{name:8}{value:.4f}")
     if out:
@@ -73,12 +71,8 @@ def main(argv: Sequence[str]) -> int | None:
     if not kept:
         print(f"not kept in {run.path}: {data.path} is not what it was trained on")
     if count:
-        if calibration and calibration.weights != weights:
-            calibration = None  # the run was trained further
-        print(
-            *results.keep_mistakes(run, data, table, result, count, calibration, precision),
-            sep="\n",
-        )
+        current = calibration and calibration.weights == ranked.weights
+        print(ranked.keep_mistakes(count, calibration if current else None))
     print(f"{arguments.split} hits@1 {summary['hits@1']:.3f} MRR {summary['MRR']:.3f}")
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dim_tf.errors import DataError
 from dim_tf.evaluation import evaluator, metrics
 from dim_tf.evaluation.calibration import HIGHEST, LOWEST, Calibration, Figures
+from dim_tf.evaluation.results import rank_tables
+from dim_tf.io import templates
 
 if TYPE_CHECKING:
     from dim_tf.data.dataset import PreparedData
@@ -20,29 +22,6 @@ BINS = 15
 # They choose the turns whose gold reply is masked, on each split.
 VALID_SEED, TEST_SEED = 2019, 2020
 MIN_TURNS = 2
-ROWS = {
-    "loss_before": "cross-entropy, T = 1",
-    "loss_after": "cross-entropy",
-    "ece_before": "calibration error, T = 1",
-    "ece_after": "calibration error",
-    "precision": "none fits: precision",
-    "recall": "none fits: recall",
-    "f1": "none fits: F1",
-}
-
-
-class Abstention(NamedTuple):
-    """How well the turns without a fitting candidate are found.
-
-    Args:
-        precision: float. Of the turns found, the fraction that has none; 0 if none is found.
-        recall: float. Of the turns that have none, the fraction that is found.
-        f1: float. Harmonic mean of both.
-    """
-
-    precision: float
-    recall: float
-    f1: float
 
 
 def calibrate(
@@ -65,13 +44,13 @@ def calibrate(
     """
     splits = ["valid", *(["test"] if data.has("test", run.persona, run.version) else [])]
     tables = [data.table(split, run.persona, run.version) for split in splits]
-    results, weights, _ = evaluator.rank_tables(run, data, tables, turns, batch_size)
-    usable = list(map(with_choice, results))
-    lines = []
-    for table, result, kept in zip(tables, results, usable, strict=True):
-        line = f"{table.name}: {evaluator.describe_sample(len(table), turns)}"
-        single = len(result.rows) - len(kept.rows)
-        lines.append(line + (f", {single:,} with a single candidate left out" if single else ""))
+    ranked = rank_tables(run, data, tables, turns, batch_size)
+    usable, lines = [], []
+    for each in ranked:
+        usable.append(with_choice(each.result))
+        single = len(each.result.rows) - len(usable[-1].rows)
+        left_out = f", {single:,} with a single candidate left out" if single else ""
+        lines.append(f"{each.describe()}{left_out}")
     valid, test = usable[0], usable[1] if len(usable) > 1 else None
     if len(valid.rows) < MIN_TURNS:
         raise DataError(
@@ -84,7 +63,7 @@ def calibrate(
     found = Calibration(
         temperature=temperature,
         threshold=threshold,
-        weights=weights,
+        weights=ranked[0].weights,
         prepared=data.fingerprint,
         persona=run.persona,
         version=run.version,
@@ -96,18 +75,9 @@ def calibrate(
     return found, lines
 
 
-def describe(found: Calibration) -> list[str]:
-    """A calibration as lines of text."""
-    splits = {"valid": found.valid, **({"test": found.test} if found.test else {})}
-    lines = [
-        f"temperature {found.temperature:.4f}; no candidate fits if the best score / temperature "
-        f"is below {found.threshold:.4f}",
-        f"{'':26}" + "".join(f"{name:>9}" for name in splits),
-    ]
-    for name, label in ROWS.items():
-        values = (getattr(figures, name) for figures in splits.values())
-        lines.append(f"{label:26}" + "".join(f"{value:9.4f}" for value in values))
-    return [*lines, *(f"note: {note}" for note in found.notes())]
+def describe(found: Calibration) -> str:
+    """A calibration as text."""
+    return templates.render(__package__, "calibration.txt.j2", calibration=found).rstrip("\n")
 
 
 def with_choice(result: Result) -> Result:
@@ -206,17 +176,24 @@ def confidence(logits: np.ndarray, present: np.ndarray, temperature: float) -> n
     return np.where(present, scaled, -np.inf).max(axis=1)
 
 
-def abstention(confidences: np.ndarray, none_fits: np.ndarray, threshold: float) -> Abstention:
-    """What saying "no candidate fits" below the threshold achieves.
+def abstention(
+    confidences: np.ndarray, none_fits: np.ndarray, threshold: float
+) -> dict[str, float]:
+    """Precision, recall and F1 of saying "no candidate fits" below the threshold.
+
+    The precision is 0 if it is said of no turn.
 
     >>> abstention(np.array([1.0, 2.0, 3.0, 4.0]), np.array([True, False, True, False]), 3.5)
-    Abstention(precision=0.6666666666666666, recall=1.0, f1=0.8)
+    {'precision': 0.6666666666666666, 'recall': 1.0, 'f1': 0.8}
     """
     said = confidences < threshold
-    right = int((said & none_fits).sum())
-    precision, recall = right / max(int(said.sum()), 1), right / max(int(none_fits.sum()), 1)
-    # 2PR / (P + R), which is undefined where nothing is right.
-    return Abstention(precision, recall, 2 * right / max(int(said.sum() + none_fits.sum()), 1))
+    right, found, none = int((said & none_fits).sum()), int(said.sum()), int(none_fits.sum())
+    return {
+        "precision": right / max(found, 1),
+        "recall": right / max(none, 1),
+        # 2PR / (P + R), which is undefined where nothing is right.
+        "f1": 2 * right / max(found + none, 1),
+    }
 
 
 def best_threshold(confidences: np.ndarray, none_fits: np.ndarray) -> float:
@@ -262,5 +239,5 @@ def measure(result: Result, of: int, temperature: float, threshold: float, seed:
         ece_after=ece[1],
         seed=seed,
         without_gold=int(none_fits.sum()),
-        **abstention(confidences, none_fits, threshold)._asdict(),
+        **abstention(confidences, none_fits, threshold),
     )

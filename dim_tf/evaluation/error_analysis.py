@@ -61,13 +61,6 @@ class Mistake:
             for index, text in enumerate(self.context)
         ]
 
-    def replies(self) -> list[tuple[str, float, str]]:
-        """The choice and the gold reply, each with its name and its probability."""
-        return [
-            ("choice", self.choice_probability, self.choice),
-            ("gold", self.gold_probability, self.gold),
-        ]
-
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
@@ -108,39 +101,17 @@ class Analysis:
     slices: Mapping[str, Sequence[Slice]]
     most_confident: Sequence[Mistake]
 
-    def facts(self) -> dict[str, str]:
-        """What the page states first."""
-        probabilities = "softmax of the scores; not calibrated (python -m dim_tf.calibrate)"
-        if self.temperature is not None:
-            probabilities = f"calibrated, temperature {self.temperature:.4f}"
-        return {
-            "turns": f"{self.turns:,} of {self.table}",
-            "mistakes": f"{self.wrong:,}; the {len(self.most_confident):,} most confident follow",
-            "hits@1": f"{1 - self.wrong / self.turns:.4f}",
-            "probabilities": probabilities,
-        }
-
-    def slice_lines(self) -> list[str]:
-        """hits@1 of the slices with 95 % intervals, as lines of text."""
-        lines = []
-        for name, slices in self.slices.items():
-            lines.append(f"{name:32}{'turns':>7}  hits@1")
-            lines += [
-                f"  {each.label:30}{each.turns:>7,}  {each.hits:.3f} [{each.low:.3f}, "
-                f"{each.high:.3f}]"
-                for each in slices
-            ]
-        return lines
+    def slice_table(self) -> str:
+        """hits@1 of the slices with 95 % intervals, as plain text."""
+        return templates.render(__package__, "slices.txt.j2", analysis=self)
 
     def text(self) -> str:
         """The analysis as plain text."""
-        return templates.render("dim_tf.evaluation", "mistakes.txt.j2", analysis=self)
+        return templates.render(__package__, "mistakes.txt.j2", analysis=self)
 
     def page(self, heading: str) -> str:
         """The analysis as one HTML file that loads no other."""
-        return templates.render(
-            "dim_tf.evaluation", "mistakes.html.j2", analysis=self, heading=heading
-        )
+        return templates.render(__package__, "mistakes.html.j2", analysis=self, heading=heading)
 
 
 def analyse(
@@ -210,8 +181,8 @@ def _slices(
         gold = texts["candidates"][texts["target"]]
         labels.append(
             (
-                context_slice(int((context != ABSENT).sum()), config.max_utterances),
-                length_slice(len(gold.split())),
+                count_slice((context != ABSENT).sum(), range(1, config.max_utterances)),
+                count_slice(len(gold.split()), LENGTHS),
                 overlap_slice(gold, texts["persona"], normalise),
             )
         )
@@ -227,26 +198,21 @@ def _slices(
     return found
 
 
-def context_slice(utterances: int, max_utterances: int) -> tuple[int, str]:
-    """The slice of a context: its order and its label. A model reads the last utterances.
+def count_slice(count: int, bounds: Sequence[int]) -> tuple[int, str]:
+    """The slice of a count: its order and its label.
 
-    >>> context_slice(3, max_utterances=15), context_slice(15, max_utterances=15)
-    ((3, '3'), (15, '15 or more'))
+    Args:
+        count: int. At least 1.
+        bounds: list of int. The largest count of each slice but the last.
+
+    >>> count_slice(3, (1, 2, 3)), count_slice(10, LENGTHS), count_slice(21, LENGTHS)
+    ((2, '3'), (1, '6 to 10'), (4, '21 or more'))
     """
-    if utterances < max_utterances:
-        return utterances, str(utterances)
-    return max_utterances, f"{max_utterances} or more"
-
-
-def length_slice(words: int) -> tuple[int, str]:
-    """The slice of a reply of so many words: its order and its label.
-
-    >>> length_slice(1), length_slice(10), length_slice(21)
-    ((0, '1 to 5'), (1, '6 to 10'), (4, '21 or more'))
-    """
-    index = int(np.searchsorted(LENGTHS, words))
-    first = 1 if index == 0 else LENGTHS[index - 1] + 1
-    return index, f"{first} or more" if index == len(LENGTHS) else f"{first} to {LENGTHS[index]}"
+    index = int(np.searchsorted(bounds, count))
+    first = bounds[index - 1] + 1 if index else 1
+    if index == len(bounds):
+        return index, f"{first} or more"
+    return index, str(first) if first == bounds[index] else f"{first} to {bounds[index]}"
 
 
 def overlap_slice(

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dim_tf.cli.progress import Progress
 from dim_tf.config import ModelConfig
 from dim_tf.data.dataset import Inputs, PreparedData
 from dim_tf.data.prepared_folder import ABSENT, TurnTable
 from dim_tf.errors import UsageError
 from dim_tf.evaluation import metrics
 from dim_tf.runs.run import Run
-from dim_tf.runtime import backend
 
 if TYPE_CHECKING:
     from dim_tf.runtime.scorer import Scorer
@@ -88,57 +86,6 @@ def describe_sample(total: int, turns: int | None) -> str:
     if turns is None or turns >= total:
         return f"all {total:,} turns"
     return f"a fixed sample of {turns:,} of {total:,} turns (seed {SAMPLE_SEED})"
-
-
-def rank_tables(
-    run: Run,
-    data: PreparedData,
-    tables: Sequence[TurnTable],
-    turns: int | None = None,
-    batch_size: int = BATCH,
-    precision: str | None = None,
-) -> tuple[list[Result], str, int | None]:
-    """Scores turns of tables with the best weights of a run, and shows the progress.
-
-    Args:
-        run: The run.
-        data: The prepared folder.
-        tables: Tables of that folder.
-        turns: int. Number of turns per table; None for all.
-        batch_size: int. Turns per batch.
-        precision: str. Precision to compute in; None for the run's.
-
-    Returns:
-        The results, the sha256 of the weights file, and the update of the weights (None if they
-        were not trained here).
-
-    Raises:
-        UsageError: The weights were replaced meanwhile.
-    """
-    backend.load()
-    from dim_tf.runtime.scorer import Scorer
-
-    rows = sample_rows(len(tables[0]), turns)
-    samples = sample_batches(data, tables[0], run.model_config, rows, batch_size)
-    with run.same_weights() as weights:
-        scorer = Scorer(run.load_model(precision), samples)
-        update = run.best_update()
-        results = [rank_table(run, data, scorer, table, turns, batch_size) for table in tables]
-    return results, weights, update
-
-
-def rank_table(
-    run: Run,
-    data: PreparedData,
-    scorer: Scorer,
-    table: TurnTable,
-    turns: int | None = None,
-    batch_size: int = BATCH,
-) -> Result:
-    """Scores turns of a table with a scorer of the run's weights, and shows the progress."""
-    rows = sample_rows(len(table), turns)
-    with Progress(f"ranking {table.name}", len(rows), "turns") as progress:
-        return evaluate(scorer, data, table, run.model_config, rows, batch_size, progress.advance)
 
 
 def evaluate(

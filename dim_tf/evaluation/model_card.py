@@ -16,17 +16,6 @@ if TYPE_CHECKING:
 MODEL_CARD = "MODEL_CARD.md"
 COLUMNS = ("hits@1", "hits@2", "hits@5", "hits@10", "MRR", "MAP")
 WITH_INTERVAL = ("hits@1", "MRR")
-FIGURES = {
-    "turns": "turns with two candidates or more",
-    "loss_before": "cross-entropy, T = 1",
-    "loss_after": "cross-entropy",
-    "ece_before": "expected calibration error, T = 1",
-    "ece_after": "expected calibration error",
-    "without_gold": "turns whose gold reply was masked",
-    "precision": "precision of “no candidate fits”",
-    "recall": "recall",
-    "f1": "F1",
-}
 
 
 def write(run: Run) -> None:
@@ -40,7 +29,7 @@ def text(run: Run) -> str:
     rows, outdated = _results(run)
     calibration, problem = _calibration(run)
     return templates.render(
-        "dim_tf.evaluation",
+        __package__,
         "model_card.md.j2",
         run=run,
         initial_runs=_initial_runs(run.initial),
@@ -50,7 +39,6 @@ def text(run: Run) -> str:
         calibration=calibration,
         problem=problem,
         splits=calibration.splits() if calibration else {},
-        figures=FIGURES,
         reads=[
             *[f"the last {config.max_utterances} utterances of a context"] * config.use_context,
             *[f"the first {config.max_profiles} profiles"] * config.use_persona,

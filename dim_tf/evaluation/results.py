@@ -1,13 +1,15 @@
-"""The results of ranked tables, and how a run folder keeps them."""
+"""Ranking tables of turns with a run, and how the run folder keeps the results."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dim_tf.cli.progress import Progress
 from dim_tf.data.dataset import PreparedData
 from dim_tf.data.prepared_folder import TurnTable
-from dim_tf.evaluation import error_analysis, model_card
+from dim_tf.evaluation import error_analysis, evaluator, model_card
 from dim_tf.evaluation.calibration import Calibration
 from dim_tf.evaluation.evaluator import Result
 from dim_tf.io import atomic
@@ -15,66 +17,122 @@ from dim_tf.runs import ranks
 from dim_tf.runs.ranks import TurnRanks
 from dim_tf.runs.record import RESULTS
 from dim_tf.runs.run import Run
+from dim_tf.runtime import backend
 
 SCORES_HEADER = "query_id\tdocument_id\tscore\trank\trelevance"
 
 
-def keep(
-    run: Run,
-    data: PreparedData,
-    table: TurnTable,
-    result: Result,
-    update: int | None,
-    out: Path | None = None,
-    precision: str | None = None,
-) -> Path:
-    """Keeps scores, ranks, results and model card in the run folder.
+@dataclasses.dataclass(frozen=True)
+class RankedTable:
+    """Turns of a table, ranked with the best weights of a run.
 
     Args:
-        run: The run.
-        data: The prepared folder.
-        table: A table of that folder.
-        result: Its ranked turns.
+        run: Run. The run.
+        data: PreparedData. The prepared folder.
+        table: TurnTable. A table of that folder.
+        result: Result. The scores.
+        weights: str. sha256 of the weights file.
         update: int. Update of the weights; None if they were not trained here.
-        out: Path. The scores file, if not in the run folder.
-        precision: str. Precision of the computation, if not the run's.
-
-    Returns:
-        The scores file.
+        precision: str. Precision of the computation; None if it is the run's.
     """
-    turns = len(result.rows)
-    stem = f"persona_{table.split}_out"
-    out = out or run.path / f"{file_stem(run, table, turns, stem, precision)}.txt"
-    write_scores(out, result)
-    gold = table.candidates[result.rows, result.target]
-    key = key_of(table, turns, precision)
-    ranks.save(run, key, TurnRanks(result.rows, result.ranks, gold, data.text_fingerprint))
-    entry = {"turns": turns, "of": len(table), "update": update}
-    atomic.write_json(run.path / RESULTS, {**run.results(), key: {**entry, **result.summary()}})
-    model_card.write(run)
-    return out
+
+    run: Run
+    data: PreparedData
+    table: TurnTable
+    result: Result
+    weights: str
+    update: int | None
+    precision: str | None = None
+
+    def describe(self) -> str:
+        """The table, and how many of its turns were ranked."""
+        sample = evaluator.describe_sample(len(self.table), len(self.result.rows))
+        return f"{self.table.name}: {sample}"
+
+    def keep(self, out: Path | None = None) -> Path:
+        """Keeps scores, ranks, results and model card in the run folder.
+
+        Args:
+            out: Path. The scores file, if not in the run folder.
+
+        Returns:
+            The scores file.
+        """
+        run, table, result = self.run, self.table, self.result
+        turns = len(result.rows)
+        out = out or run.path / f"{self._stem(f'persona_{table.split}_out')}.txt"
+        write_scores(out, result)
+        gold = table.candidates[result.rows, result.target]
+        key = key_of(table, turns, self.precision)
+        fingerprint = self.data.text_fingerprint
+        ranks.save(run, key, TurnRanks(result.rows, result.ranks, gold, fingerprint))
+        entry = {"turns": turns, "of": len(table), "update": self.update, **result.summary()}
+        atomic.write_json(run.path / RESULTS, {**run.results(), key: entry})
+        model_card.write(run)
+        return out
+
+    def keep_mistakes(self, count: int, calibration: Calibration | None) -> str:
+        """Writes the most confident mistakes into the run folder, as text and as HTML.
+
+        Returns:
+            Text to print: hits@1 by slices of the turns, and the files.
+        """
+        found = error_analysis.analyse(
+            self.result, self.data, self.table, count, self.run.model_config, calibration
+        )
+        stem = self._stem(f"mistakes_{self.table.split}")
+        text, page = self.run.path / f"{stem}.txt", self.run.path / f"{stem}.html"
+        atomic.write_text(text, found.text())
+        atomic.write_text(page, found.page(f"Mistakes of {self.run.name}"))
+        return f"{found.slice_table()}mistakes: {text}\nmistakes: {page}"
+
+    def _stem(self, stem: str) -> str:
+        """The name of a file, which states what is not the run's own or not the whole split."""
+        table, turns = self.table, len(self.result.rows)
+        if (table.persona, table.version) != (self.run.persona, self.run.version):
+            stem += f"_{table.persona}_{table.version}"
+        stem = stem if turns == len(table) else f"{stem}_{turns}_turns"
+        return f"{stem}_{self.precision}" if self.precision else stem
 
 
-def keep_mistakes(
+def rank_tables(
     run: Run,
     data: PreparedData,
-    table: TurnTable,
-    result: Result,
-    count: int,
-    calibration: Calibration | None,
+    tables: Sequence[TurnTable],
+    turns: int | None = None,
+    batch_size: int = evaluator.BATCH,
     precision: str | None = None,
-) -> list[str]:
-    """Writes the most confident mistakes into the run folder, as text and as HTML.
+) -> list[RankedTable]:
+    """Ranks turns of tables with the best weights of a run, and shows the progress.
 
-    Returns:
-        Lines to print: hits@1 by slices of the turns, and the files.
+    Args:
+        run: Run. The run.
+        data: PreparedData. The prepared folder.
+        tables: list of `TurnTable`. Tables of that folder.
+        turns: int. Number of turns per table; None for all.
+        batch_size: int. Turns per batch.
+        precision: str. Precision to compute in; None for the run's.
+
+    Raises:
+        UsageError: The weights were replaced meanwhile.
     """
-    found = error_analysis.analyse(result, data, table, count, run.model_config, calibration)
-    stem = file_stem(run, table, len(result.rows), f"mistakes_{table.split}", precision)
-    text, page = run.path / f"{stem}.txt", run.path / f"{stem}.html"
-    atomic.write_text(text, found.text())
-    atomic.write_text(page, found.page(f"Mistakes of {run.name}"))
-    return [*found.slice_lines(), f"mistakes: {text}", f"mistakes: {page}"]
+    backend.load()
+    from dim_tf.runtime.scorer import Scorer
+
+    ranked, config = [], run.model_config
+    precision = None if precision == config.precision else precision
+    rows = evaluator.sample_rows(len(tables[0]), turns)
+    samples = evaluator.sample_batches(data, tables[0], config, rows, batch_size)
+    with run.same_weights() as weights:
+        scorer, update = Scorer(run.load_model(precision), samples), run.best_update()
+        for table in tables:
+            rows = evaluator.sample_rows(len(table), turns)
+            with Progress(f"ranking {table.name}", len(rows), "turns") as progress:
+                result = evaluator.evaluate(
+                    scorer, data, table, config, rows, batch_size, progress.advance
+                )
+            ranked.append(RankedTable(run, data, table, result, weights, update, precision))
+    return ranked
 
 
 def write_scores(path: Path, result: Result) -> None:
@@ -93,20 +151,6 @@ def write_scores(path: Path, result: Result) -> None:
                 yield f"{row}\t{column}\t{score:.9g}\t{rank}\t{relevance}"
 
     atomic.write_lines(path, lines())
-
-
-def file_stem(
-    run: Run, table: TurnTable, turns: int, stem: str, precision: str | None = None
-) -> str:
-    """The name of a file about a table, without its ending.
-
-    It names the setting, the number of turns and the precision, unless they are the run's setting,
-    the whole split and the run's precision.
-    """
-    if (table.persona, table.version) != (run.persona, run.version):
-        stem += f"_{table.persona}_{table.version}"
-    stem = stem if turns == len(table) else f"{stem}_{turns}_turns"
-    return f"{stem}_{precision}" if precision else stem
 
 
 def key_of(table: TurnTable, turns: int, precision: str | None = None) -> str:

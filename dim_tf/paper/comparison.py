@@ -30,12 +30,11 @@ def compare(runs: Sequence[Record]) -> dict[str, Any]:
         runs: Runs or records, see `dim_tf.paper.tested_runs.open_runs`.
 
     Returns:
-        dict, plain JSON. `data`: name of the prepared folder, fingerprint of its text, and size of
-        the test sample (None: whole split). `cells`: id of a trained setting and the version that
-        it was tested on -> mean, standard deviation over seeds and 95 % interval of hits@1 and
-        MRR, in percent, and the settings of the runs. `tables`: the paper's, each cell with the
-        paper's score and the id of ours. `significance`: paired t-tests between the rows of a
-        column. `notes`: differences that a reader has to know.
+        dict, plain JSON. `data`: prepared folder and size of the test sample (None: whole split).
+        `cells`: id of a `TableCell` -> mean, standard deviation over seeds and 95 % interval of
+        hits@1 and MRR, in percent, and the settings of the runs. `tables`: the paper's, each cell
+        with the paper's score and the id of ours. `significance`: paired t-tests between the rows
+        of a column. `notes`: differences that a reader has to know.
 
     Raises:
         UsageError: The runs cannot be compared: they were tested on other data or turns, or not
@@ -51,6 +50,11 @@ def compare(runs: Sequence[Record]) -> dict[str, Any]:
     tables = published.tables(tuple(sorted(others)))
     tests, unpaired = _significance(tables, groups)
     gains, uneven = _gains(tables, groups, cells)
+    outdated = [
+        f"Left out, since {run.name} has better weights now: {', '.join(names)}."
+        for run in runs
+        if (names := outdated_tests(run))
+    ]
     trained = [result.run for result in results if result.run.training_config]
     return {
         "format": FORMAT,
@@ -62,7 +66,7 @@ def compare(runs: Sequence[Record]) -> dict[str, Any]:
         "cells": cells,
         "tables": [_table(table, cells, gains) for table in tables],
         "significance": tests,
-        "notes": [*_notes(tables, cells), *uneven, *unpaired, *_left_out(runs)],
+        "notes": [*_notes(tables, cells), *uneven, *unpaired, *outdated],
     }
 
 
@@ -91,10 +95,10 @@ def _summary(cell: TableCell, group: list[TestResult]) -> dict[str, Any]:
         "seeds": [result.seed for result in group],
         "training_turns": training_turns.pop(),
         "updates": [result.updates for result in group],
-        "initial": first.initial,
+        "initial": first.recipe["initial"],
         "test_turns": len(first.ranks),
         "test_turns_of": first.of,
-        "settings": {n: v for n, v in first.settings.items() if v != DEFAULTS[n]},
+        "settings": {n: v for n, v in first.recipe.items() if v != DEFAULTS.get(n, v)},
         **{measure: _statistics(group, measure) for measure in MEASURES},
     }
 
@@ -154,13 +158,13 @@ def _gains(
     A version of the personas may lack some turns of the split. It is compared all the same, as in
     the paper.
     """
-    cells_with_gains = [c for t in tables if t.with_gains for row in t.rows for c in row.cells]
     gains, notes = {}, []
+    cells_with_gains = [c for t in tables if t.with_gains for row in t.rows for c in row.cells]
     for cell in cells_with_gains:
-        base = cell and TableCell(published.base(cell.setting.system), "original")
-        if cell not in groups or base not in groups:
+        if cell not in groups or cell.base not in groups:
             continue
-        turns, base_turns = groups[cell][0].ranks, groups[base][0].ranks
+        base, turns = cell.base, groups[cell][0].ranks
+        base_turns = groups[base][0].ranks
         if not turns.same_turns(base_turns):
             notes.append(
                 "The gain is between tables that are not of the same turns: "
@@ -214,7 +218,7 @@ def _significance(
 def _bases(rows: Sequence[tuple[str, TableCell]], groups: Groups) -> list[tuple[str, TableCell]]:
     """The systems of a column without persona, if they were tested on the turns of the column."""
     cells = [cell for _, cell in rows]
-    bases = {TableCell(published.base(cell.setting.system), "original"): None for cell in cells}
+    bases = dict.fromkeys(cell.base for cell in cells)
     return [
         (registry.find(base.setting.system).title, base)
         for base in bases
@@ -244,23 +248,13 @@ def _notes(tables: Sequence[Table], cells: Mapping[str, Any]) -> list[str]:
             "these runs had; what they reach on revised ones is in the table of original personas."
         )
     for table in tables:
-        ids = [cell.id for row in table.rows for cell in row.cells if cell]
-        if table.with_gains:
-            ids += [TableCell(published.base(row.system), "original").id for row in table.rows]
-        updates = {name: _range(cells[name]["updates"]) for name in ids if name in cells}
+        shown = [cell for row in table.rows for cell in row.cells if cell]
+        shown += [cell.base for cell in shown if table.with_gains]
+        updates = {c.id: _range(cells[c.id]["updates"]) for c in shown if c.id in cells}
         if len(set(updates.values())) > 1:
             pairs = "; ".join(f"{name}: {count}" for name, count in updates.items())
             notes.append(f"{table.name} compares unequal numbers of updates: {pairs}.")
     return notes
-
-
-def _left_out(runs: Sequence[Record]) -> list[str]:
-    """A note on each run with tests of outdated weights."""
-    return [
-        f"Left out, since {run.name} has better weights now: {', '.join(tests)}."
-        for run in runs
-        if (tests := outdated_tests(run))
-    ]
 
 
 def _with_the_papers(settings: Mapping[str, Any]) -> str:
@@ -269,14 +263,12 @@ def _with_the_papers(settings: Mapping[str, Any]) -> str:
     >>> _with_the_papers({"valid_turns": 500, "dropout": 0.0})
     'dropout 0.0 (paper: 0.2), valid_turns 500 (paper: all)'
     """
-
-    def shown(name: str, value: Any) -> str:
-        return {"patience": "none"}.get(name, "all") if value is None else str(value)
-
-    return ", ".join(
-        f"{name} {shown(name, value)} (paper: {shown(name, DEFAULTS[name])})"
-        for name, value in sorted(settings.items())
-    )
+    shown = []
+    for name, value in sorted(settings.items()):
+        none = "none" if name == "patience" else "all"
+        ours, papers = (none if v is None else v for v in (value, DEFAULTS[name]))
+        shown.append(f"{name} {ours} (paper: {papers})")
+    return ", ".join(shown)
 
 
 def _range(counts: Sequence[int | None]) -> str:
@@ -286,6 +278,6 @@ def _range(counts: Sequence[int | None]) -> str:
     ('300', '1,000 to 2,000', 'not known')
     """
     known = sorted({count for count in counts if count is not None})
-    if not known:
-        return "not known"
-    return f"{known[0]:,}" if len(known) == 1 else f"{known[0]:,} to {known[-1]:,}"
+    return (
+        " to ".join(f"{count:,}" for count in dict.fromkeys(known[:1] + known[-1:])) or "not known"
+    )

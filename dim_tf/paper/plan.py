@@ -12,7 +12,7 @@ from dim_tf.errors import UsageError, did_you_mean, one_of
 from dim_tf.evaluation.evaluator import sample_rows
 from dim_tf.evaluation.results import key_of
 from dim_tf.paper import published
-from dim_tf.paper.published import Setting, Table, TableCell
+from dim_tf.paper.published import Setting, Table
 from dim_tf.runs import ranks
 from dim_tf.runs.run import LATEST, Run
 from dim_tf.systems import registry
@@ -73,7 +73,7 @@ class Plan:
 
     Args:
         runs: list of `PlannedRun`. In the order of the tables.
-        missing: list of str. What the prepared folder has no turns for.
+        missing: list of str. Settings, each with the tables that the prepared folder lacks.
         later: list of str. Titles of the systems in these tables that are not implemented.
     """
 
@@ -92,7 +92,7 @@ class Plan:
             lines.append(
                 f"  {run.name:{width}}  {run.updates:>8,} updates, tested on {tested}: {run.state}"
             )
-        lines += [f"left out: {reason}" for reason in self.missing]
+        lines += [f"left out: {names}, of which there are no turns" for names in self.missing]
         if self.later:
             lines.append(f"not implemented yet: {', '.join(self.later)}")
         return lines
@@ -153,22 +153,16 @@ def make(
     wanted, later = _wanted(tables, systems)
     runs, missing = [], []
     for setting, versions in wanted.items():
-        absent = [
-            f"{split}_{setting.persona}_{setting.version}"
-            for split in ("train", "valid")
-            if not data.has(split, setting.persona, setting.version)
-        ]
+        _, persona, version, _ = setting
+        needed = [("train", version), ("valid", version), *(("test", v) for v in versions)]
+        absent = [(split, v) for split, v in needed if not data.has(split, persona, v)]
         if absent:
-            missing.append(f"{setting.name}: {data.path} has no turns of {' and '.join(absent)}")
-            continue
-        tested_on = tuple(v for v in versions if data.has("test", setting.persona, v))
-        missing += [
-            f"{setting.name} tested on {v}: {data.path} has no turns of test_{setting.persona}_{v}"
-            for v in versions
-            if v not in tested_on
-        ]
-        for seed in seeds if tested_on else ():
-            runs.append(_planned(data, folder, setting, seed, changes, tested_on, test_turns))
+            names = ", ".join(f"{split}_{persona}_{v}" for split, v in absent)
+            missing.append(f"{setting.name}: {names}")
+        tested_on = tuple(v for v in versions if ("test", v) not in absent)
+        if tested_on and {*absent} <= {*needed[2:]}:
+            for seed in seeds:
+                runs.append(_planned(data, folder, setting, seed, changes, tested_on, test_turns))
     if not runs:
         trained = {row.system: None for table in tables for row in table.rows}
         rows = ", ".join(name for name in trained if name in registry.implemented()) or "none"
@@ -176,7 +170,9 @@ def make(
             f"found {', '.join(systems)}, expected implemented systems with a row in Table "
             f"{one_of(numbers)}: {rows}"
         )
-        raise UsageError(f"nothing to train: {'; '.join(missing) or reason}")
+        if missing:
+            reason = f"{data.path} has no turns of {'; '.join(missing)}"
+        raise UsageError(f"nothing to train: {reason}")
     return Plan(runs, missing, later)
 
 
@@ -189,9 +185,7 @@ def _wanted(
     later: dict[str, None] = {}
     for row, with_gains in ((row, table.with_gains) for table in tables for row in table.rows):
         cells = [cell for cell in row.cells if cell]
-        base = published.base(row.system)
-        if with_gains and base.system in systems:
-            cells.append(TableCell(base, "original"))
+        cells += [cell.base for cell in cells if with_gains and cell.base.setting.system in systems]
         for name in registry.of_paper():
             if name not in known and name in (row.system, *(cell.setting.system for cell in cells)):
                 later[registry.get(name).title] = None
@@ -234,28 +228,22 @@ def _planned(
 
 
 def _check_same(found: Run, wanted: Run) -> None:
-    """Refuses a folder of a run with other data or settings."""
-    if found.prepared["fingerprint"] != wanted.prepared["fingerprint"]:
-        raise UsageError(
-            f"{found.path} was trained on other data ({found.prepared['name']}, fingerprint "
-            f"{found.prepared['fingerprint'][:12]}, not {wanted.prepared['fingerprint'][:12]}); "
-            "give another --runs"
-        )
-    if found.initial:
-        raise UsageError(
-            f"{found.path} was started from the weights of {found.initial['run']}, not from fresh "
-            "ones; give another --runs"
-        )
+    """Refuses a folder of a run with other data, settings or initial weights."""
     settings = _settings(found)
     for name, value in _settings(wanted).items():
         if settings.get(name) != value:
             raise UsageError(
                 f"{found.path} was made with {name} {settings.get(name)}, not {value}; give the "
-                "same settings again, or another --runs"
+                "same data and settings again, or another --runs"
             )
 
 
 def _settings(run: Run) -> dict[str, Any]:
     training = run.training_config.to_dict() if run.training_config else {}
-    names = ("model", "persona", "version")
-    return {**{n: getattr(run, n) for n in names}, **run.model_config.to_dict(), **training}
+    return {
+        "data": f"{run.prepared['name']}, fingerprint {run.prepared['fingerprint'][:12]}",
+        "weights of": run.initial and run.initial["run"],
+        **{name: getattr(run, name) for name in ("model", "persona", "version")},
+        **run.model_config.to_dict(),
+        **training,
+    }

@@ -1,13 +1,13 @@
-"""The paper's Tables 2 to 5: their scores, and what is trained and tested for each cell.
-
-Gu et al., EMNLP 2019: hits@1 and MRR in percent on the test split, 20 candidates per turn. The
-paper copies the systems before IMN from Zhang et al. (2018) and Mazare et al. (2018), without MRR.
-"""
+"""The paper's Tables 2 to 5, read from `published.toml`: scores, and what each cell trains."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+import functools
+import importlib.resources
+import tomllib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from dim_tf.systems import registry
 
@@ -41,6 +41,17 @@ class Setting(NamedTuple):
         parts = (self.system, "" if self.use_context else "no_context", self.persona, self.version)
         return "_".join(filter(None, parts))
 
+    @classmethod
+    def of(cls, system: str, persona: str, version: str, use_context: bool = True) -> Setting:
+        """The setting with the base of a system in the place of a system without persona.
+
+        >>> Setting.of("dim", "none", "original").name
+        'imn_none_original'
+        """
+        if persona == "none" and use_context:
+            system = registry.find(system).base or system
+        return cls(system, persona, version, use_context)
+
 
 class TableCell(NamedTuple):
     """A cell of a table: a trained setting, and the version of the test split it is tested on."""
@@ -53,6 +64,11 @@ class TableCell(NamedTuple):
         """Such as `dim_self_original, tested on revised`."""
         return f"{self.setting.name}, tested on {self.tested_on}"
 
+    @property
+    def base(self) -> TableCell:
+        """The cell without persona from which the gains of this one are counted."""
+        return TableCell(Setting.of(self.setting.system, "none", "original"), "original")
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -61,14 +77,14 @@ class Row:
     Args:
         name: str. The first column.
         system: str. The system that is trained for it.
-        cells: tuple. One cell per column; None where the paper has none.
-        scores: tuple. The paper's score per column; None where it gives none.
+        cells: list. One cell per column; None where a system cannot have one.
+        scores: list. The paper's score per column; None where it gives none.
     """
 
     name: str
     system: str
-    cells: tuple[TableCell | None, ...]
-    scores: tuple[Score | None, ...]
+    cells: list[TableCell | None]
+    scores: list[Score | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,17 +95,17 @@ class Table:
         number: int. 2 to 5; None for a table that the paper lacks.
         title: str. What it compares.
         corner: str. What the rows are.
-        columns: tuple of str. Names of the columns.
-        rows: tuple of `Row`. In the paper's order.
+        columns: list of str. Names of the columns.
+        rows: list of `Row`. In the paper's order.
         with_gains: bool. Whether it shows gains over "no persona".
     """
 
     number: int | None
     title: str
     corner: str
-    columns: tuple[str, ...]
-    rows: tuple[Row, ...]
-    with_gains: bool = False
+    columns: list[str]
+    rows: list[Row]
+    with_gains: bool
 
     @property
     def name(self) -> str:
@@ -97,53 +113,7 @@ class Table:
         return f"Table {self.number}" if self.number else "Original personas"
 
 
-NO_PERSONA = {
-    "ir": Score(21.4),
-    "starspace": Score(31.8),
-    "profile": Score(31.8),
-    "kv_profile": Score(34.9),
-    "imn": Score(63.8, 75.8),
-}
-PERSONA_COLUMNS = tuple((p, v) for p in ("self", "their") for v in ("original", "revised"))
-# By `PERSONA_COLUMNS`.
-WITH_PERSONA = {
-    "ir": (Score(41.0), Score(20.7), Score(18.1), Score(18.1)),
-    "starspace": (Score(48.1), Score(32.2), Score(24.5), Score(26.1)),
-    "profile": (Score(47.3), Score(35.4), Score(28.3), Score(29.4)),
-    "kv_profile": (Score(51.1), Score(35.1), Score(29.1), Score(28.9)),
-    "ft_pc": (None, Score(60.7), None, None),
-    "imn_ctx": (Score(64.3, 76.2), Score(63.8, 75.8), Score(63.7, 75.8), Score(63.5, 75.7)),
-    "imn_utr": (Score(66.7, 78.1), Score(64.0, 76.0), Score(63.9, 75.9), Score(63.7, 75.7)),
-    "dim": (Score(78.8, 86.7), Score(70.7, 81.2), Score(64.0, 76.1), Score(63.9, 76.0)),
-}
-DIM = Setting("dim", "self", "original")
-DIM_REVISED = Setting("dim", "self", "revised")
-DIM_NO_CONTEXT = Setting("dim", "self", "original", use_context=False)
-
-
-def base(system: str) -> Setting:
-    """The setting without persona from which the gains of a system are counted.
-
-    >>> base("dim").name, base("ir").name
-    ('imn_none_original', 'ir_none_original')
-    """
-    return Setting(registry.find(system).base or system, "none", "original")
-
-
-def gain(system: str, score: Score | None) -> Score | None:
-    """The paper's numbers in brackets: the points above the same system without persona.
-
-    >>> gain("dim", Score(78.8, 86.7)), gain("ft_pc", Score(60.7))
-    (Score(hits=15.0, mrr=10.9), None)
-    """
-    start = NO_PERSONA.get(base(system).system)
-    if score is None or start is None:
-        return None
-    mrr = None if score.mrr is None or start.mrr is None else round(score.mrr - start.mrr, 1)
-    return Score(round(score.hits - start.hits, 1), mrr)
-
-
-def tables(others: tuple[str, ...] = ()) -> tuple[Table, ...]:
+def tables(others: tuple[str, ...] = ()) -> list[Table]:
     """Tables 2 to 5, and one of all runs that were trained on original personas.
 
     Args:
@@ -154,78 +124,52 @@ def tables(others: tuple[str, ...] = ()) -> tuple[Table, ...]:
     >>> tables()[1].rows[-1].cells[1].setting
     Setting(system='dim', persona='self', version='revised', use_context=True)
     """
-    columns = tuple(f"{persona}, {version}" for persona, version in PERSONA_COLUMNS)
-    original, revised = (
-        tuple(TableCell(setting, version) for version in ("original", "revised"))
-        for setting in (DIM, DIM_REVISED)
-    )
-    no_persona = TableCell(base("dim"), "original")
-    no_context = TableCell(DIM_NO_CONTEXT, "original")
-    dim = WITH_PERSONA["dim"][:1]
-    return (
-        Table(
-            number=2,
-            title="without persona",
-            corner="system",
-            columns=("no persona",),
-            rows=tuple(_without_persona(system) for system in (*NO_PERSONA, *others)),
-        ),
-        Table(
-            number=3,
-            title="with persona; in brackets the gain over no persona",
-            corner="system",
-            columns=columns,
-            rows=tuple(_with_persona(system) for system in (*WITH_PERSONA, *others)),
-            with_gains=True,
-        ),
-        Table(
-            number=4,
-            title="ablations, persona self, original",
-            corner="system",
-            columns=("self, original",),
-            rows=(
-                Row("DIM", "dim", original[:1], dim),
-                Row("DIM without persona", "dim", (no_persona,), (NO_PERSONA["imn"],)),
-                Row("DIM without context", "dim", (no_context,), (Score(48.8, 60.9),)),
-            ),
-        ),
-        Table(
-            number=5,
-            title="trained on one version of persona self, tested on another",
-            corner="DIM",
-            columns=("tested on original", "tested on revised"),
-            rows=(
-                Row("trained on original", "dim", original, (Score(78.8), Score(66.3))),
-                Row("trained on revised", "dim", revised, (Score(77.6), Score(70.7))),
-            ),
-        ),
-        Table(
-            number=None,
-            title="trained on original ones; columns: tested on",
-            corner="system",
-            columns=(*columns, "both", "none"),
-            rows=tuple(_on_original(system) for system in (*registry.of_paper(), *others)),
-        ),
+    return [_table(table, others) for table in _content()["tables"]]
+
+
+def gain(system: str, score: Score | None) -> Score | None:
+    """The paper's numbers in brackets: the points above the same system without persona.
+
+    >>> gain("dim", Score(78.8, 86.7)), gain("ft_pc", Score(60.7))
+    (Score(hits=15.0, mrr=10.9), None)
+    """
+    without = {row["system"]: Score(*row["scores"][0]) for row in _content()["tables"][0]["rows"]}
+    start = without.get(Setting.of(system, "none", "original").system)
+    if score is None or start is None:
+        return None
+    mrr = None if score.mrr is None or start.mrr is None else round(score.mrr - start.mrr, 1)
+    return Score(round(score.hits - start.hits, 1), mrr)
+
+
+@functools.cache
+def _content() -> Mapping[str, Any]:
+    file = importlib.resources.files(__package__) / "published.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+def _table(table: Mapping[str, Any], others: tuple[str, ...]) -> Table:
+    number, rows = table.get("number"), list(table["rows"])
+    if number is None:
+        rows = [{"system": system} for system in registry.of_paper()]
+    if table["corner"] == "system" and "name" not in rows[0]:
+        rows += [{"system": system} for system in others]
+    return Table(
+        number=number,
+        title=table["title"],
+        corner=table["corner"],
+        columns=[column["name"] for column in table["columns"]],
+        rows=[_row(row, table["columns"]) for row in rows],
+        with_gains=table.get("with_gains", False),
     )
 
 
-def _without_persona(system: str) -> Row:
-    cell = TableCell(Setting(system, "none", "original"), "original")
-    return Row(registry.find(system).title, system, (cell,), (NO_PERSONA.get(system),))
-
-
-def _with_persona(system: str) -> Row:
-    cells = tuple(TableCell(Setting(system, p, v), v) for p, v in PERSONA_COLUMNS)
-    scores = WITH_PERSONA.get(system, (None,) * len(cells))
-    return Row(registry.find(system).title, system, cells, scores)
-
-
-def _on_original(system: str) -> Row:
-    known = registry.find(system)
-    tested = [*PERSONA_COLUMNS, ("both", "original")]
-    cells = [TableCell(Setting(system, p, "original"), v) for p, v in tested]
-    if not known.reads_persona:
-        cells = [None] * len(cells)
-    # Without persona a system with a base is that base, which has its own row.
-    cells.append(None if known.base else TableCell(base(system), "original"))
-    return Row(known.title, system, tuple(cells), (None,) * len(cells))
+def _row(row: Mapping[str, Any], columns: list[Mapping[str, Any]]) -> Row:
+    system, cells = registry.find(row["system"]), []
+    for fields in ({"use_context": True, **column, **row} for column in columns):
+        setting = Setting.of(*(fields[name] for name in Setting._fields))
+        ignored = fields["persona"] != "none" and not system.reads_persona
+        # Without persona a system with a base is that base, which has its own row.
+        absent = "name" not in row and (ignored or setting.system != system.name)
+        cells.append(None if absent else TableCell(setting, fields["tested_on"]))
+    scores = [Score(*score) if score else None for score in row.get("scores", [[]] * len(columns))]
+    return Row(row.get("name", system.title), system.name, cells, scores)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import DivergedError
-from dim_tf.evaluation import evaluator, results
+from dim_tf.evaluation import results
 from dim_tf.paper import comparison, render
 from dim_tf.paper.plan import Plan, PlannedRun
 from dim_tf.paper.tested_runs import open_runs
@@ -66,14 +66,11 @@ def _train(planned: PlannedRun, data: PreparedData, deterministic: bool) -> None
 
 
 def _test(planned: PlannedRun, data: PreparedData, turns: int | None) -> None:
-    run, setting = planned.run, planned.setting
-    tables = [data.table("test", setting.persona, version) for version in planned.tested_on]
-    ranked, _, update = evaluator.rank_tables(run, data, tables, turns)
-    for table, result in zip(tables, ranked, strict=True):
-        results.keep(run, data, table, result, update)
-        found = result.summary()
-        print(
-            f"{run.name}, {table.name}: hits@1 {found['hits@1']:.3f} MRR {found['MRR']:.3f}",
-            flush=True,
-        )
+    persona = planned.setting.persona
+    tables = [data.table("test", persona, version) for version in planned.tested_on]
+    for ranked in results.rank_tables(planned.run, data, tables, turns):
+        ranked.keep()
+        found = ranked.result.summary()
+        measures = f"hits@1 {found['hits@1']:.3f} MRR {found['MRR']:.3f}"
+        print(f"{planned.name}, {ranked.table.name}: {measures}", flush=True)
     planned.tested = True

@@ -16,17 +16,14 @@ from dim_tf.paper.published import MEASURES, Setting, TableCell
 from dim_tf.runs import pretrained, ranks
 from dim_tf.runs.ranks import TurnRanks
 from dim_tf.runs.record import CONFIG, Record
-from dim_tf.systems import registry
 
 _KEY = re.compile(r"test_(?P<persona>[a-z]+)_(?P<version>[a-z]+)(, (?P<turns>\d+) turns)?")
 # Settings that the tables show elsewhere, or that do not change how good a model can become.
 _LEFT_OUT = ("char_vocab_size", "use_persona", "use_context", "seed", "save_every", "recipe")
-_LENGTH = ("epochs", "max_updates")
 DEFAULTS = {
     name: default
-    for config in (ModelConfig, TrainingConfig)
-    for name, default in config.defaults().items()
-    if name not in (*_LEFT_OUT, *_LENGTH)
+    for name, default in {**ModelConfig.defaults(), **TrainingConfig.defaults()}.items()
+    if name not in (*_LEFT_OUT, "epochs", "max_updates")
 }
 
 
@@ -52,30 +49,17 @@ class TestResult:
         return self.run.training_config and self.run.training_config.seed
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """The settings of `DEFAULTS`."""
-        return {name: value for name, value in self._values.items() if name in DEFAULTS}
-
-    @property
     def recipe(self) -> dict[str, Any]:
-        """What all runs of a cell share: the settings, the length and the initial weights."""
-        length = {name: self._values[name] for name in _LENGTH if name in self._values}
-        return {**self.settings, **length, "initial": self.initial}
-
-    @property
-    def initial(self) -> str | None:
-        """The run whose weights it started from; None for fresh weights."""
-        return self.run.initial and self.run.initial["run"]
+        """What all runs of a cell share: the settings and the run of the initial weights."""
+        training = self.run.training_config
+        values = {**self.run.model_config.to_dict(), **(training.to_dict() if training else {})}
+        values = {name: value for name, value in values.items() if name not in _LEFT_OUT}
+        return {**values, "initial": self.run.initial and self.run.initial["run"]}
 
     @property
     def updates(self) -> int | None:
         """Number of training updates; None if the run was not trained here."""
         return max((row["update"] for row in self.run.metrics()), default=None)
-
-    @property
-    def _values(self) -> dict[str, Any]:
-        training = self.run.training_config
-        return {**self.run.model_config.to_dict(), **(training.to_dict() if training else {})}
 
 
 def open_runs(paths: Iterable[str | os.PathLike]) -> list[Record]:
@@ -105,22 +89,18 @@ def open_runs(paths: Iterable[str | os.PathLike]) -> list[Record]:
 
 
 def setting_of(run: Record) -> Setting:
-    """What a run was trained as; without persona a system is its base: DIM is IMN."""
-    config = run.model_config
-    base = registry.find(run.model).base
-    if base and not config.use_persona and config.use_context:
-        return Setting(base, run.persona, run.version)
-    return Setting(run.model, run.persona, run.version, config.use_context)
+    """What a run was trained as."""
+    return Setting.of(run.model, run.persona, run.version, run.model_config.use_context)
 
 
 def comparable_results(runs: Sequence[Record]) -> tuple[list[TestResult], int | None]:
     """The test results of runs on the turns that all of them were tested on.
 
-    These are the whole split, if all runs were tested on it, or else the largest common sample.
     Tests of outdated weights do not count.
 
     Returns:
-        The results, and the number of turns of the sample (None: the whole split).
+        The results on the whole split or else on the largest common sample, and the number of turns
+        of that sample (None: the whole split).
 
     Raises:
         UsageError: A run was not tested, or they were tested on other data or turns.

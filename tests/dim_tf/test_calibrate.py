@@ -27,10 +27,10 @@ def without_test(prepared, tmp_path):
 @pytest.fixture
 def scored(monkeypatch):
     """Replaces the results of ranking by a function of them."""
-    rank_table = evaluator.rank_table
+    rank = evaluator.evaluate
 
     def replace(function):
-        monkeypatch.setattr(evaluator, "rank_table", lambda *given: function(rank_table(*given)))
+        monkeypatch.setattr(evaluator, "evaluate", lambda *given: function(rank(*given)))
 
     return replace
 

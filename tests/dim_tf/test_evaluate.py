@@ -68,7 +68,7 @@ def test_a_run_folder_that_cannot_be_written_to_is_refused_before_the_work(
     command, run_copy, prepared, monkeypatch
 ):
     monkeypatch.setattr("os.access", lambda path, mode: False)
-    monkeypatch.setattr(evaluator, "rank_table", None)
+    monkeypatch.setattr(evaluator, "evaluate", None)
     with pytest.raises(UsageError, match=f"{run_copy} cannot be written to"):
         command.main(["--run", str(run_copy), "--prepared", str(prepared)])
 
@@ -93,16 +93,16 @@ def test_another_precision_is_for_this_test_alone(run_copy, prepared, monkeypatc
 
 
 def test_weights_that_are_replaced_meanwhile_get_no_results(run_copy, prepared, monkeypatch):
-    rank_table = evaluator.rank_table
+    rank = evaluator.evaluate
 
     def and_train(*given):
         run = Run.open(run_copy)
         model = run.load_model()
         model.trainable_weights[0].assign_add(np.ones(model.trainable_weights[0].shape))
         run.save_best(model)
-        return rank_table(*given)
+        return rank(*given)
 
-    monkeypatch.setattr(evaluator, "rank_table", and_train)
+    monkeypatch.setattr(evaluator, "evaluate", and_train)
     command = ["--run", str(run_copy), "--prepared", str(prepared)]
     for main in (evaluate.main, calibrate.main):
         with pytest.raises(UsageError, match=r"best\.weights\.h5 was replaced meanwhile"):
@@ -210,7 +210,7 @@ def test_errors_are_written_as_text_and_as_a_page(run_copy, prepared, capsys):
 
 def test_errors_without_gensim_stop_before_the_work(run_copy, prepared, monkeypatch):
     monkeypatch.setitem(sys.modules, "gensim.parsing.preprocessing", None)
-    monkeypatch.setattr(evaluator, "rank_table", None)
+    monkeypatch.setattr(evaluator, "evaluate", None)
     error_analysis.content_words.cache_clear()
     with pytest.raises(UsageError, match=r"--errors.*gensim"):
         evaluate.main(["--run", str(run_copy), "--prepared", str(prepared), "--errors", "3"])

@@ -80,9 +80,10 @@ def test_no_other_threshold_is_better():
         none_fits[0] = True
         found = calibration_fit.best_threshold(values, none_fits)
         f1 = [
-            calibration_fit.abstention(values, none_fits, t).f1 for t in np.arange(-0.5, 9.0, 0.5)
+            calibration_fit.abstention(values, none_fits, t)["f1"]
+            for t in np.arange(-0.5, 9.0, 0.5)
         ]
-        assert calibration_fit.abstention(values, none_fits, found).f1 == pytest.approx(max(f1))
+        assert calibration_fit.abstention(values, none_fits, found)["f1"] == pytest.approx(max(f1))
 
 
 def test_threshold_lies_midway_and_above_all_where_rejecting_all_is_best():
@@ -98,7 +99,8 @@ def test_threshold_lies_midway_and_above_all_where_rejecting_all_is_best():
 
 def test_precision_and_recall_of_no_abstention_are_zero():
     none_fits = np.array([True, False])
-    assert calibration_fit.abstention(np.ones(2), none_fits, 0.0) == (0.0, 0.0, 0.0)
+    found = calibration_fit.abstention(np.ones(2), none_fits, 0.0)
+    assert found == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
 
 
 def test_turns_with_a_single_candidate_are_left_out():

@@ -62,9 +62,9 @@ def test_calibrated_probabilities_where_there_is_a_calibration(data, table):
     found = error_analysis.analyse(result, data, table, 1, CONFIG, calibration(temperature=3.0))
     expected = np.exp(1) / (np.exp(1) + 5)
     assert found.most_confident[0].choice_probability == pytest.approx(expected)
-    assert found.facts()["probabilities"] == "calibrated, temperature 3.0000"
+    assert "\nprobabilities: calibrated, temperature 3.0000\n\n" in found.text()
     plain = error_analysis.analyse(result, data, table, 1, CONFIG)
-    assert "not calibrated" in plain.facts()["probabilities"]
+    assert "not calibrated" in plain.text() and "not calibrated" in plain.page("Mistakes")
 
 
 def test_slices_hold_every_turn_once_and_their_mean_is_the_whole(data, table):

@@ -90,10 +90,10 @@ def test_data_that_the_prepared_folder_lacks(make, prepared, tmp_path):
     assert [(cell.name, cell.tested_on) for cell in made.runs] == [
         ("dim_self_original_seed1", ("original", "revised")),
     ]
-    assert [reason.replace(str(folder), "DIR") for reason in made.missing] == [
-        "dim_self_revised: DIR has no turns of train_self_revised",
-        "dim_their_original: DIR has no turns of valid_their_original",
-        "dim_their_revised tested on revised: DIR has no turns of test_their_revised",
+    assert made.missing == [
+        "dim_self_revised: train_self_revised",
+        "dim_their_original: valid_their_original",
+        "dim_their_revised: test_their_revised",
     ]
     assert "left out: dim_self_revised: " in "\n".join(made.lines())
 
@@ -105,7 +105,7 @@ def test_what_cannot_be_planned(make, tmp_path):
     with pytest.raises(ConfigError, match="max_utterances: found 99, expected at most 15"):
         make(2, changes={"max_utterances": 99})
     made_up_run(tmp_path / "runs/imn_none_original_seed1", ranks_with(3), "imn", "none")
-    with pytest.raises(UsageError, match="other data"):
+    with pytest.raises(UsageError, match=r"with data small.*--runs"):
         make(2)
 
 
@@ -114,5 +114,5 @@ def test_a_run_from_other_weights_is_no_cell(make, prepared, tmp_path):
     initial = {"run": "pretrained", "prepared": {}, "initial": None}
     with dataclasses.replace(cell.run, initial=initial).creating():
         pass
-    with pytest.raises(UsageError, match="started from the weights of pretrained, not from fresh"):
+    with pytest.raises(UsageError, match="weights of pretrained"):
         make(2)

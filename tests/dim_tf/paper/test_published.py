@@ -77,6 +77,6 @@ def test_every_row_has_a_cell_and_a_score_for_each_column():
 def test_a_system_that_the_paper_lacks_has_rows_without_scores():
     two, three, *_ = published.tables(("fire",))
     assert two.rows[-1].name == three.rows[-1].name == "fire"
-    assert three.rows[-1].scores == (None,) * 4
-    assert published.base("fire") == Setting("fire", "none", "original")
+    assert three.rows[-1].scores == [None] * 4
+    assert three.rows[-1].cells[0].base.setting == Setting("fire", "none", "original")
     assert published.gain("fire", Score(80.0, 88.0)) is None

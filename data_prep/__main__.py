@@ -16,7 +16,7 @@ from data_prep.embeddings import vectors_file
 from data_prep.like import VocabularySource
 from data_prep.prepare import EXTRA_WORDS, Settings, known_words
 from data_prep.sources import SourceOptions, open_source
-from dim_tf.cli.parser import Parser, telling_warnings, whole
+from dim_tf.cli.parser import Parser, print_warnings, whole
 from dim_tf.cli.parser import run as run_command
 from dim_tf.data.text import TextRules
 from dim_tf.errors import UsageError
@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int | None:
     rules = TextRules(args.tokeniser, lowercase=not args.keep_case)
     shared = SourceOptions.__dataclass_fields__.keys() & vars(args).keys()
     options = SourceOptions(lenient=args.check, **{name: getattr(args, name) for name in shared})
-    with telling_warnings(), open_source(args.source, options) as corpus:
+    with print_warnings(), open_source(args.source, options) as corpus:
         if args.check:
             known = known_words(corpus, args.like)
             print(build_report(corpus, tensors.SIZES, rules, known).to_text(), end="")
@@ -90,7 +90,7 @@ def build_parser() -> Parser:
     add("--check", action="store_true", help="only report on the data")
     add("--seed", type=SEED, default=1, help="seed of all random choices")
 
-    add = parser.add_argument_group("words and vectors").add_argument
+    add = parser.group("words and vectors").add_argument
     add(
         "--vectors",
         default="none",
@@ -109,7 +109,7 @@ def build_parser() -> Parser:
         "folder, to train its weights further; --vectors then adds other words",
     )
 
-    add = parser.add_argument_group("text").add_argument
+    add = parser.group("text").add_argument
     add(
         "--tokeniser",
         choices=["authors", "wordpunct"],
@@ -117,7 +117,7 @@ def build_parser() -> Parser:
     )
     add("--keep-case", action="store_true", help="do not lower the case")
 
-    add = parser.add_argument_group("own data (JSON Lines)").add_argument
+    add = parser.group("own data (JSON Lines)").add_argument
     add("--sides", choices=["a", "b", "both"], default=defaults.sides, help="whose replies to rank")
     add("--resplit", action="store_true", help="split 80/10/10, ignore the field `split`")
     add(
@@ -127,10 +127,10 @@ def build_parser() -> Parser:
         help="candidates of a turn without any, the reply included",
     )
 
-    add = parser.add_argument_group("padded arrays").add_argument
+    add = parser.group("padded arrays").add_argument
     add("--dense", action="store_true", help="also write the model's inputs as padded arrays")
 
-    add = parser.add_argument_group("download").add_argument
+    add = parser.group("download").add_argument
     add("--url", default=defaults.url, help="address of the official archive")
     add("--sha256", type=_sha256, default=defaults.sha256, help="its sha256")
     add("--cache", type=Path, default=defaults.cache, help="folder for the archive")

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dim_tf.cli.parser import Parser, telling_warnings, warned, whole
+from dim_tf.cli.parser import Parser, collect_warnings, print_warnings, whole
 from dim_tf.cli.parser import run as run_command
 from dim_tf.data.dataset import SPLITS, PreparedData
 from dim_tf.data.prepared_folder import ABSENT
@@ -85,13 +85,13 @@ def _parser() -> argparse.ArgumentParser:
         help="which candidate, from 0, blank lines not counted (default: the right reply; of "
         "texts, the best)",
     )
-    turn = parser.add_argument_group("a prepared turn")
+    turn = parser.group("a prepared turn")
     turn.add_argument("--prepared", metavar="DIR", help="the run's, or one made --like it")
     turn.add_argument("--split", choices=SPLITS, default="test", help="from which split")
     turn.add_argument(
         "--turn", type=_number, metavar="I", help="row of the turn, from 0: query_id of the scores"
     )
-    texts = parser.add_argument_group("texts")
+    texts = parser.group("texts")
     texts.add_argument("--context", nargs="*", metavar="TEXT", help="utterances, oldest first")
     texts.add_argument("--persona", nargs="*", metavar="TEXT", help="profile sentences")
     texts.add_argument("--response", metavar="TEXT", help="the reply")
@@ -147,11 +147,11 @@ def _of_texts(
     number = arguments.candidate
     if number is not None and number >= len(candidates):
         raise UsageError(f"--candidate: found {number}, expected 0 to {len(candidates) - 1}")
-    with telling_warnings():
+    with print_warnings():
         ranker = Ranker(run, run.load_model(), Calibration.load(run.path))
         ranking = ranker.rank(context, persona, candidates)
     chosen = next(row for row in ranking if number in (None, row["index"]))
-    with warned():  # of what has just been told
+    with collect_warnings():  # of what has just been told
         maps = ranker.explain(context, persona, chosen["candidate"]).maps
     facts = [("reply", chosen["candidate"])]
     if len(candidates) > 1:

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dim_tf.cli.parser import Parser, positive, telling_warnings
+from dim_tf.cli.parser import Parser, positive, print_warnings
 from dim_tf.cli.parser import run as run_command
 from dim_tf.errors import DataError, UsageError, did_you_mean
 from dim_tf.ranking import text_files
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int | None:
     for stream in (sys.stdin, sys.stdout):
         # What a terminal cannot show, or a pipe cannot mean, is no reason to stop.
         stream.reconfigure(errors="replace")
-    with telling_warnings():
+    with print_warnings():
         ranker = Ranker.load(arguments.run)
         pool = ranker.encode(replies)
     with contextlib.suppress(ImportError):
@@ -71,7 +71,7 @@ def _talk(chat: Chat, prompt: str) -> None:
     told: set[str] = set()
     while True:
         try:
-            with telling_warnings(told):
+            with print_warnings(told):
                 said = chat.take(input(prompt))
         except (EOFError, Quit) as end:
             if prompt and isinstance(end, EOFError):

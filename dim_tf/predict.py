@@ -30,7 +30,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from dim_tf.cli.parser import Parser, positive, telling_warnings, warned
+from dim_tf.cli.parser import Parser, collect_warnings, positive, print_warnings
 from dim_tf.cli.parser import run as run_command
 from dim_tf.cli.progress import Progress
 from dim_tf.config import PRECISIONS
@@ -65,12 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--run", required=True, help="the run folder, or a shipped model's name")
     parser.add_argument("--precision", choices=PRECISIONS, help="if another than the run's own")
     parser.add_argument("--top-k", type=positive, help="only the best so many")
-    one = parser.add_argument_group("one turn")
+    one = parser.group("one turn")
     one.add_argument("--context", nargs="*", metavar="TEXT", help="utterances, oldest first")
     one.add_argument("--persona", nargs="*", metavar="TEXT", help="profile sentences")
     one.add_argument("--candidates", metavar="FILE", help="one reply a line")
     one.add_argument("--json", action="store_true", help="print JSON, not a table")
-    many = parser.add_argument_group("JSON Lines; - is standard input or output")
+    many = parser.group("JSON Lines; - is standard input or output")
     many.add_argument("--input", metavar="FILE", help="turns; .gz and .xz are read too")
     many.add_argument("--output", metavar="FILE", help="rankings (default: -)")
     return parser
@@ -82,7 +82,7 @@ def _rank_one(arguments: argparse.Namespace) -> None:
     if arguments.output is not None:
         raise UsageError("--output belongs to --input; redirect standard output with > FILE")
     candidates = read_texts(arguments.candidates, "candidate")
-    with telling_warnings():
+    with print_warnings():
         ranker = Ranker.load(arguments.run, arguments.precision)
         ranking = ranker.rank(
             arguments.context or [], arguments.persona or [], candidates, arguments.top_k
@@ -105,7 +105,7 @@ def _rank_file(arguments: argparse.Namespace) -> int:
             raise DataError("the file is missing, expected JSON Lines", path=arguments.input)
         if Path(output).exists() and Path(output).samefile(arguments.input):
             raise UsageError(f"--output: {output} is the --input file; give another name")
-    with telling_warnings():
+    with print_warnings():
         ranker = Ranker.load(arguments.run, arguments.precision)
     with _writing(output) as out:
         turns, bad = _rank_lines(ranker, arguments.input, out, arguments.top_k)
@@ -160,7 +160,7 @@ def _lines(ranker: Ranker, source: str, label: str, say: Callable[[str], None]) 
         turn, problem = None, ""
         try:
             record = _record(line)
-            with warned() as texts:
+            with collect_warnings() as texts:
                 turn = ranker.turn(*_fields(record))
             for text in texts:
                 if text not in said:

@@ -114,26 +114,25 @@ def route(options: Sequence[str]) -> tuple[list[str], list[str]]:
     >>> route(["--negatives", "4:1000", "19", "--check"])
     (['--check'], ['--negatives', '4:1000', '19'])
     """
-    preparing = data_prep.__main__.build_parser()._option_string_actions
-    training = dim_tf.train.build_parser()._option_string_actions
+    preparing, training = data_prep.__main__.build_parser(), dim_tf.train.build_parser()
     to_prepare: list[str] = []
     to_train: list[str] = []
     waiting = list(options)
     while waiting:
         words = [waiting.pop(0)]
         flag, equals, _ = words[0].partition("=")
-        action = preparing.get(flag) or training.get(flag)
+        action = preparing.options.get(flag) or training.options.get(flag)
         if action is None:
-            hint = did_you_mean(flag, [*preparing, *training])
+            hint = did_you_mean(flag, [*preparing.options, *training.options])
             raise UsageError(f"unknown option {flag}{hint}")
         if action.nargs != 0 and not equals:
             words += waiting[:1]
             del waiting[:1]
         while action.nargs == "+" and waiting and not waiting[0].startswith("-"):
             words.append(waiting.pop(0))
-        if flag in preparing:
+        if flag in preparing.options:
             to_prepare += words
-        if flag in training:
+        if flag in training.options:
             to_train += words
     return to_prepare, to_train
 

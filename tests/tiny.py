@@ -72,7 +72,9 @@ def _die_at(moment: str, times: int, number: signal.Signals) -> None:
             handle.write('{"kind": "valid", "upd')
 
     def half_the_weights(function, self, model):
-        (self.path / "best-0123abcd.tmp.weights.h5").write_bytes(b"half")
+        folder = self.path / ".best.weights.h5.tmp-0123abcd"
+        folder.mkdir()
+        (folder / "best.weights.h5").write_bytes(b"half")
 
     def all_of_it(function, *arguments, **options):
         function(*arguments, **options)

@@ -1,8 +1,4 @@
-"""All commands under one name: `dim-tf COMMAND ...` is `python -m dim_tf.COMMAND ...`.
-
-A command is imported when it is called, and no other with it. Preparing data belongs to another
-package, of which nothing but the name stands here.
-"""
+"""All commands under one name: `dim-tf COMMAND ...` is `python -m dim_tf.COMMAND ...`."""
 
 from __future__ import annotations
 
@@ -11,22 +7,22 @@ from collections.abc import Sequence
 
 import dim_tf
 from dim_tf.cli import parser
-from dim_tf.errors import UsageError, did_you_mean
+from dim_tf.errors import UsageError, did_you_mean, one_of
 
-# Command -> its module, and what it does.
+# Command -> its module, and what it does. A module is imported when its command is called.
 COMMANDS = {
-    "prepare": ("data_prep.__main__", "makes a prepared folder of dialogues and word vectors"),
-    "train": ("dim_tf.train", "trains a model on a prepared folder"),
-    "evaluate": ("dim_tf.evaluate", "ranks a split with a run, and looks at the mistakes"),
-    "calibrate": ("dim_tf.calibrate", "finds how far a run's probabilities can be trusted"),
-    "predict": ("dim_tf.predict", "ranks replies to a conversation"),
-    "chat": ("dim_tf.chat", "talks with the bot in the terminal"),
-    "attention": ("dim_tf.attention", "draws what a reply looked at"),
-    "export": ("dim_tf.export", "writes a run for programs that do not have dim_tf"),
-    "ship": ("dim_tf.ship", "makes a small copy of a run, to be passed on"),
-    "convert": ("dim_tf.convert", "makes a run of an authors' checkpoint"),
-    "reproduce": ("dim_tf.reproduce", "trains and tests what the paper's tables need"),
-    "report": ("dim_tf.report", "compares tested runs with each other and with the paper"),
+    "prepare": ("data_prep.__main__", "prepare dialogues and word vectors for training"),
+    "train": ("dim_tf.train", "train a model on a prepared folder"),
+    "evaluate": ("dim_tf.evaluate", "rank a split with a run, and analyse the errors"),
+    "calibrate": ("dim_tf.calibrate", "measure how far a run's probabilities can be trusted"),
+    "predict": ("dim_tf.predict", "rank replies to a conversation"),
+    "chat": ("dim_tf.chat", "chat with the retrieval bot in the terminal"),
+    "attention": ("dim_tf.attention", "plot the attention weights of a reply"),
+    "export": ("dim_tf.export", "write a run for programs without dim_tf"),
+    "ship": ("dim_tf.ship", "make a small copy of a run to share"),
+    "convert": ("dim_tf.convert", "convert an authors' checkpoint into a run"),
+    "reproduce": ("dim_tf.reproduce", "train and test what the paper's tables need"),
+    "report": ("dim_tf.report", "compare tested runs with each other and with the paper"),
 }
 
 
@@ -45,17 +41,16 @@ def _dispatch(argv: Sequence[str]) -> int | None:
         return 0
     if name not in COMMANDS:
         found = f"unknown command {name}" if name else "no command given"
-        hint = did_you_mean(name, COMMANDS) or f"; expected one of {', '.join(COMMANDS)}"
-        raise UsageError(f"{found}{hint}")
+        raise UsageError(f"{found}, expected {one_of(COMMANDS)}{did_you_mean(name, COMMANDS)}")
     module, _ = COMMANDS[name]
     return importlib.import_module(module).main(rest)
 
 
 def usage() -> str:
-    """What `--help` shows."""
+    """The text of `--help`."""
     width = max(map(len, COMMANDS))
     listed = "\n".join(f"  {name:{width}}  {does}" for name, (_, does) in COMMANDS.items())
     return (
         "usage: dim-tf COMMAND [OPTION ...]\n       dim-tf --version\n\n"
-        f"{listed}\n\ndim-tf COMMAND --help names the options of a command."
+        f"{listed}\n\nRun dim-tf COMMAND --help for the options of a command."
     )

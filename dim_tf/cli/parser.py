@@ -1,4 +1,4 @@
-"""What all command lines share: strict flags, one-line errors, exit status 2, `--debug`."""
+"""The parser and the error handling of all command lines: one-line errors and exit status 2."""
 
 from __future__ import annotations
 
@@ -10,27 +10,25 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NoReturn
 
-from dim_tf.errors import DimError, UsageError, did_you_mean, is_full_disk
-
-
-class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Names the default of an option, but where there is none or its help does so itself."""
-
-    def _get_help_string(self, action):
-        none = action.default is None or action.default is False or action.default == []
-        if none or "default" in (action.help or ""):
-            return action.help
-        return super()._get_help_string(action)
+from dim_tf.errors import DimError, UsageError, did_you_mean, is_full_disk, one_of
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises `UsageError` and names the nearest right flag or value.
+    """An argument parser that raises `UsageError` and names the nearest option or value.
+
+    Options of several values may be given more than once: all values count, in their order.
+
+    Attributes:
+        options: dict. Option -> its action.
 
     >>> parser = Parser(prog="train")
     >>> _ = parser.add_argument("--persona", choices=["self", "their"])
+    >>> _ = parser.add_argument("--seeds", nargs="+", default=["1"])
+    >>> parser.parse_args(["--seeds", "2", "3", "--seeds", "4"]).seeds
+    ['2', '3', '4']
     >>> parser.parse_args(["--persnoa", "self"])
     Traceback (most recent call last):
         ...
@@ -42,35 +40,75 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, **kwargs):
-        kwargs.setdefault("formatter_class", _HelpFormatter)
+        self.options: dict[str, argparse.Action] = {}
         super().__init__(allow_abbrev=False, **kwargs)
         self.add_argument("--debug", action="store_true", help="show a traceback on errors")
 
+    def add_argument(self, *names: str, group: Any = None, **kwargs) -> argparse.Action:
+        """As argparse's; the help of an option ends with its default."""
+        if choices := kwargs.pop("choices", None):
+            kwargs["type"] = _choice(choices)
+            kwargs.setdefault("metavar", f"{{{','.join(map(str, choices))}}}")
+        if names[0].startswith("-") and kwargs.get("nargs") in ("+", "*"):
+            kwargs.setdefault("action", _Extend)
+        has_default = kwargs.get("default") not in (None, False, [], argparse.SUPPRESS)
+        if has_default and "default" not in kwargs.get("help", ""):
+            kwargs["help"] = f"{kwargs.get('help', '')} (default: %(default)s)".lstrip()
+        add = group.add_argument if group else super().add_argument
+        action = add(*names, **kwargs)
+        self.options.update(dict.fromkeys(action.option_strings, action))
+        return action
+
+    def group(self, title: str) -> _Group:
+        """A group of options in the help."""
+        return _Group(self, self.add_argument_group(title))
+
     def parse_args(self, args=None, namespace=None):
-        """Parses all of `args`; raises `UsageError` for the first that is unknown."""
+        """Parses `args`; raises `UsageError` for the first that is unknown."""
         namespace, unknown = self.parse_known_args(args, namespace)
         if unknown:
             name = unknown[0].split("=")[0]
-            hint = did_you_mean(name, self._option_string_actions)
             what = "option" if name.startswith("-") else "argument"
-            raise UsageError(f"unknown {what} {name}{hint}")
+            raise UsageError(f"unknown {what} {name}{did_you_mean(name, self.options)}")
         return namespace
 
-    def _check_value(self, action, value):
-        if action.choices is not None and value not in action.choices:
-            choices = [str(choice) for choice in action.choices]
-            expected = " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
-            name = "/".join(action.option_strings) or action.dest
-            hint = did_you_mean(str(value), choices)
-            raise UsageError(f"{name}: found {value!r}, expected {expected}{hint}")
-
     def error(self, message: str) -> NoReturn:
-        """Raises `UsageError` in the place of argparse's usage text."""
-        raise UsageError(message)
+        """Raises `UsageError`."""
+        raise UsageError(message.removeprefix("argument "))
+
+
+class _Group:
+    def __init__(self, parser: Parser, group: Any):
+        self._parser, self._group = parser, group
+
+    def add_argument(self, *names: str, **kwargs) -> argparse.Action:
+        return self._parser.add_argument(*names, group=self._group, **kwargs)
+
+
+class _Extend(argparse.Action):
+    """Adds the values to those given before, and replaces the default."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        given = getattr(namespace, self.dest, None)
+        given = [] if given is None or given is self.default else given
+        setattr(namespace, self.dest, [*given, *values])
+
+
+def _choice(choices: Iterable[Any]) -> Callable[[str], Any]:
+    """An argument type: one of these values."""
+    values = {str(choice): choice for choice in choices}
+
+    def chosen(text: str) -> Any:
+        if text not in values:
+            expected = f"expected {one_of(values)}{did_you_mean(text, values)}"
+            raise argparse.ArgumentTypeError(f"found {text!r}, {expected}")
+        return values[text]
+
+    return chosen
 
 
 def positive(text: str) -> int:
-    """A whole number of at least 1, as an argument type."""
+    """An argument type: a whole number of at least 1."""
     return whole(text, 1, 10**12)
 
 
@@ -84,10 +122,10 @@ def whole(text: str, low: int, high: int) -> int:
 
 
 @contextlib.contextmanager
-def warned() -> Iterator[list[str]]:
-    """Gives a list that holds, afterwards, the texts of what was warned of.
+def collect_warnings() -> Iterator[list[str]]:
+    """Gives a list that holds the texts of the warnings afterwards.
 
-    >>> with warned() as texts:
+    >>> with collect_warnings() as texts:
     ...     warnings.warn("the second one is not read")
     >>> texts
     ['the second one is not read']
@@ -100,56 +138,62 @@ def warned() -> Iterator[list[str]]:
 
 
 @contextlib.contextmanager
-def telling_warnings(told: set[str] | None = None) -> Iterator[None]:
-    """Says what was warned of on standard error, a line each; but not what is in `told` already."""
-    told = set() if told is None else told
-    with warned() as texts:
+def print_warnings(printed: set[str] | None = None) -> Iterator[None]:
+    """Prints warnings on standard error, one a line, except those in `printed`; adds them there."""
+    printed = set() if printed is None else printed
+    with collect_warnings() as texts:
         yield
     for text in texts:
-        if text not in told:
+        if text not in printed:
             print(f"warning: {text}", file=sys.stderr)
-        told.add(text)
+        printed.add(text)
 
 
 def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status.
 
-    0: done; 1: done, but some of the input was bad and is reported, or nobody reads the output any
-    more (`| head`); 2: not done, and one line on standard error says why; 130: stopped by Ctrl-C;
-    143: by SIGTERM, after cleaning up.
+    0: done. 1: done, but some input was bad and is reported, or the reader of the output has gone
+    (`| head`). 2: not done; one line on standard error says why. 130: stopped by Ctrl-C. 143:
+    stopped by SIGTERM.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    # TensorFlow's notices would stand between our lines.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or TensorFlow prints between our lines
+    _open_closed_streams()
     if hasattr(sys.stdout, "reconfigure"):
-        # Names of files, and whatever the terminal cannot show.
+        # File names may hold what the terminal cannot show.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with _unwinding_on_sigterm():
+        with _exit_on_sigterm():
             status = main(argv) or 0
         sys.stdout.flush()
         return status
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
+        stopped = isinstance(error, KeyboardInterrupt)
         known = isinstance(error, DimError | OSError) or is_full_disk(error)
-        if not (known or _is_out_of_memory(error)):
+        if not (stopped or known or _is_out_of_memory(error)):
             raise
         if "--debug" in argv:
             traceback.print_exc()
-        _drop_output_that_does_not_get_out()
+        if stopped:
+            print("stopped by Ctrl-C", file=sys.stderr)
+            return 130
+        _silence_stdout()
         if isinstance(error, BrokenPipeError):
-            # The reader of our output has gone (`| head`): nobody is left to tell.
             return 1
         print(f"error: {_one_line(error)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        if "--debug" in argv:
-            traceback.print_exc()
-        print("stopped by Ctrl-C", file=sys.stderr)
-        return 130
 
 
-def _drop_output_that_does_not_get_out() -> None:
-    """Python would try again at its end, and complain in words of its own."""
+def _open_closed_streams() -> None:
+    """Standard streams that the caller has closed read and write /dev/null."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # It takes the lowest free descriptor: the closed one, so that no later file does.
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
+
+
+def _silence_stdout() -> None:
+    """Without this Python retries a failed write at exit, and prints an error of its own."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -157,20 +201,20 @@ def _drop_output_that_does_not_get_out() -> None:
 
 
 @contextlib.contextmanager
-def _unwinding_on_sigterm() -> Iterator[None]:
-    """Has SIGTERM end the process as an error would: temporary files are removed."""
+def _exit_on_sigterm() -> Iterator[None]:
+    """Turns SIGTERM into an exception, so that temporary files are removed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, former)
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python, TensorFlow or JAX has found no room; the last two may not be installed."""
+    """Whether the error is Python's, TensorFlow's or JAX's for a lack of memory."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "ResourceExhaustedError"
@@ -180,9 +224,9 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
-        places = [str(name) for name in (error.filename, error.filename2) if name is not None]
-        return ": ".join([*places, error.strerror])
+        files = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        return ": ".join([*files, error.strerror])
     if _is_out_of_memory(error) and not is_full_disk(error):
         reason = f" ({str(error).strip().splitlines()[0][:200]})" if str(error).strip() else ""
-        return f"out of memory{reason}; ask for less, such as (where it is) a smaller --batch-size"
+        return f"out of memory{reason}; try a smaller --batch-size, if the command has one"
     return " ".join(str(error).split())

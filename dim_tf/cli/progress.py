@@ -1,9 +1,9 @@
-"""Progress of long work: a bar with rate and time left on a terminal, plain lines in a log."""
+"""Progress of long work: tqdm's bar on a terminal, a line every half minute in a log."""
 
 from __future__ import annotations
 
+import io
 import sys
-import time
 
 from tqdm import tqdm
 
@@ -14,54 +14,40 @@ class Progress:
     """Counts up to `total`; use as a context manager, call `advance`.
 
     Args:
-        label: What is going on.
-        total: How many units there are, or None if nobody knows.
-        unit: What is counted ("turns", "B").
-        start: How many units were done before (a resumed run).
+        label: str. Name of the work.
+        total: int. Number of units; None if unknown.
+        unit: str. What is counted ("turns", "B").
+        start: int. Units done before (a resumed run).
     """
 
     def __init__(self, label: str, total: int | None, unit: str = "items", start: int = 0):
-        self._label, self._total, self._unit = label, total, unit
-        self._done = self._start = start
-        self._began = self._logged = time.monotonic()
-        self._note = ""
-        self._bar = None
-        if sys.stderr.isatty():
-            scale = unit == "B"
-            self._bar = tqdm(
-                desc=label, total=total, unit=f" {unit}", unit_scale=scale, initial=start
-            )
+        self._terminal = sys.stderr.isatty()
+        self._bar = tqdm(
+            desc=label,
+            total=total,
+            unit=f" {unit}",
+            unit_scale=unit == "B",
+            initial=start,
+            file=sys.stderr if self._terminal else io.StringIO(),
+            ncols=None if self._terminal else 0,  # a log has the numbers alone
+            mininterval=0.1 if self._terminal else LOG_EVERY_S,
+            maxinterval=LOG_EVERY_S,
+            miniters=1,
+        )
 
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *error) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._bar.close()
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Says that `count` more units are done; `note` stands beside the bar."""
-        self._done += count
-        self._note = note
-        if self._bar is not None:
-            self._bar.set_postfix_str(note, refresh=False)
-            self._bar.update(count)
-        elif time.monotonic() - self._logged >= LOG_EVERY_S:
-            self._logged = time.monotonic()
-            self.say(self._line())
+        """Adds `count` units; `note` follows the bar."""
+        self._bar.set_postfix_str(note, refresh=False)
+        if self._bar.update(count) and not self._terminal:
+            self.say(str(self._bar))
 
     def say(self, line: str) -> None:
         """Prints a line without breaking the bar."""
-        if self._bar is not None:
-            self._bar.write(line, file=sys.stderr)
-        else:
-            print(line, file=sys.stderr, flush=True)
-
-    def _line(self) -> str:
-        rate = (self._done - self._start) / max(time.monotonic() - self._began, 1e-9)
-        line = f"{self._label}: {self._done:,} {self._unit}, {rate:,.1f}/s"
-        if self._total:
-            left = (self._total - self._done) / rate if rate else float("inf")
-            line = f"{self._label}: {self._done:,} of {self._total:,} {self._unit}, {rate:,.1f}/s"
-            line += f", {left / 60:.1f} min left"
-        return f"{line}  {self._note}".rstrip()
+        self._bar.write(line, file=sys.stderr)
+        sys.stderr.flush()

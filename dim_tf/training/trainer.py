@@ -24,7 +24,7 @@ import numpy as np
 
 from dim_tf.cli.progress import Progress
 from dim_tf.data.dataset import PreparedData
-from dim_tf.errors import DivergedError, UsageError
+from dim_tf.errors import DivergedError
 from dim_tf.evaluation import model_card
 from dim_tf.evaluation.evaluator import (
     Result,
@@ -103,7 +103,7 @@ class Training:
             CheckpointError: It is missing, damaged, or of another model.
             UsageError: Another process trains the run.
         """
-        with self._alone():
+        with self._lock_run():
             self._restore()
 
     def _restore(self) -> None:
@@ -125,7 +125,7 @@ class Training:
         """
         turns, done = map(self._turns_after, (self.updates, self.state.update))
         with (
-            self._alone(),
+            self._lock_run(),
             self._stopping_on_signals(),
             contextlib.closing(Board(self.run.path / "tensorboard", self.model)) as self._board,
             Progress("training", turns, "turns", start=done) as self._progress,
@@ -299,13 +299,10 @@ class Training:
         ):
             self._progress.say(line)
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _lock_run(self) -> contextlib.AbstractContextManager[None]:
         """Two processes in one run folder would undo each other's work."""
-        with atomic.locking(self.run.path) as free:
-            if free is False:
-                raise UsageError(f"{self.run.path}: another process trains this run; wait for it")
-            yield
+        path = self.run.path
+        return atomic.locking(path, f"{path}: another process trains this run; wait for it")
 
     @contextlib.contextmanager
     def _stopping_on_signals(self) -> Iterator[None]:

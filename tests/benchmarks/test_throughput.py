@@ -100,8 +100,8 @@ def test_a_child_that_fails(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--only", "trian"], "argument --only: found 'trian', expected some of train,eval"),
-        (["--batch-size", "16,x"], "argument --batch-size: found x, expected a whole number"),
+        (["--only", "trian"], "--only: found 'trian', expected some of train,eval"),
+        (["--batch-size", "16,x"], "--batch-size: found x, expected a whole number"),
         (["--prepared", "nowhere"], "nowhere: not a prepared folder"),
         (["--prepared", "nowhere", "--word-dim", "3"], "--word-dim is of the random turns"),
         (["--word-dim", "2", "--set", "max_utterances=16"], "max_utterances: found 16, expected"),

@@ -223,7 +223,7 @@ BAD = {
     "like nothing": (["--like", "nowhere"], "--like: nowhere is no prepared folder", "out"),
     "tokeniser": (["--tokeniser", "author"], "did you mean authors?", "out"),
     "flag": (["--sorce", "x"], "unknown option --sorce; did you mean --source?", "out"),
-    "seed": (["--seed", "-1"], "argument --seed: found -1", "out"),
+    "seed": (["--seed", "-1"], "--seed: found -1", "out"),
     "candidates": (["--candidates", "1"], "expected a whole number of at least 2", "out"),
 }
 

@@ -130,8 +130,8 @@ def test_candidates_that_are_not_utf8(ranker, tmp_path, capsys):
         (["--input", "a", "--json"], "--json and --input exclude each other"),
         (["--input", "no such file"], "no such file: the file is missing, expected JSON Lines"),
         (["--input", "a", "--output", "/"], "--output: / is not a file, expected the name of one"),
-        (["--input", "a", "--output", "/none/b"], "--output: there is no folder /none"),
-        (["--input", "a", "--top-k", "0"], "argument --top-k: found 0, expected a whole number"),
+        (["--input", "a", "--output", "/none/b"], "--output: found no folder /none"),
+        (["--input", "a", "--top-k", "0"], "--top-k: found 0, expected a whole number"),
         (["--imput", "a"], "unknown option --imput; did you mean --input?"),
     ],
 )

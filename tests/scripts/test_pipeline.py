@@ -126,7 +126,7 @@ def test_a_check_trains_nothing():
         (["--eval-evry", "5"], "unknown option --eval-evry; did you mean --eval-every?"),
         (["--persona", "selv"], "--persona: found 'selv'"),
         (["--tokeniser", "author"], "--tokeniser: found 'author'"),
-        (["--epochs"], "argument --epochs: expected one argument"),
+        (["--epochs"], "--epochs: expected one argument"),
     ],
 )
 def test_a_bad_option_is_refused_before_anything_is_prepared(options, message):

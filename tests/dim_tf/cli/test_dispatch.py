@@ -53,17 +53,17 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["trian"], "unknown command trian; did you mean train?"),
-        (["xyz"], "unknown command xyz; expected one of prepare, train, evaluate,"),
-        ([], "no command given; expected one of prepare, train, evaluate,"),
-        (["report", "--hlp"], "unknown option --hlp; did you mean --help?"),
-        (["predict", "--run", "none", "--candidates", "none"], "none: the file is missing"),
+        (["trian"], "command trian, expected prepare, .*; did you mean train?"),
+        (["xyz"], "command xyz, expected prepare, train, .* or report$"),
+        ([], "no command given, expected prepare, train, "),
+        (["report", "--hlp"], "--hlp; did you mean --help?"),
+        (["predict", "--run", "none", "--candidates", "none"], "none: .*missing"),
     ],
 )
 def test_what_is_refused_is_one_line(argv, message, capsys):
     assert dispatch.main(argv) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"error: {message}")
+    assert said.startswith("error: ") and re.search(message, said)
     assert said.count("\n") == 1
 
 

@@ -51,28 +51,29 @@ def test_restoring_drops_the_rows_after_the_checkpoint_and_half_written_files(tr
     training.restore()
     training.state.update, training.state.validated = 25, 20
     training.save()
-    (training.run.path / "best-12345678.tmp.weights.h5").touch()
-    (training.run.path / "MODEL_CARD-12345678.tmp.md").touch()
+    for name in ("best.weights.h5", "MODEL_CARD.md"):
+        leftover = training.run.path / f".{name}.tmp-12345678"
+        leftover.mkdir()
+        (leftover / name).touch()
     with (training.run.path / "metrics.jsonl").open("a") as handle:
         handle.write('{"kind": "tra')
     training.restore()
     assert training.state.update == 25
     rows = [(row["kind"], row["update"]) for row in training.run.metrics()]
     assert rows == [("train", 10), ("valid", 10), ("train", 20), ("valid", 20)]
-    assert not list(training.run.path.glob("*.tmp*"))
+    assert not list(training.run.path.glob(".*.tmp*"))
     assert (training.run.path / "metrics.jsonl").read_text().endswith("}\n")
 
 
 def test_two_processes_do_not_train_one_run(training):
     with (
-        atomic.locking(training.run.path) as free,
+        atomic.locking(training.run.path, ""),
         pytest.raises(UsageError, match="another process trains this run"),
     ):
-        assert free
         training.restore()
     training.restore()
     with (
-        atomic.locking(training.run.path),
+        atomic.locking(training.run.path, ""),
         pytest.raises(UsageError, match="another process trains this run"),
     ):
         training.train()

@@ -109,7 +109,7 @@ def test_run_folder_is_closed(trained, prepared):
     assert run.model_config.max_candidates == 6
     assert run.training_config.learning_rate == 0.03
     assert sorted(path.name for path in trained.iterdir()) == [
-        *("MODEL_CARD.md", "best.weights.h5", "chars.txt", "config.json", "latest.npz"),
+        *(".lock", "MODEL_CARD.md", "best.weights.h5", "chars.txt", "config.json", "latest.npz"),
         *("metrics.jsonl", "tensorboard", "vectors.npz", "words.txt"),
     ]
 

@@ -156,47 +156,6 @@ class Record:
             raise DataError("found no results by table; remove the file", path=path)
         return results
 
-<<<<<<< HEAD
-=======
-    def copy_to(self, folder: Path) -> None:
-        """Makes or renews a record of this run, the ranks compressed.
-
-        Raises:
-            UsageError: `folder` exists and is no record, or one of another run.
-        """
-        if folder.resolve() == self.path.resolve():
-            return
-        self._check_renews(folder)
-        (folder / RANKS).mkdir(parents=True, exist_ok=True)
-        for name in (CONFIG, METRICS, RESULTS):
-            atomic.remove_temporaries(folder / name)
-        atomic.write_json(folder / CONFIG, self._config())
-        for path in sorted((self.path / RANKS).glob("*.npz")):
-            atomic.remove_temporaries(folder / RANKS / path.name)
-            atomic.write_npz(folder / RANKS / path.name, atomic.read_npz(path), compressed=True)
-        # The results last: they refer to the ranks.
-        for name in (METRICS, RESULTS):
-            if (self.path / name).is_file():
-                atomic.write_text(folder / name, (self.path / name).read_text(encoding="utf-8"))
-
-    def _check_renews(self, folder: Path) -> None:
-        if not folder.exists():
-            atomic.check_place(folder)
-            return
-        names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-        if names <= {RANKS}:
-            return  # empty, or all that a copy had made when it was killed
-        more = sorted(names - set(FILES))
-        if more or not (folder / CONFIG).is_file():
-            what = f"{more[0]} is in it" if more else f"{CONFIG} is missing"
-            raise UsageError(f"{folder} exists and is no record ({what}); give another folder")
-        if Record.open(folder)._config() != self._config():
-            raise UsageError(
-                f"{folder} is a record of another run than {self.path}: their {CONFIG} differ; "
-                "give another folder, or remove that one"
-            )
-
->>>>>>> eb97526 (Parsers by argparse's public interface, options of several values add up, closed streams are /dev/null; files by tempfile and filelock, through links; progress by tqdm alone)
     @classmethod
     def _contents(cls, path: Path) -> dict[str, Any]:
         """What the folder holds beside `config.json`, by the names of fields."""

@@ -122,13 +122,8 @@ def test_what_is_refused_before_anything_is_trained(prepared, tmp_path, capsys):
     folders = ["--prepared", str(prepared), "--runs", str(tmp_path / "runs")]
     for options, message in (
         (["--table", "6"], "--table: found 6, expected 2, 3, 4 or 5"),
-<<<<<<< HEAD
-        (["--seeds", "1", "x"], "argument --seeds: found x, expected a whole number of at least 0"),
-        (["--systems", "starspace"], "Starspace"),
-=======
         (["--seeds", "1", "x"], "--seeds: found x, expected a whole number of at least 0"),
-        (["--systems", "starspace"], "Starspace is not part of this program yet"),
->>>>>>> eb97526 (Parsers by argparse's public interface, options of several values add up, closed streams are /dev/null; files by tempfile and filelock, through links; progress by tqdm alone)
+        (["--systems", "starspace"], "Starspace"),
         (["--systems", "dmi"], "did you mean dim?"),
         (["--seed", "1"], "unknown option --seed; did you mean --seeds?"),
         (["--set", "max_updates=3"], "--set: max_updates is given by --updates"),

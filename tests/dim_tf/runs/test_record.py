@@ -45,64 +45,6 @@ def test_a_record_is_reported_on_like_its_run(runs, tmp_path):
         assert (tmp_path / "b" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
-<<<<<<< HEAD
-=======
-def test_a_record_is_renewed_as_its_run_goes_on(runs, tmp_path):
-    record, run = tmp_path / "record", Record.open(runs / "imn")
-    run.copy_to(record)
-    row = {**run.metrics()[-1], "update": 400, "MRR": 0.9}
-    lines = atomic.read_lines(runs / "imn/metrics.jsonl")
-    atomic.write_lines(runs / "imn/metrics.jsonl", [*lines, json.dumps(row)])
-    assert Record.open(record).best()["update"] == 300
-    run.copy_to(record)
-    assert Record.open(record).best()["update"] == 400
-
-
-def test_a_record_whose_writing_was_killed_is_written_again(runs, tmp_path):
-    run, record = Record.open(runs / "imn"), tmp_path / "record"
-    (record / "ranks").mkdir(parents=True)
-    (record / ".config.json.tmp-0123abcd").mkdir()
-    run.copy_to(record)
-    assert sorted(path.name for path in record.iterdir()) == [
-        *("config.json", "metrics.jsonl", "ranks", "results.json")
-    ]
-
-
-def test_results_are_never_there_without_the_ranks_that_they_refer_to(runs, tmp_path, monkeypatch):
-    def killed(*arguments, **options):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(atomic, "write_npz", killed)
-    with pytest.raises(KeyboardInterrupt):
-        Record.open(runs / "imn").copy_to(tmp_path / "record")
-    assert sorted(path.name for path in (tmp_path / "record").iterdir()) == ["config.json", "ranks"]
-
-
-def test_keeping_a_record_where_it_is_changes_nothing(runs, tmp_path):
-    kept = tmp_path / "kept"
-    report.main([str(runs), "--keep", str(kept)])
-    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*")}
-    report.main([str(kept), "--keep", str(kept)])
-    assert {path: path.stat().st_mtime_ns for path in kept.rglob("*")} == before
-
-
-def test_what_is_no_record_of_the_run_is_not_overwritten(runs, tmp_path):
-    run = Record.open(runs / "imn")
-    with pytest.raises(UsageError, match=r"exists and is no record \(\w+\.\w+ is in it\)"):
-        run.copy_to(runs / "dim")
-    (tmp_path / "rows").mkdir()
-    (tmp_path / "rows/metrics.jsonl").touch()
-    with pytest.raises(UsageError, match=r"exists and is no record \(config.json is missing\)"):
-        run.copy_to(tmp_path / "rows")
-    Record.open(runs / "dim").copy_to(tmp_path / "dim")
-    with pytest.raises(UsageError, match="is a record of another run than"):
-        run.copy_to(tmp_path / "dim")
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(UsageError, match="cannot be made"):
-        run.copy_to(tmp_path / "file" / "imn")
-
-
->>>>>>> eb97526 (Parsers by argparse's public interface, options of several values add up, closed streams are /dev/null; files by tempfile and filelock, through links; progress by tqdm alone)
 def test_a_record_cannot_rank(runs, tmp_path):
     with pytest.raises(CheckpointError, match="a record without words and weights"):
         Run.open(copied(runs / "dim", tmp_path / "record"))

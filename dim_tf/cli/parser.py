@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import signal
 import sys
@@ -65,11 +66,14 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args=None, namespace=None):
         """Parses `args`; raises `UsageError` for the first that is unknown."""
+        args = list(sys.argv[1:] if args is None else args)
+        # First: a misspelt option explains a required one that is missing.
+        for name in (word.split("=")[0] for word in itertools.takewhile("--".__ne__, args)):
+            if name.startswith("--") and " " not in name and name not in self.options:
+                raise UsageError(f"unknown option {name}{did_you_mean(name, self.options)}")
         namespace, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            name = unknown[0].split("=")[0]
-            what = "option" if name.startswith("-") else "argument"
-            raise UsageError(f"unknown {what} {name}{did_you_mean(name, self.options)}")
+            raise UsageError(f"unknown argument {unknown[0]}")
         return namespace
 
     def error(self, message: str) -> NoReturn:

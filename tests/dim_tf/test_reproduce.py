@@ -121,7 +121,7 @@ def test_a_run_that_diverges_does_not_keep_the_others_from_being_done(call, caps
 def test_what_is_refused_before_anything_is_trained(prepared, tmp_path, capsys):
     folders = ["--prepared", str(prepared), "--runs", str(tmp_path / "runs")]
     for options, message in (
-        (["--table", "6"], "--table: found 6, expected 2, 3, 4 or 5"),
+        (["--table", "6"], "--table: found '6', expected 2, 3, 4 or 5"),
         (["--seeds", "1", "x"], "--seeds: found x, expected a whole number of at least 0"),
         (["--systems", "starspace"], "Starspace"),
         (["--systems", "dmi"], "did you mean dim?"),

@@ -1,7 +1,4 @@
 import json
-from collections import Counter
-
-import pytest
 
 from data_prep.data_report import Range, Ratio, build_report
 from data_prep.dialogues import Corpus, Table, Turn
@@ -49,11 +46,6 @@ def test_copies_of_the_gold_reply_are_equal_in_words():
     assert (findings(turns).gold_once, findings(turns).gold_twice) == (0, 1)
 
 
-def test_the_golds_position_is_a_histogram():
-    turns = [Turn(("hi",), ("a", "b", "c"), gold, (), (), 0, 1) for gold in (2, 0, 2)]
-    assert findings(turns).gold_positions == {0: 1, 2: 2}
-
-
 def test_what_will_be_cut_is_counted_once_a_sentence():
     found = findings(TURNS)
     assert found.cut_personas == 1
@@ -65,11 +57,6 @@ def test_what_will_be_cut_is_counted_once_a_sentence():
     # "i ski", "i don ' t", "me".
     assert found.cut_profiles == Ratio(1, 3)
     assert found.cut_words.count == 1  # "really"
-
-
-def test_eos_counts_in_an_utterances_length():
-    long = [Turn(("a b c d",), ("x",), 0, (), (), 0, 1), Turn(("a b c",), ("x",), 0, (), (), 1, 2)]
-    assert findings(long).cut_utterances == Ratio(1, 2)
 
 
 def test_the_tokenising_rule_counts():
@@ -102,10 +89,6 @@ def test_dialogues_in_two_splits_are_found():
     }
 
 
-def test_one_split_alone_shares_nothing():
-    assert build_report(Corpus("mine", (table(TURNS),), ()), SIZES).shared_dialogues == {}
-
-
 def test_the_report_goes_into_json_and_onto_paper():
     corpus = Corpus("mine", (table(TURNS), table(TURNS[:1], "test")), (), notes=("two files",))
     report = build_report(corpus, SIZES)
@@ -126,13 +109,3 @@ def test_the_report_goes_into_json_and_onto_paper():
     assert lines[-1] == "Note: two files"
     widths = {len(line) for line in lines[2:5]}
     assert len(widths) == 1
-
-
-def test_an_empty_table_has_empty_ranges():
-    found = findings([])
-    assert (found.turns, str(found.candidates)) == (0, "0 / 0 / 0")
-    assert "0" in build_report(Corpus("mine", (table([]),), ()), SIZES).to_text()
-
-
-def test_ranges():
-    assert Range.of(Counter({1: 2, 4: 1})) == Range(1, pytest.approx(2.0), 4)

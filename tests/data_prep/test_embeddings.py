@@ -6,20 +6,8 @@ import numpy as np
 import pytest
 
 from data_prep import embeddings
-from data_prep.embeddings import coverage, train_word2vec, vectors_file
+from data_prep.embeddings import train_word2vec, vectors_file
 from dim_tf.errors import DataError, UsageError
-
-
-def test_coverage_counts_words_with_a_vector():
-    vectors = np.array([[0, 0], [0, 0], [1, 0]], np.float32)
-    assert coverage(vectors, ["<pad>", "<unk>", "a"], {"a": 1, "b": 2}) == {
-        "tokens": 3,
-        "tokens_covered": 0.3333,
-        "types": 2,
-        "types_covered": 0.5,
-    }
-    assert coverage(vectors, ["<pad>", "<unk>", "a"], {})["tokens_covered"] == 0
-
 
 WORD2VEC = """
 from data_prep.embeddings import fingerprint, train_word2vec

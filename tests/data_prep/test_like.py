@@ -1,4 +1,4 @@
-"""Characters and Word2Vec vectors of a prepared folder, a run and a shipped model."""
+"""The vocabulary of a prepared folder, a run and a pretrained model."""
 
 import dataclasses
 import shutil
@@ -39,7 +39,7 @@ def run(first, tmp_path):
 
 @pytest.fixture
 def model(run, tmp_path, monkeypatch):
-    """The same as a shipped model."""
+    """The run as a pretrained model."""
     monkeypatch.setattr(pretrained, "ARTEFACTS", tmp_path / "artefacts")
     (tmp_path / "licences.md").write_text("none")
     return ship(run, tmp_path / "licences.md", tmp_path / "artefacts/small").name
@@ -61,7 +61,7 @@ def test_a_folder_made_like_another_shares_characters_and_word2vec(first, tmp_pa
 
 
 def test_vectors_of_a_file_are_for_words_that_the_other_lacks(first, tmp_path):
-    """`ski` is known there, with another vector."""
+    """`ski` is known to the other run, with another vector."""
     corpus = tiny_corpus()
     path = tmp_path / "more.txt"
     like = VocabularySource.open(first)
@@ -96,36 +96,25 @@ def test_no_other_vectors_are_needed_and_known_words_stay_known(first, tmp_path)
     assert data.words == ["<pad>", "<unk>", "fiance", "ski"]
 
 
-def test_vectors_of_another_size_are_refused(first, tmp_path):
-    path = tmp_path / "other.txt"
-    write_vectors(path, WordVectors(["ski"], np.ones((1, 4), np.float32)))
-    with pytest.raises(
-        UsageError, match=r"--vectors: found 4 dimensions, expected 3; .*--like first"
-    ):
-        prepare_tiny(tmp_path / "a", vectors=path, like=VocabularySource.open(first))
-
-
 def test_vectors_of_another_set_are_refused(first, tmp_path):
     path, data = tmp_path / "other.txt", PreparedData.load(first)
     known = [word for word, row in zip(data.words, data.word_vectors, strict=True) if row[:3].any()]
-    write_vectors(path, WordVectors(known, np.full((len(known), 3), 7, np.float32)))
-    with pytest.raises(
-        UsageError, match=r"--vectors: most words have other vectors .*--like first"
-    ):
-        prepare_tiny(tmp_path / "a", vectors=path, like=VocabularySource.open(first))
+    for dim, facts in ((4, "found 4 dimensions, expected 3"), (3, "most words have other vectors")):
+        write_vectors(path, WordVectors(known, np.full((len(known), dim), 7, np.float32)))
+        with pytest.raises(UsageError, match=rf"--vectors: {facts}.*--like first"):
+            prepare_tiny(tmp_path / f"{dim}", vectors=path, like=VocabularySource.open(first))
 
 
 def test_a_run_gives_what_its_prepared_folder_gives(first, run):
-    there, here = VocabularySource.open(first), VocabularySource.open(run.path)
-    assert (here.characters, here.word2vec_sha256) == (there.characters, there.word2vec_sha256)
-    assert here.word2vec.words == there.word2vec.words
-    np.testing.assert_array_equal(here.word2vec.vectors, there.word2vec.vectors)
-    assert (there.name, here.name) == ("first", "run")
-    assert there.sha256 == here.sha256
+    expected, found = VocabularySource.open(first), VocabularySource.open(run.path)
+    assert found.word2vec_sha256 == expected.word2vec_sha256
+    assert (expected.name, found.name) == ("first", "run")
+    assert found.sha256 == expected.sha256
+    assert dataclasses.replace(found, rules=TextRules("wordpunct")).sha256 != found.sha256
 
 
-def test_a_shipped_model_is_trained_further_on_other_data(model, run, tmp_path):
-    """Its weights mean the same there: it is known by its name, its vectors are rounded."""
+def test_a_pretrained_model_can_be_trained_further_on_other_data(model, run, tmp_path):
+    """It is found by its name, and its vectors are rounded."""
     other = prepare_tiny(tmp_path / "other", like=VocabularySource.open(model))
     data = PreparedData.load(other)
     word = data.word_vectors[data.words.index("yes"), -100:]
@@ -146,24 +135,6 @@ def test_without_word2vec(tmp_path):
         pass
     like = VocabularySource.open(tmp_path / "converted")
     assert (like.word2vec, like.word2vec_sha256) == (None, None)
-
-
-def test_the_sum_tells_characters_words_and_vectors_apart(first):
-    like = VocabularySource.open(first)
-    changed = [
-        dataclasses.replace(like, characters=like.characters[::-1]),
-        dataclasses.replace(like, words=like.words[::-1]),
-        dataclasses.replace(like, vectors=like.vectors + 1),
-        dataclasses.replace(like, word2vec_dim=3),
-        dataclasses.replace(like, rules=TextRules("wordpunct")),
-    ]
-    assert len({each.sha256 for each in [like, *changed]}) == 6
-    assert VocabularySource.open(first).sha256 == like.sha256
-
-
-def test_the_name_is_that_of_the_folder(first, monkeypatch):
-    monkeypatch.chdir(first)
-    assert VocabularySource.open(".").name == "first"
 
 
 def test_a_vector_for_unknown_words_is_refused(run):

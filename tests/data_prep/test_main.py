@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from data_prep.__main__ import build_parser, main
+from data_prep.__main__ import main
 from dim_tf.cli import parser
 from dim_tf.data.dataset import PreparedData
 from dim_tf.io import atomic
@@ -104,6 +104,7 @@ def test_other_options_or_sources_need_overwrite(command, source, vectors, capsy
         ("manifest.json", '{"manifest_version": 3}', "its manifest.json is of something else"),
         ("manifest.json", "{", "no readable manifest.json"),
         ("words.txt", "a list of mine", "no readable manifest.json"),
+        ("thesis.txt", "years of work", "it holds thesis.txt"),
     ],
 )
 def test_a_folder_with_files_of_such_names_is_never_replaced(
@@ -114,14 +115,6 @@ def test_a_folder_with_files_of_such_names_is_never_replaced(
     assert command("--overwrite") == 2
     assert f"is not a prepared folder ({reason})" in capsys.readouterr().err
     assert (tmp_path / "out" / name).read_text() == content
-
-
-def test_notes_in_a_prepared_folder_are_not_lost(command, capsys, tmp_path):
-    assert command() == 0
-    (tmp_path / "out/notes.txt").write_text("mine")
-    assert command("--overwrite") == 2
-    assert "(it holds notes.txt)" in capsys.readouterr().err
-    assert (tmp_path / "out/notes.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["vectors.npz", "turns/train_self_original.npz", "profiles.txt"])
@@ -135,23 +128,6 @@ def test_a_damaged_folder_is_not_taken_for_done(command, capsys, tmp_path, name)
     assert command() == 2
     assert "; --overwrite" in capsys.readouterr().err
     assert command("--overwrite") == 0 and command() == 0
-
-
-def test_a_folder_that_is_something_else_is_never_replaced(command, capsys, tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/thesis.txt").write_text("years of work")
-    for extra in ([], ["--overwrite"]):
-        assert command(*extra) == 2
-        assert "exists and is not a prepared folder" in capsys.readouterr().err
-    assert (tmp_path / "out/thesis.txt").read_text() == "years of work"
-    (tmp_path / "file").write_text("x")
-    assert command(out="file") == 2
-
-
-def test_an_empty_folder_is_filled(command, tmp_path):
-    (tmp_path / "out").mkdir()
-    assert command() == 0
-    assert PreparedData.load(tmp_path / "out").settings()
 
 
 def test_check_only_reports(command, capsys, tmp_path):
@@ -181,50 +157,21 @@ def test_like_takes_the_rules_of_the_text(command, capsys, tmp_path):
     assert "first was made with --tokeniser wordpunct --keep-case; leave" in capsys.readouterr().err
 
 
-def test_like_what_has_only_word2vec_takes_no_vectors(command, vectors, capsys, tmp_path):
-    assert command(out="first") == 0
-    assert command("--like", tmp_path / "first", "--vectors", vectors, out="second") == 2
-    assert "leave --vectors out" in capsys.readouterr().err
-
-
-def test_a_sum_may_be_in_capitals_and_must_be_one(command, capsys):
-    assert build_parser().parse_args(["--source=x", f"--sha256={'A' * 64}"]).sha256 == "a" * 64
-    assert command("--sha256", "abc") == 2
-    assert "found 'abc', expected 64 hexadecimal digits" in capsys.readouterr().err
-
-
 def test_dense_is_written_on_request(command, capsys, tmp_path):
     assert command("--dense") == 0
-    dense = atomic.read_npz(tmp_path / "out/dense/test_self_original.npz")
-    assert dense["responses_char"].shape == (8, 3, 20, 18)
     (tmp_path / "out/dense/test_self_original.npz").unlink()
     assert command("--dense") == 2
     assert "test_self_original.npz: the file is missing; --overwrite" in capsys.readouterr().err
 
 
-def test_case_and_tokeniser_are_kept(command, source, tmp_path):
-    source.write_text(source.read_text().replace("for fun", "For-Fun"))
-    assert command("--keep-case", "--tokeniser", "wordpunct") == 0
-    data = PreparedData.load(tmp_path / "out")
-    assert {"For", "-", "Fun"} <= set(data.words)
-    assert (data.rules.tokeniser, data.rules.lowercase) == ("wordpunct", False)
-
-
 BAD = {
     "no out": ([], "--out is missing", None),
     "no vectors": (["--word2vec", "none"], "give --vectors FILE", "out"),
-    "vectors missing": (
-        ["--vectors", "nowhere.txt"],
-        "--vectors: found no file nowhere.txt",
-        "out",
-    ),
     "word2vec missing": (["--word2vec", "nowhere"], "--word2vec: found no file nowhere", "out"),
     "like and word2vec": (["--like", "x", "--word2vec", "train"], "leave --word2vec out", "out"),
     "like nothing": (["--like", "nowhere"], "--like: nowhere is no prepared folder", "out"),
-    "tokeniser": (["--tokeniser", "author"], "did you mean authors?", "out"),
-    "flag": (["--sorce", "x"], "unknown option --sorce; did you mean --source?", "out"),
-    "seed": (["--seed", "-1"], "--seed: found -1", "out"),
     "candidates": (["--candidates", "1"], "expected a whole number of at least 2", "out"),
+    "sha256": (["--sha256", "abc"], "found 'abc', expected 64 hexadecimal digits", "out"),
 }
 
 

@@ -96,14 +96,6 @@ def test_drawn_candidates_follow_the_protocol_and_agree_between_tables(tmp_path)
     assert tables_of(tmp_path, records, seed=1)[0]["train_self_original"] != first
 
 
-def test_distractors_come_from_the_same_split(tmp_path):
-    records = [dialogue(number, split="train" if number < 9 else "test") for number in range(18)]
-    tables, _ = tables_of(tmp_path, records)
-    for name, low, high in (("train", 0, 8), ("test", 9, 17)):
-        texts = {text for one in tables[f"{name}_none_original"] for text in one.candidates}
-        assert all(low <= int(text.split()[-1]) <= high for text in texts)
-
-
 def test_both_sides_of_a_dialogue_stay_one_dialogue(tmp_path):
     records = [dialogue(number, split="train") for number in range(5)]
     tables, _ = tables_of(tmp_path, records, sides="both")
@@ -140,12 +132,6 @@ def test_turns_a_line_give_none_and_self(tmp_path):
     assert not {"hi 1", "yo 1"} & set(second.candidates[:4])
 
 
-def test_a_lenient_reader_marks_a_missing_response(tmp_path):
-    records = [turn(0, split="test", candidates=["no"])]
-    tables, _ = tables_of(tmp_path, records, lenient=True)
-    assert tables["test_self_original"][0].gold == -1
-
-
 def test_another_split_name_is_an_error_that_names_resplit(tmp_path):
     records = [dialogue(0, split="train"), *(dialogue(n, split="bst-val") for n in range(1, 30))]
     with pytest.raises(
@@ -160,24 +146,11 @@ def test_another_split_name_is_an_error_that_names_resplit(tmp_path):
     }
 
 
-def test_dialogues_without_a_split_fill_up_what_the_fields_give(tmp_path):
-    records = [dialogue(0, split="valid"), dialogue(1, split="test")]
-    records += [dialogue(number, split=None) for number in range(2, 7)]
-    tables, _ = tables_of(tmp_path, records, candidates=1)
-    assert splits(tables) == {"train": {2, 3, 4, 5, 6}, "valid": {0}, "test": {1}}
-
-
 def test_too_few_dialogues_to_split_are_an_error(tmp_path):
     with pytest.raises(
         DataError, match="found 9 dialogues to split 80/10/10, expected at least 10"
     ):
         tables_of(tmp_path, [dialogue(number) for number in range(9)])
-
-
-def test_too_few_utterances_to_draw_from_are_an_error_that_counts_them(tmp_path):
-    records = [dialogue(number, split="test") for number in range(5)]
-    with pytest.raises(DataError, match=r"own.jsonl:1: the test split has 16 .* at least 19"):
-        tables_of(tmp_path, records, candidates=20)
 
 
 def test_a_file_without_a_reply_of_the_wanted_side_is_an_error(tmp_path):

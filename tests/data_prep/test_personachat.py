@@ -64,13 +64,10 @@ def test_a_table_can_be_read_twice(tmp_path):
         ("1 a\tb\t\tb\n3 a\tb\t\tb\n", ":2: found line number '3', expected 2 or, for a new"),
         ("1 a\tb\t\tb\n02 a\tb\t\tb\n", ":2: found line number '02', expected 2 or"),
         ("1 a\tb\n", ":1: found 2 fields, expected 4: .*files without candidates"),
-        ("1 a\tb\t\n", ":1: found 3 fields, expected 4"),
         ("1 a\tb\t\tb\tc\n", ":1: found 5 fields, expected 4"),
         ("1 just a text\n", ":1: found 'just a text', expected 'your persona:'"),
-        ("1\n", ":1: found '', expected 'your persona:'"),
         ("1 a\tb\t\t\n", ":1: found no candidates"),
         ("1 a\tb\t\tb||c\n", ":1: candidate 2 of 3 is empty"),
-        ("1 a\tb\t\tb|c| \n", ":1: candidate 3 of 3 is empty"),
         ("1 a\tb\t\tc|d\n", ":1: the reply 'b' is not among its 2 candidates"),
         ("1 a\t\t\tc|d\n", r":1: the reply \(field 2\) is empty"),
         ("1 a\tb\t\tb\n2 \tb\t\tb\n", ":2: the partner's text is empty"),
@@ -84,12 +81,6 @@ def test_a_table_can_be_read_twice(tmp_path):
 def test_bad_files_are_named_with_line_and_finding(tmp_path, text, message):
     with pytest.raises(DataError, match=f"test_both_original.txt{message}"):
         turns_of(tmp_path, text)
-
-
-def test_a_long_line_is_shortened_in_the_message(tmp_path):
-    with pytest.raises(DataError) as error:
-        turns_of(tmp_path, "1 " + "word " * 20_000 + "\n")
-    assert len(str(error.value)) < 300
 
 
 def test_a_lenient_reader_marks_a_reply_that_is_not_among_its_candidates(tmp_path):

@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from data_prep.prepare import Settings, prepare
 from dim_tf.config import ModelConfig
 from dim_tf.data.dataset import INPUTS, PreparedData
 from dim_tf.data.text import TextRules
@@ -119,14 +118,6 @@ def test_the_authors_vocabularies_are_kept_to_the_letter(tmp_path):
     assert asked.words == ["<pad>", "<unk>", "fiance", "ski", "i"]
 
 
-def test_no_training_split_has_no_characters_to_offer(tmp_path):
-    corpus = dataclasses.replace(tiny_corpus(), tables=tables()[1:])
-    with pytest.raises(
-        DataError, match="tiny: found no training split, expected one: its characters get the ids"
-    ):
-        prepare_tiny(tmp_path / "tiny", corpus)
-
-
 def test_dense_arrays_are_the_models_inputs_in_the_sources_order(tmp_path):
     folder = prepare_tiny(tmp_path / "tiny", tiny_corpus("self", "both"), dense=True)
     data = PreparedData.load(folder)
@@ -153,18 +144,7 @@ def test_a_huge_utterance_and_emoji_are_prepared(tmp_path):
     assert (inputs["utterances"][0, :3, 0] > 1).all()
 
 
-def test_a_damaged_source_leaves_nothing(tmp_path):
-    def turns():
-        yield from tables()[1].turns()
-        raise DataError("found 2 fields", path="train.txt", line=9)
-
-    corpus = tiny_corpus()
-    corpus = dataclasses.replace(
-        corpus, tables=(dataclasses.replace(corpus.tables[0], turns=turns),)
-    )
-    with (
-        pytest.raises(DataError, match=r"train\.txt:9"),
-        atomic.creating_folder(tmp_path / "out") as folder,
-    ):
-        prepare(corpus, Settings(), folder, options={}, sources=[])
-    assert list(tmp_path.iterdir()) == []
+def test_characters_need_a_training_split(tmp_path):
+    corpus = dataclasses.replace(tiny_corpus(), tables=tables()[1:])
+    with pytest.raises(DataError, match="tiny: found no training split"):
+        prepare_tiny(tmp_path / "tiny", corpus)

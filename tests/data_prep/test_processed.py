@@ -1,10 +1,8 @@
-import numpy as np
 import pytest
 
 from data_prep import personachat
 from data_prep.processed import read_turns, setting
 from dim_tf.data.text import TextRules
-from dim_tf.data.tf1_vocab import read_characters, read_words
 from dim_tf.errors import DataError
 
 GOOD = (
@@ -81,13 +79,3 @@ class TestGolden:
                 other.self_profiles
             )
             assert one.dialogue == other.dialogue
-
-    def test_labels_and_lengths_are_those_of_the_authors_loader(self, folder):
-        turns = list(read_turns(folder / "processed_a_self_original.txt"))
-        words = read_words(folder / "vocab_a_self_original.txt")
-        characters = read_characters(folder / "char_vocab_a_self_original.txt")
-        assert (words[:2], characters[1]) == (("<pad>", "fiance"), "h")
-        with np.load(folder / "a_self_original.npz") as arrays:
-            numbers = [min(15, len(turn.context)) for turn in turns]
-            np.testing.assert_array_equal(arrays["utterances_num"], numbers)
-            np.testing.assert_array_equal(arrays["target"], [turn.gold for turn in turns])

@@ -77,30 +77,6 @@ def test_an_archive_is_read_and_its_temporary_folder_removed(tmp_path, suffix):
     assert not Path(corpus.folder.name).exists()
 
 
-def test_messages_name_the_archive_and_the_file_in_it(tmp_path):
-    folder = official(tmp_path / "mine", NAMES[:1])
-    (folder / NAMES[0]).write_text("1 hi\tyo\n")
-    archive = packed(tmp_path / "chat.tgz", folder)
-    with (
-        open_source(str(archive)) as corpus,
-        pytest.raises(DataError, match=f"^{archive}/valid_other_revised.txt:1: found 2 fields"),
-    ):
-        list(corpus.tables[0].turns())
-
-
-def test_a_bad_archive_leaves_no_temporary_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
-    (tmp_path / "bad.tgz").write_bytes(b"not an archive")
-    with pytest.raises(DataError, match=r"bad\.tgz: cannot unpack"):
-        open_source(str(tmp_path / "bad.tgz"))
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes/notes.txt").write_text("hello")
-    with pytest.raises(DataError, match=r"odd\.tgz: found personachat, expected files named"):
-        open_source(str(packed(tmp_path / "odd.tgz", tmp_path / "notes")))
-    assert list((tmp_path / "temporary").iterdir()) == []
-
-
 def test_download_fetches_checks_and_reads_the_archive(tmp_path):
     archive = packed(tmp_path / "personachat.tgz", official(tmp_path / "mine"))
     options = SourceOptions(cache=tmp_path / "cache", url=archive.as_uri(), sha256=sum_of(archive))
@@ -121,13 +97,6 @@ def test_processed_files_bring_their_vocabularies(tmp_path):
     assert corpus.words == ("<pad>", "hi")
     assert corpus.characters == {1: "h", 2: "i"}
     assert len(corpus.sources) == 3
-
-
-def test_raw_and_processed_files_side_by_side_are_ambiguous(tmp_path):
-    official(tmp_path)
-    (tmp_path / "processed_test_self_original.txt").write_text(PROCESSED)
-    with pytest.raises(DataError, match=r"found more than one corpus .*processed_"):
-        open_source(str(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["own.jsonl", "own.json", "own.jsonl.xz"])
@@ -151,27 +120,6 @@ def test_options_reach_the_readers(tmp_path):
     strict = open_source(str(tmp_path))
     with pytest.raises(DataError, match="is not among its 2 candidates"):
         next(strict.tables[0].turns())
-
-
-def test_the_sample_is_a_source_and_always_the_same():
-    with open_source("sample") as one, open_source("sample") as other:
-        assert one.name == "sample"
-        assert len(one.tables) == 24
-        assert one.sources == other.sources
-        assert next(one.tables[-1].turns()).gold >= 0
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        ("", "found no source '', expected sample, download, a folder"),
-        ("sampel", "found no source 'sampel', .*; did you mean sample?"),
-        ("/no/such/place", "found no source '/no/such/place'"),
-    ],
-)
-def test_a_missing_source_is_named(source, message):
-    with pytest.raises(DataError, match=message):
-        open_source(source)
 
 
 def test_folders_and_files_of_no_known_kind_are_named(tmp_path):

@@ -1,10 +1,8 @@
 import numpy as np
-import pytest
 
 from data_prep.dialogues import Table, Turn
-from data_prep.tensors import Sentences, SentenceStore, TableBuilder, arrange
+from data_prep.tensors import Sentences, SentenceStore, TableBuilder
 from dim_tf.data.text import TextRules
-from dim_tf.errors import DataError
 from tests.tiny_corpus import tables
 
 
@@ -115,16 +113,12 @@ def test_a_copy_of_the_gold_reply_is_absent_and_counted():
     third = sentences_of(sentences.stores["candidate"], arrays["candidates"][2])
     assert sorted(third) == ["", "", "so what", "yes ."]
     assert third[arrays["target"][2]] == "so what"
-    # A distractor that is there twice is no gold reply: both stay.
+    # A repeated distractor is no gold reply: both copies stay.
     assert sorted(sentences_of(sentences.stores["candidate"], arrays["candidates"][1])) == [
         *("hi there", "i'm glad", "so what", "so what")
     ]
     assert counts["copies_of_gold"] == 1
     assert counts["candidates"] == 4 and counts["turns"] == 3 and counts["dialogues"] == 2
-
-
-def test_arrange_keeps_the_first_copy_as_gold():
-    assert arrange([5, 6, 5], 0, [1, 0, 2]) == ([6, 5, -1], 1)
 
 
 def test_personas_are_stored_apart_and_more_than_five_profiles_are_cut():
@@ -151,8 +145,3 @@ def test_distinct_sentences_of_a_split_whatever_their_kind():
     assert ("no", "zebras") not in train
     assert ("no", "zebras") in sentences.distinct("test")
     assert sentences.counts("test")["zebras"] == 2
-
-
-def test_a_table_without_turns_is_an_error():
-    with pytest.raises(DataError, match=r"f\.txt: found no turn"):
-        build(table_of())

@@ -44,19 +44,10 @@ def test_wordpunct_is_nltks_tokeniser_on_every_common_character():
     assert tokenise(text, "wordpunct") == nltk.WordPunctTokenizer().tokenize(text)
 
 
-def test_wordpunct_is_nltks_tokeniser_on_real_dialogues(shared):
-    nltk = pytest.importorskip("nltk.tokenize")
-    text = (shared / "golden/data/a_self_original.txt").read_text("utf-8")
-    tokens = tokenise(text, "wordpunct")
-    assert len(tokens) > 10_000
-    assert tokens == nltk.WordPunctTokenizer().tokenize(text)
-
-
 @pytest.mark.parametrize("rule", ["wordpunct", "whitespace"])
-def test_no_token_is_empty_or_holds_white_space(rule):
+def test_no_token_is_empty_or_contains_white_space(rule):
     for text in [*ODD, "\x1c\x1f \u200b\u200d e\u0301 ☃\ufe0f ²"]:
-        for token in tokenise(text, rule):
-            assert token.split() == [token]
+        assert all(token.split() == [token] for token in tokenise(text, rule))
 
 
 def test_the_authors_rule_depends_on_who_speaks():
@@ -81,10 +72,6 @@ def test_the_last_utterance_is_the_partners_whatever_the_number():
     assert rules.context(["a's", "b's"]) == [["a's", "_eos_"], ["b", "'", "s", "_eos_"]]
     assert rules.context(["b's"]) == [["b", "'", "s", "_eos_"]]
     assert rules.context([]) == []
-
-
-def test_an_empty_utterance_still_ends():
-    assert TextRules().utterance("  ", partner=True) == ["_eos_"]
 
 
 def test_an_unknown_tokeniser_is_refused_with_the_nearest_name():

@@ -6,7 +6,6 @@ from dim_tf.data.tf1_vocab import (
     characters_of_authors,
     read_characters,
     read_words,
-    words_of_authors,
 )
 from dim_tf.errors import DataError
 
@@ -44,14 +43,7 @@ def test_bad_vocabularies_are_named(tmp_path, read, text, message):
         read(path)
 
 
-def test_the_authors_words_keep_their_order_and_lose_only_their_padding():
-    assert words_of_authors(["<pad>", "fiance", "b", "a"]) == ["<pad>", "<unk>", "fiance", "b", "a"]
-    assert words_of_authors(["b", "<pad>"]) == ["<pad>", "<unk>", "b", "<pad>"]
-    assert words_of_authors([]) == ["<pad>", "<unk>"]
-
-
 def test_the_authors_characters_keep_their_ids():
-    assert characters_of_authors({4: "é", 1: "a"}) == ["<pad>", "a", "", "", "é"]
     with pytest.raises(DataError, match="character 'x': found id 0"):
         characters_of_authors({0: "x"})
     with pytest.raises(DataError, match="found id 99999999"):

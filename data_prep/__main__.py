@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import re
 import sys
 from collections.abc import Sequence
@@ -31,8 +32,8 @@ def main(argv: Sequence[str]) -> int | None:
     args = build_parser().parse_args(argv)
     _check(args)
     rules = TextRules(args.tokeniser, lowercase=not args.keep_case)
-    shared = SourceOptions.__dataclass_fields__.keys() & vars(args).keys()
-    options = SourceOptions(lenient=args.check, **{name: getattr(args, name) for name in shared})
+    names = {field.name for field in dataclasses.fields(SourceOptions)} & vars(args).keys()
+    options = SourceOptions(lenient=args.check, **{name: getattr(args, name) for name in names})
     with print_warnings(), open_source(args.source, options) as corpus:
         if args.check:
             known = known_words(corpus, args.like)

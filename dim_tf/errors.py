@@ -1,7 +1,7 @@
-"""Everything that this project raises on purpose.
+"""The errors that this project raises on purpose.
 
-A message says where (file, line, field), what was found, what was expected, and what to do. The
-command line prints it on one line and exits with status 2.
+A message names the place (file, line, field), what was found, what was expected, and what to do.
+The command line prints it on one line and exits with status 2.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class DimError(Exception):
 
 
 class UsageError(DimError):
-    """A command line that cannot be carried out."""
+    """A command line that is not possible."""
 
 
 class ConfigError(DimError):
@@ -48,10 +48,10 @@ class DataError(DimError):
     """Input that is missing, damaged, or not in the expected format.
 
     Args:
-        message: What was found and what was expected.
-        path: The file it was found in.
-        line: The line in that file, counted from 1.
-        field: The field of that line or record.
+        message: str. What was found and what was expected.
+        path: str. The file.
+        line: int. The line in that file, counted from 1.
+        field: str. The field of that line or record.
 
     >>> print(DataError("found 2 fields, expected 4", path="train.txt", line=7))
     train.txt:7: found 2 fields, expected 4
@@ -84,7 +84,7 @@ class DivergedError(DimError):
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
-    """The nearest right spelling, as the end of a message; empty if nothing is near.
+    """The nearest known name, as the end of a message; empty if none is near.
 
     >>> did_you_mean("--persnoa", ["--persona", "--version"])
     '; did you mean --persona?'
@@ -106,29 +106,24 @@ def one_of(values: Iterable[object]) -> str:
 
 
 def first_problem(error: ValidationError, known: Iterable[str] = ()) -> tuple[str, str]:
-    """The first thing that pydantic refuses, as a field and one line.
-
-    An unknown field comes first: it explains the one that is missing.
+    """The first thing that pydantic refuses: the path of the field, and one line about it.
 
     Args:
-        error: ValidationError. What pydantic raised.
+        error: ValidationError. Pydantic's error.
         known: Names of the fields, for the nearest one to an unknown field.
-
-    Returns:
-        The path of the field ("sizes.word_dim"), and what was found and expected.
 
     >>> import pydantic
     >>> class Sizes(pydantic.BaseModel, extra="forbid"):
     ...     words: int = pydantic.Field(ge=1)
-    >>> for values in ({"words": 0}, {"word": 3}, {}):
+    >>> for values in ({"words": 0}, {"word": 3}):
     ...     try:
     ...         _ = Sizes(**values)
     ...     except pydantic.ValidationError as error:
     ...         print(first_problem(error, Sizes.model_fields))
     ('words', 'found 0, expected at least 1')
     ('word', 'unknown field; did you mean words?')
-    ('words', 'missing')
     """
+    # An unknown field explains one that is missing.
     problems = error.errors(include_url=False)
     problem = min(problems, key=lambda one: one["type"] not in _UNKNOWN)
     field = ".".join(map(str, problem["loc"]))
@@ -150,7 +145,7 @@ def first_problem(error: ValidationError, known: Iterable[str] = ()) -> tuple[st
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether an error is of a full disk, whoever raises it: HDF5 and TensorFlow say so in text."""
+    """Whether an error is that of a full disk: HDF5 and TensorFlow name it in their text only."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     text = str(error).lower()

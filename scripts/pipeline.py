@@ -1,4 +1,4 @@
-"""What run_train.sh and run_test.sh do once there is an environment: find the commands, run them.
+"""The commands that run_train.sh and run_test.sh run in their environment.
 
 python scripts/pipeline.py train [OPTION ...]
 python scripts/pipeline.py test [OPTION ...]
@@ -25,7 +25,7 @@ from dim_tf.systems import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = "sample"
-# A model small enough to learn the built-in sample in minutes on two cores; no text of it is cut.
+# A model that learns the built-in sample in minutes on two cores; the lengths cut no text.
 SAMPLE_SETTINGS = (
     *("--rnn-units", "32", "--dropout", "0", "--epochs", "5", "--eval-every", "76"),
     *("--set", "max_utterances=5", "--set", "max_utterance_len=13"),
@@ -35,7 +35,7 @@ SAMPLE_SETTINGS = (
 
 @dataclass(frozen=True)
 class Step:
-    """A command of this project: `python -m MODULE OPTIONS`, and what to say before it."""
+    """A command, `python -m MODULE OPTIONS`, and a hint to print before it."""
 
     module: str
     options: list[str]
@@ -43,7 +43,7 @@ class Step:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the steps of `train` or `test`, until one fails; returns its exit status."""
+    """Runs the steps of `train` or `test` until one fails; returns the exit status."""
     what, *options = argv
     for step in (train if what == "train" else test)(options):
         status = _run(step)
@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def train(options: Sequence[str]) -> list[Step]:
-    """The steps that prepare and train; with the sample, also the one that tests.
+    """The steps that prepare and train, and test if the source is the sample.
 
     Raises:
         UsageError: No command knows an option, a value is wrong, or the run exists already.
@@ -70,13 +70,13 @@ def train(options: Sequence[str]) -> list[Step]:
     is_sample = given.source == SAMPLE
 
     to_prepare, to_train = route([*_debug(given), *rest])
-    # Of options that are given twice the last one counts.
+    # Of an option that is given twice the last one counts, so the user's wins.
     cache = ["--cache", _shown(ROOT / "downloads")] * (given.source == "download")
     to_prepare = ["--source", given.source, "--out", prepared, *cache, *to_prepare]
     settings = SAMPLE_SETTINGS if is_sample and not given.resume else ()
     to_train = ["--prepared", prepared, "--run", run, *settings, *to_train]
     to_train += ["--resume"] * given.resume
-    # Preparing can take minutes: what would be refused after it is refused before it.
+    # Preparation can take minutes: refuse before it what training would refuse after it.
     to_check = dim_tf.train.build_parser().parse_args(to_train)
     prepare = Step("data_prep", to_prepare)
     if data_prep.__main__.build_parser().parse_args(to_prepare).check:
@@ -104,10 +104,10 @@ def test(options: Sequence[str]) -> list[Step]:
 
 
 def route(options: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The options of `data_prep`, and those of `dim_tf.train`; what both know goes to both.
+    """The options of `data_prep` and those of `dim_tf.train`; common options go to both.
 
     Raises:
-        UsageError: Neither knows an option.
+        UsageError: An option that neither knows.
 
     >>> route(["--vectors", "none", "--epochs=3", "--seed", "2"])
     (['--vectors', 'none', '--seed', '2'], ['--epochs=3', '--seed', '2'])
@@ -138,7 +138,7 @@ def route(options: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def name_of(source: str) -> str:
-    """What the folders made of a source are called.
+    """The name of the folders that are made from a source.
 
     >>> name_of("sample"), name_of("data/my_talk.jsonl.xz"), name_of("download")
     ('sample', 'my_talk', 'personachat')
@@ -155,9 +155,9 @@ def _run(step: Step) -> int:
         print(step.hint)
     command = ["-m", step.module, *step.options]
     print(f"$ {shlex.join([_shown(Path(sys.executable)), *command])}", flush=True)
-    # The command is told to stop, and decides when: training saves its state first.
+    # The command gets the signal too, and decides when to stop: training saves its state first.
     signal.signal(signal.SIGINT, lambda number, frame: None)
-    # Modules of this clone, whatever lies in the folder that one is in.
+    # Import from this clone, not from the current folder.
     safe = {**os.environ, "PYTHONSAFEPATH": "1"}
     with subprocess.Popen([sys.executable, *command], env=safe) as process:
         signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
@@ -174,7 +174,7 @@ def _default(kind: str, name: str) -> str:
 
 
 def _shown(path: Path) -> str:
-    """A path as short as it can be typed here."""
+    """The path from the current folder, if it is inside."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 

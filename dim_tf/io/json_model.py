@@ -10,12 +10,9 @@ Declare what a file holds, and read it:
 
     calibration = json_model.read(folder / "calibration.json", Calibration)
 
-`kind` may be any type that pydantic knows: such a dataclass, a `BaseModel`, a `TypedDict`, or
-`dict[str, Calibration]`. With `STRICT` an unknown key, a number in quotes, a bool for a number and
-NaN are refused. To keep keys that are not declared, take `STRICT | {"extra": "ignore"}`. A
-`ModelConfig` or `TrainingConfig` may be a field.
-
-Every refusal is one line: file, field, what was found, what was expected. `advice` ends it.
+`kind` is any type that pydantic knows, such as `dict[str, Calibration]`; a `ModelConfig` may be a
+field. `STRICT` refuses unknown keys, numbers in quotes, bools as numbers and NaN; to ignore unknown
+keys use `STRICT | {"extra": "ignore"}`.
 """
 
 from __future__ import annotations
@@ -54,10 +51,10 @@ def parse(
 
     Args:
         text: str or bytes. The text.
-        kind: type. What it is to be.
-        path: str. The file in the message of an error.
-        line: int. The line in that file.
-        advice: str. What to do about an error: the end of its message.
+        kind: type. Its expected content.
+        path: str. The file that errors name.
+        line: int. The line that errors name.
+        advice: str. What to do: the end of an error's message.
 
     Raises:
         DataError: The text is no JSON, or no `kind`.

@@ -24,8 +24,8 @@ def numbered_lines(path: str | os.PathLike, label: str | None = None) -> Iterato
     Only `\n` ends a line, so that no other character of a text is taken for a line break.
 
     Args:
-        path: The file; `.gz` and `.xz` are unpacked on the fly.
-        label: What messages call the file; its path if not given.
+        path: str. The file; `.gz` and `.xz` are decompressed on the fly.
+        label: str. Name of the file in errors; None for its path.
 
     Raises:
         DataError: The file is missing, not UTF-8, or its compressed data is damaged.
@@ -44,8 +44,8 @@ def numbered_bytes(
     r"""Streams `(number, bytes)` of each line, numbers from 1, without line ends and BOM.
 
     Args:
-        source: A file, as for `numbered_lines`, or an open stream of bytes.
-        label: What messages call it; its path if not given.
+        source: str or BinaryIO. A file, as for `numbered_lines`, or an open stream.
+        label: str. Its name in errors; None for its path.
 
     Raises:
         DataError: The file is missing, or its compressed data is damaged.
@@ -72,7 +72,7 @@ def numbered_bytes(
 
 
 def decoded(line: bytes) -> str:
-    r"""The text of a line; raises `DataError` if it is not UTF-8.
+    r"""Decodes a line; raises `DataError` if it is not UTF-8.
 
     >>> decoded(b"caf\xe9")
     Traceback (most recent call last):
@@ -87,11 +87,7 @@ def decoded(line: bytes) -> str:
 
 
 def json_value(text: str, **options: Any) -> Any:
-    """The value of a line of JSON; raises `DataError` if it is none.
-
-    Args:
-        text: The line.
-        options: Of `json.loads`.
+    """Parses a line of JSON with the options of `json.loads`; raises `DataError`.
 
     >>> json_value("[1, 2")
     Traceback (most recent call last):

@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     Builder = Callable[[ModelConfig, np.ndarray], keras.Model]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class System:
-    """A system that can stand in a table.
+    """A system of the comparison.
 
     Args:
         name: str. Its name in commands, run folders and tables on disk.
         paper_name: str. Its name in the paper; None for a system that the paper lacks.
-        builder: str or callable. "module:function", or the function itself: it takes a
-            `ModelConfig` and the word vectors. None for a system that is not implemented.
-        reads_persona: bool. A run of a system that reads none has persona "none".
+        builder: str or callable. A function of a `ModelConfig` and the word vectors, or its name,
+            "module:function". None if the system is not implemented.
+        reads_persona: bool. Whether it reads one; runs of other systems have persona "none".
         needs_context: bool. Whether it cannot work with `use_context=False`.
-        base: str. The system that it is without persona; None if that is itself. The paper counts
-            gains from it.
+        base: str. The system that it is without persona, from which the paper counts gains; None
+            if that is the system itself.
     """
 
     name: str
@@ -56,65 +56,43 @@ class System:
             )
 
     def build(self, config: ModelConfig, word_vectors: np.ndarray) -> keras.Model:
-        """Calls the builder. Raises `ConfigError` if there is none."""
+        """Calls the builder; raises `ConfigError` if there is none."""
         if self.builder is None:
             raise ConfigError(
-                f"{self.title} ({self.name}) is not implemented; expected {one_of(implemented())}"
+                f"{self.title} ({self.name}) is not implemented, expected {one_of(implemented())}"
             )
-        if callable(self.builder):
-            return self.builder(config, word_vectors)
-        module, _, function = self.builder.partition(":")
-        return getattr(importlib.import_module(module), function)(config, word_vectors)
+        build = self.builder
+        if isinstance(build, str):
+            module, _, function = build.partition(":")
+            build = getattr(importlib.import_module(module), function)
+        return build(config, word_vectors)
 
 
-# In the paper's order. A new system is one more entry.
 SYSTEMS: dict[str, System] = {}
 
 
-def register(system: System) -> None:
-    """Adds a system, or replaces the one of that name."""
-    SYSTEMS[system.name] = system
+def register(*systems: System) -> None:
+    """Adds systems, or replaces those of the same name."""
+    SYSTEMS.update((system.name, system) for system in systems)
 
 
-register(System(name="ir", paper_name="IR baseline"))
-register(System(name="starspace", paper_name="Starspace"))
-register(System(name="profile", paper_name="Profile"))
-register(System(name="kv_profile", paper_name="KV Profile"))
-register(System(name="ft_pc", paper_name="FT-PC"))
+# The paper's, in its order.
+IMN = {"needs_context": True, "base": "imn"}
 register(
-    System(
-        name="imn",
-        paper_name="IMN",
-        builder="dim_tf.models.imn:build_imn",
-        reads_persona=False,
-        needs_context=True,
-    )
+    System("ir", "IR baseline"),
+    System("starspace", "Starspace"),
+    System("profile", "Profile"),
+    System("kv_profile", "KV Profile"),
+    System("ft_pc", "FT-PC"),
+    System("imn", "IMN", "dim_tf.models.imn:build_imn", reads_persona=False, needs_context=True),
+    System("imn_ctx", "IMN_ctx", "dim_tf.models.imn_ctx:build_imn_ctx", **IMN),
+    System("imn_utr", "IMN_utr", "dim_tf.models.imn_utr:build_imn_utr", **IMN),
+    System("dim", "DIM", "dim_tf.models.dim:build_dim", base="imn"),
 )
-register(
-    System(
-        name="imn_ctx",
-        paper_name="IMN_ctx",
-        builder="dim_tf.models.imn_ctx:build_imn_ctx",
-        needs_context=True,
-        base="imn",
-    )
-)
-register(
-    System(
-        name="imn_utr",
-        paper_name="IMN_utr",
-        builder="dim_tf.models.imn_utr:build_imn_utr",
-        needs_context=True,
-        base="imn",
-    )
-)
-register(System(name="dim", paper_name="DIM", builder="dim_tf.models.dim:build_dim", base="imn"))
 
 
 def find(name: str) -> System:
-    """The system of that name; for a name that is not registered, one that is known by name only.
-
-    Records of runs may name systems of other programs: tables show them all the same.
+    """The system of that name, or one with nothing but the name: a record may be of any.
 
     >>> find("dim").title, find("mine").title
     ('DIM', 'mine')

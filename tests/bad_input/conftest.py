@@ -59,7 +59,7 @@ def vectors(tmp_path) -> Path:
 
 @pytest.fixture
 def options(vectors, tmp_path) -> tuple:
-    """Of `data_prep`, beside the source; the prepared folder is to stand alone in `made`."""
+    """Options of `data_prep` besides the source; the prepared folder is alone in `made`."""
     (tmp_path / "made").mkdir()
     return ("--vectors", vectors, "--word2vec", "none", "--out", tmp_path / "made/out")
 

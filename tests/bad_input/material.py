@@ -40,8 +40,3 @@ def file(path: Path, content: bytes) -> Path:
 
 def cut(path: Path) -> Path:
     return file(path, path.read_bytes()[: path.stat().st_size // 2])
-
-
-def folder(path: Path) -> Path:
-    path.mkdir()
-    return path

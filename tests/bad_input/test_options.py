@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,59 +15,26 @@ from dim_tf import evaluate, predict, train
 from dim_tf.cli import parser
 
 ROOT = Path(__file__).parents[2]
-FLAGS = {
-    "flag of data_prep": (
-        (data_prep, "--source", "sample", "--vectrs", "x"),
-        "unknown option --vectrs; did you mean --vectors?",
-    ),
-    "value of data_prep": (
-        (data_prep, "--source", "sample", "--tokeniser", "author"),
-        "--tokeniser: found 'author', expected authors or wordpunct; did you mean authors?",
-    ),
-    "number of data_prep": (
-        (data_prep, "--source", "sample", "--seed", "9" * 5000),
-        f"--seed: found {'9' * 40}, expected a whole number of at least 0 and at most 2,",
-    ),
-    "flag of train": (
-        (train, "--prepared", "P", "--run", "R", "--presona", "self"),
-        "unknown option --presona; did you mean --persona?",
-    ),
-    "value of train": (
-        (train, "--prepared", "P", "--run", "R", "--persona", "selv"),
-        "--persona: found 'selv', expected none, self, their or both; did you mean self?",
-    ),
-    "number of train": (
-        (train, "--prepared", "P", "--run", "R", "--batch-size", "many"),
-        "--batch-size: found many, expected a whole number of at least 1",
-    ),
-    "setting of train": (
-        (train, "--prepared", "P", "--run", "R", "--set", "rnn_unit=3"),
-        "--set: unknown setting 'rnn_unit'; did you mean rnn_units?",
-    ),
-    "value of evaluate": (
-        (evaluate, "--prepared", "P", "--run", "R", "--split", "tset"),
-        "--split: found 'tset', expected train, valid or test; did you mean test?",
-    ),
-    "file of evaluate": (
-        (evaluate, "--prepared", "P", "--run", "R", "--out", "/"),
-        "--out: / is not a file, expected the name of one",
-    ),
-    "folder of evaluate": (
-        (evaluate, "--prepared", "P", "--run", "R", "--out", "/none/scores.txt"),
-        "--out: found no folder /none",
-    ),
-    "flag of predict": (
-        (predict, "--run", "R", "--candidate", "x"),
-        "unknown option --candidate; did you mean --candidates?",
-    ),
-    "file of predict": ((predict, "--run", "R", "--candidates", ""), "'': the file is missing"),
-}
+RUN = ("--prepared", "P", "--run", "R")
+FLAGS = [
+    ((data_prep, "--source", "sample", "--vectrs", "x"), "--vectrs; did you mean --vectors?"),
+    ((data_prep, "--source", "sample", "--tokeniser", "author"), "'author', .* mean authors?"),
+    ((data_prep, "--source", "sample", "--seed", "9" * 5000), "--seed: found 9{40}, expected"),
+    ((train, *RUN, "--presona", "self"), "--presona; did you mean --persona?"),
+    ((train, *RUN, "--persona", "selv"), "--persona: found 'selv', .* did you mean self?"),
+    ((train, *RUN, "--batch-size", "many"), "--batch-size: found many"),
+    ((train, *RUN, "--set", "rnn_unit=3"), "'rnn_unit'; did you mean rnn_units?"),
+    ((evaluate, *RUN, "--split", "tset"), "--split: found 'tset', .* did you mean test?"),
+    ((evaluate, *RUN, "--out", "/"), "--out: / is not a file"),
+    ((evaluate, *RUN, "--out", "/none/scores.txt"), "--out: .* folder /none"),
+    ((predict, "--run", "R", "--candidate", "x"), "--candidate; did you mean --candidates?"),
+    ((predict, "--run", "R", "--candidates", ""), "'': .*missing"),
+]
 
 
-@pytest.mark.parametrize("case", FLAGS)
-def test_a_bad_option_is_named_with_the_nearest_right_one(case, refused):
-    command, message = FLAGS[case]
-    assert refused(*command).startswith(message)
+@pytest.mark.parametrize(("argv", "message"), FLAGS)
+def test_a_bad_option_is_named_with_the_nearest_right_one(argv, message, refused):
+    assert re.search(message.replace("?", r"\?"), refused(*argv))
 
 
 def test_a_huge_size_is_refused_before_anything_is_computed(prepared, refused, tmp_path):

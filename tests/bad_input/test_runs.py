@@ -12,9 +12,8 @@ from dim_tf import evaluate, predict
 from dim_tf.errors import CheckpointError, DataError
 from dim_tf.runs.record import CONFIG
 from dim_tf.runs.run import BEST, Run
-from tests.bad_input.material import cut
-from tests.tiny_run import CHARACTERS, WORDS, tiny_run
 from tests.tiny_run import CONFIG as SIZES
+from tests.tiny_run import WORDS, tiny_run
 
 
 def test_run_and_prepared_folder_that_do_not_belong_together(run, prepared, refused):
@@ -39,24 +38,10 @@ def with_vectors(array: np.ndarray):
 
 
 RUNS = {
-    "no config": (lambda run: (run / CONFIG).unlink(), "found no run folder (config.json is miss"),
-    "config cut": (lambda run: cut(run / CONFIG), "a damaged run folder ("),
     "config deep": (lambda run: (run / CONFIG).write_text("[" * 10**5), "a damaged run folder ("),
-    "unknown key": (
-        changed(model_config={"rnn_unit": 3}),
-        "rnn_unit: unknown field; did you mean rnn_units?",
-    ),
     "persona": (changed(persona="x"), "persona: found 'x', expected none, self, their, both"),
     "model": (changed(model=[]), "model: found [], expected a text"),
     "prepared": (changed(prepared={"fingerprint": 3}), "fingerprint: found 3, expected a text"),
-    "words cut": (
-        lambda run: cut(run / "words.txt"),
-        f"expected ({len(WORDS) // 2}, {SIZES.word_dim}) float32",
-    ),
-    "characters": (
-        lambda run: cut(run / "chars.txt"),
-        f"chars.txt: found {len(CHARACTERS) // 2} lines, expected {len(CHARACTERS)}",
-    ),
     "words a folder": (
         lambda run: ((run / "words.txt").unlink(), (run / "words.txt").mkdir()),
         "words.txt",
@@ -69,7 +54,6 @@ RUNS = {
         with_vectors(np.full((len(WORDS), 5), "a")),
         f"vectors.npz: found ({len(WORDS)}, 5) <U1",
     ),
-    "no weights": (lambda run: (run / BEST).unlink(), f"{BEST}: the weights file is missing"),
 }
 
 

@@ -7,12 +7,9 @@ import pytest
 import data_prep.__main__ as data_prep
 
 VECTOR_FILES = {
-    "no numbers": (b"some words\nmore words\n", "{0}:1: found 'some words', expected lines of a"),
-    "binary": (bytes(range(256)), "{0}:1: found binary data, expected lines of a word and its"),
-    "word2vec's binary": (b"1 2\ni \0\0\x80?\0\0\0\0\n", "{0}:2: found binary data, expected"),
-    "empty": (b"", "{0}: found no vector, expected lines of a word and its numbers"),
-    "missing": (None, "--vectors: found no file {0}, expected a file of vectors"),
-    "a folder": ("folder", "--vectors: found the folder {0}, expected a file of vectors"),
+    "binary": (bytes(range(256)), "{0}:1: found binary data"),
+    "missing": (None, "--vectors: found no file {0}"),
+    "a folder": ("folder", "--vectors: found the folder {0}"),
 }
 
 

@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from data_prep.archives import is_archive_name, unpack
+from data_prep.archives import unpack
 from dim_tf.errors import DataError, UsageError
 
 FILES = {"personachat/a.txt": b"alpha" * 5000, "personachat/b.txt": b"beta"}
@@ -96,8 +96,3 @@ def test_a_python_without_the_filter_is_refused(tmp_path, monkeypatch):
     monkeypatch.delattr(tarfile, "data_filter")
     with pytest.raises(UsageError, match=r"3\.11\.4"):
         unpack(archive, tmp_path / "out")
-
-
-def test_names():
-    assert is_archive_name("A.TAR.XZ")
-    assert not is_archive_name("turns.jsonl.gz")

@@ -89,23 +89,15 @@ def test_dialogues_in_two_splits_are_found():
     }
 
 
-def test_the_report_goes_into_json_and_onto_paper():
+def test_the_report_as_json_and_as_text():
     corpus = Corpus("mine", (table(TURNS), table(TURNS[:1], "test")), (), notes=("two files",))
     report = build_report(corpus, SIZES)
-    kept = json.loads(json.dumps(report.to_dict()))
-    assert kept["tables"]["train_self_original"]["candidates"] == {
-        "least": 2,
-        "mean": 2.5,
-        "most": 3,
-    }
-    assert kept["tables"]["train_self_original"]["unknown_words"] is None
-    assert kept["notes"] == ["two files"]
+    on_disk = json.loads(json.dumps(report.to_dict()))["tables"]["train_self_original"]
+    assert on_disk["candidates"] == {"least": 2, "mean": 2.5, "most": 3}
+    assert on_disk["cut_profiles"] == {"count": 1, "of": 3}
+    assert on_disk["unknown_words"] is None and "own_profiles" in on_disk
     lines = report.to_text().splitlines()
-    assert lines[0] == "Data report: mine"
+    assert lines[0] == "Data report: mine" and lines[-1] == "Note: two files"
     row = next(line for line in lines if line.startswith("train_self_original"))
-    assert row.split("  ")[0] == "train_self_original"
     assert "2 / 2.5 / 3" in row and "0 (100%)" in row
-    assert "Dialogues in both train and test: 0" in lines
-    assert lines[-1] == "Note: two files"
-    widths = {len(line) for line in lines[2:5]}
-    assert len(widths) == 1
+    assert len({len(line) for line in lines[2:5]}) == 1

@@ -94,11 +94,3 @@ def test_a_lenient_reader_marks_a_reply_that_is_not_among_its_candidates(tmp_pat
 )
 def test_other_names_are_no_setting(name):
     assert setting(name) is None
-
-
-def test_the_golden_file_is_read_whole(shared):
-    turns = list(read_turns(shared / "golden/data/a_self_original.txt"))
-    assert (len(turns), turns[-1].dialogue + 1) == (64, 8)
-    assert {len(turn.candidates) for turn in turns} == {20}
-    assert {turn.gold for turn in turns} == {19}
-    assert {len(turn.self_profiles) for turn in turns} == {4, 5}

@@ -31,10 +31,10 @@ def main(argv: Sequence[str]) -> int | None:
         run.check_prepared(data)
     else:  # converted: no folder that it was trained on is known
         run = run.with_words_of(data)
-    found, lines = calibration_fit.calibrate(run, data, arguments.turns, arguments.batch_size)
+    found = calibration_fit.calibrate(run, data, arguments.turns, arguments.batch_size)
     found.save(run.path)
     model_card.write(run)
-    print("\n".join([*lines, calibration_fit.describe(found)]))
+    print(calibration_fit.describe(found))
     print(f"calibration: {run.path / CALIBRATION}")
 
 

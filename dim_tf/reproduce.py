@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int | None:
     seeds = list(dict.fromkeys(arguments.seeds))
     turns = arguments.test_turns
     planned = plan.make(data, folder, arguments.table, systems, seeds, changes, turns)
-    print("\n".join(planned.lines()), flush=True)
+    print(planned, flush=True)
     try:
         reproduction.reproduce(planned, data, folder / REPORT, turns, arguments.deterministic)
     except Stopped:

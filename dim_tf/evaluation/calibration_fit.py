@@ -26,7 +26,7 @@ MIN_TURNS = 2
 
 def calibrate(
     run: Run, data: PreparedData, turns: int | None = None, batch_size: int = evaluator.BATCH
-) -> tuple[Calibration, list[str]]:
+) -> Calibration:
     """Calibrates a run on the validation split and measures the calibration on the test split.
 
     Args:
@@ -35,9 +35,6 @@ def calibrate(
         turns: int. Size of the sample of each split; None for whole splits.
         batch_size: int. Turns per batch.
 
-    Returns:
-        The calibration, and a line of text on each split's turns.
-
     Raises:
         DataError: Too few validation turns have two candidates or more.
         UsageError: The weights were replaced meanwhile.
@@ -45,13 +42,7 @@ def calibrate(
     splits = ["valid", *(["test"] if data.has("test", run.persona, run.version) else [])]
     tables = [data.table(split, run.persona, run.version) for split in splits]
     ranked = rank_tables(run, data, tables, turns, batch_size)
-    usable, lines = [], []
-    for each in ranked:
-        usable.append(with_choice(each.result))
-        single = len(each.result.rows) - len(usable[-1].rows)
-        left_out = f", {single:,} with a single candidate left out" if single else ""
-        lines.append(f"{each.describe()}{left_out}")
-    valid, test = usable[0], usable[1] if len(usable) > 1 else None
+    valid, test = [*(with_choice(each.result) for each in ranked), None][:2]
     if len(valid.rows) < MIN_TURNS:
         raise DataError(
             f"{data.path}: {tables[0].name}: found {len(valid.rows)} turns with two candidates or "
@@ -60,7 +51,7 @@ def calibrate(
     temperature = fit_temperature(valid.logits, valid.target, valid.present)
     present, none_fits = mask_gold(valid.target, valid.present, VALID_SEED)
     threshold = best_threshold(confidence(valid.logits, present, temperature), none_fits)
-    found = Calibration(
+    return Calibration(
         temperature=temperature,
         threshold=threshold,
         weights=ranked[0].weights,
@@ -72,7 +63,6 @@ def calibrate(
         if test and len(test.rows) >= MIN_TURNS
         else None,
     )
-    return found, lines
 
 
 def describe(found: Calibration) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,8 @@ class Mistake:
     Attributes:
         row: int. The turn's row in its table, the `query_id` of the scores file.
         persona: list of str. The profiles that the model reads.
-        context: list of str. The utterances, oldest first; the last one is the partner's.
+        utterances: list of (speaker, str). The context, oldest first; speakers are "self" and
+            "partner", who speaks last.
         gold: str. The gold reply.
         choice: str. The candidate that the model ranks first.
         gold_probability: float. Probability of the gold reply.
@@ -45,21 +47,13 @@ class Mistake:
 
     row: int
     persona: Sequence[str]
-    context: Sequence[str]
+    utterances: Sequence[tuple[str, str]]
     gold: str
     choice: str
     gold_probability: float
     choice_probability: float
     gold_rank: int
     candidates: int
-
-    def utterances(self) -> list[tuple[str, str]]:
-        """The context, each utterance with its speaker, "self" or "partner"."""
-        last = len(self.context) - 1
-        return [
-            ("self" if (last - index) % 2 else "partner", text)
-            for index, text in enumerate(self.context)
-        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,10 +137,12 @@ def analyse(
     def mistake(index: int) -> Mistake:
         texts = _texts(data, table, result.rows[index], config)
         gold, choice = int(result.target[index]), int(result.order(index)[0])
+        partner_first = len(texts["context"]) % 2
+        speakers = itertools.cycle(("partner", "self") if partner_first else ("self", "partner"))
         return Mistake(
             row=int(result.rows[index]),
             persona=texts["persona"],
-            context=texts["context"],
+            utterances=list(zip(speakers, texts["context"], strict=False)),
             gold=texts["candidates"][gold],
             choice=texts["candidates"][choice],
             gold_probability=float(probabilities[index, gold]),

@@ -14,7 +14,7 @@ import numpy as np
 from dim_tf.errors import UsageError
 from dim_tf.evaluation import significance
 from dim_tf.paper import published
-from dim_tf.paper.published import MEASURES, Score, Table, TableCell
+from dim_tf.paper.published import MEASURES, Table, TableCell
 from dim_tf.paper.tested_runs import DEFAULTS, TestResult, comparable_results, outdated_tests
 from dim_tf.runs.record import Record
 from dim_tf.systems import registry
@@ -130,9 +130,9 @@ def _table(table: Table, cells: Mapping[str, Any], gains: Mapping[str, Any]) -> 
         found = []
         for cell, score in zip(row.cells, row.scores, strict=True):
             ours = cell.id if cell and cell.id in cells else None
-            found.append({"paper": _score(score), "ours": ours})
+            found.append({"paper": score, "ours": ours})
             if table.with_gains:
-                found[-1]["paper_gain"] = _score(published.gain(row.system, score))
+                found[-1]["paper_gain"] = published.gain(row.system, score)
                 found[-1]["gain"] = gains.get(ours)
         rows.append({"name": row.name, "cells": found})
     return {
@@ -142,12 +142,6 @@ def _table(table: Table, cells: Mapping[str, Any], gains: Mapping[str, Any]) -> 
         "columns": list(table.columns),
         "rows": rows,
     }
-
-
-def _score(score: Score | None) -> dict[str, float] | None:
-    if score is None:
-        return None
-    return {n: v for n, v in zip(MEASURES, score, strict=True) if v is not None}
 
 
 def _gains(

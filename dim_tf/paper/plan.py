@@ -11,6 +11,7 @@ from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import UsageError, did_you_mean, one_of
 from dim_tf.evaluation.evaluator import sample_rows
 from dim_tf.evaluation.results import key_of
+from dim_tf.io import templates
 from dim_tf.paper import published
 from dim_tf.paper.published import Setting, Table
 from dim_tf.runs import ranks
@@ -81,21 +82,9 @@ class Plan:
     missing: list[str]
     later: list[str]
 
-    def lines(self) -> list[str]:
-        """The plan as lines of text."""
-        width = max(len(run.name) for run in self.runs)
-        finished = sum(run.finished for run in self.runs)
-        updates = sum(run.updates for run in self.runs)
-        lines = [f"{len(self.runs)} runs, {updates:,} updates; {finished} of them finished"]
-        for run in self.runs:
-            tested = " and ".join(run.tested_on)
-            lines.append(
-                f"  {run.name:{width}}  {run.updates:>8,} updates, tested on {tested}: {run.state}"
-            )
-        lines += [f"left out: {names}, of which there are no turns" for names in self.missing]
-        if self.later:
-            lines.append(f"not implemented yet: {', '.join(self.later)}")
-        return lines
+    def __str__(self) -> str:
+        """The plan as text."""
+        return templates.render(__package__, "plan.txt.j2", plan=self).rstrip("\n")
 
 
 def check_systems(asked: Sequence[str] | None) -> list[str]:

@@ -14,11 +14,7 @@ from dim_tf.systems import registry
 MEASURES = ("hits@1", "MRR")
 
 
-class Score(NamedTuple):
-    """hits@1 and MRR in percent; None where the paper gives none."""
-
-    hits: float
-    mrr: float | None = None
+Score = dict[str, float]  # measure -> percent; without MRR where the paper gives none
 
 
 class Setting(NamedTuple):
@@ -130,15 +126,14 @@ def tables(others: tuple[str, ...] = ()) -> list[Table]:
 def gain(system: str, score: Score | None) -> Score | None:
     """The paper's numbers in brackets: the points above the same system without persona.
 
-    >>> gain("dim", Score(78.8, 86.7)), gain("ft_pc", Score(60.7))
-    (Score(hits=15.0, mrr=10.9), None)
+    >>> gain("dim", {"hits@1": 78.8, "MRR": 86.7}), gain("ft_pc", {"hits@1": 60.7})
+    ({'hits@1': 15.0, 'MRR': 10.9}, None)
     """
-    without = {row["system"]: Score(*row["scores"][0]) for row in _content()["tables"][0]["rows"]}
-    start = without.get(Setting.of(system, "none", "original").system)
-    if score is None or start is None:
+    base = Setting.of(system, "none", "original").system
+    starts = [row.scores[0] for row in tables()[0].rows if row.system == base]
+    if score is None or not starts:
         return None
-    mrr = None if score.mrr is None or start.mrr is None else round(score.mrr - start.mrr, 1)
-    return Score(round(score.hits - start.hits, 1), mrr)
+    return {name: round(score[name] - starts[0][name], 1) for name in score if name in starts[0]}
 
 
 @functools.cache
@@ -171,5 +166,6 @@ def _row(row: Mapping[str, Any], columns: list[Mapping[str, Any]]) -> Row:
         # Without persona a system with a base is that base, which has its own row.
         absent = "name" not in row and (ignored or setting.system != system.name)
         cells.append(None if absent else TableCell(setting, fields["tested_on"]))
-    scores = [Score(*score) if score else None for score in row.get("scores", [[]] * len(columns))]
+    percents = row.get("scores", [[]] * len(columns))
+    scores = [dict(zip(MEASURES, each, strict=False)) or None for each in percents]
     return Row(row.get("name", system.title), system.name, cells, scores)

@@ -111,7 +111,7 @@ def comparable_results(runs: Sequence[Record]) -> tuple[list[TestResult], int | 
     common = set.intersection(*sizes)
     if not common:
         found = "; ".join(
-            f"{run.path}: {' and '.join(sorted(map(_turns, each)))}"
+            f"{run.path}: {' and '.join(f'{n:,} turns' if n else 'the whole split' for n in each)}"
             for run, each in zip(runs, sizes, strict=True)
         )
         raise UsageError(
@@ -179,22 +179,14 @@ def _own_tests(run: Record) -> dict[str, tuple[str, int | None]]:
 
 def _current_tests(run: Record) -> dict[str, tuple[str, int | None]]:
     """The tests of `_own_tests` with the best weights; raises an error if there are none."""
-    again = f"python -m dim_tf.evaluate --run {run.path} --prepared DIR"
     tests = _own_tests(run)
-    if not tests:
-        raise UsageError(
-            f"{run.path} was not tested yet with its own persona, {run.persona}: {again}"
-        )
     current = {key: test for key, test in tests.items() if ranks.is_current(run, key)}
     if not current:
         for key in tests:
             ranks.load(run, key)  # names the file if it is missing
+        found = f"only {' and '.join(tests)}, with outdated weights" if tests else "nothing"
         raise UsageError(
-            f"{run.path} was tested on {' and '.join(tests)} with outdated weights (not the "
-            f"current best); test it again: {again}"
+            f"{run.path} was not tested yet with persona {run.persona} and its best weights: found "
+            f"{found}; run python -m dim_tf.evaluate --run {run.path} --prepared DIR"
         )
     return current
-
-
-def _turns(count: int | None) -> str:
-    return "the whole split" if count is None else f"{count:,} turns"

@@ -43,7 +43,7 @@ def test_the_most_confident_mistakes_come_first_and_right_answers_never(data, ta
     assert first.gold == texts["candidates"][texts["target"]]
     assert first.choice == texts["candidates"][(texts["target"] + 1) % 6]
     assert first.persona == texts["persona"]
-    assert first.context == texts["context"]
+    assert [text for _, text in first.utterances] == texts["context"]
     # e^3 against five scores of 0; the gold ties with all the others and comes last.
     assert first.choice_probability == pytest.approx(np.exp(3) / (np.exp(3) + 5))
     assert first.gold_probability == pytest.approx(1 / (np.exp(3) + 5))
@@ -195,7 +195,7 @@ def mistake(**changes):
     values = {
         "row": 7,
         "persona": [EVIL],
-        "context": ["hello", EVIL],
+        "utterances": [("self", "hello"), ("partner", EVIL)],
         "gold": EVIL,
         "choice": EVIL,
         "gold_probability": 0.25,
@@ -234,5 +234,5 @@ def test_probabilities_rank_and_speakers_are_shown():
 
 def test_no_mistakes_no_persona_no_context():
     assert "None." in read(analysis([]).page("Mistakes")).texts
-    bare = read(analysis([mistake(persona=[], context=[])]).page("Mistakes"))
+    bare = read(analysis([mistake(persona=[], utterances=[])]).page("Mistakes"))
     assert "ul" not in bare.tags

@@ -95,7 +95,7 @@ def test_data_that_the_prepared_folder_lacks(make, prepared, tmp_path):
         "dim_their_original: valid_their_original",
         "dim_their_revised: test_their_revised",
     ]
-    assert "left out: dim_self_revised: " in "\n".join(made.lines())
+    assert "left out: dim_self_revised: " in str(made)
 
 
 def test_what_cannot_be_planned(make, tmp_path):

@@ -137,7 +137,7 @@ def first_problem(error: ValidationError, known: Iterable[str] = ()) -> tuple[st
     for theirs, ours in _PHRASES.items():
         expected = expected.replace(theirs, ours)
     if problem["type"] == "literal_error":
-        choices = re.findall("'(.*?)'", expected)
+        choices = re.findall("'(.*?)'", expected) or [expected]  # numbers have no quotes
         expected = one_of(choices) + did_you_mean(str(problem["input"]), choices)
     found = repr(problem["input"])
     found = found if len(found) <= 80 else f"{found[:40]}... of {len(found):,} characters"

@@ -56,13 +56,6 @@ def test_command_says_that_it_took_a_sample_and_names_the_file_after_another_set
     assert not (run_copy / "persona_valid_out.txt").exists()
 
 
-def test_scores_go_where_out_says(run_copy, prepared, tmp_path):
-    out = tmp_path / "scores.txt"
-    evaluate.main(["--run", str(run_copy), "--prepared", str(prepared), "--out", str(out)])
-    assert len(read_scores(out)) == 14 * 6
-    assert not (run_copy / "persona_test_out.txt").exists()
-
-
 @pytest.mark.parametrize("command", [evaluate, calibrate])
 def test_a_run_folder_that_cannot_be_written_to_is_refused_before_the_work(
     command, run_copy, prepared, monkeypatch

@@ -1,3 +1,4 @@
+import dataclasses
 from html.parser import HTMLParser
 
 import numpy as np
@@ -180,59 +181,43 @@ def read(page):
     return reader
 
 
-def analysis(mistakes):
-    return Analysis(
-        table=EVIL,
-        turns=4,
-        wrong=len(mistakes),
-        temperature=None,
-        slices={EVIL: [Slice(EVIL, 4, 0.75, 0.5, 1.0)]},
-        most_confident=mistakes,
-    )
+MISTAKE = Mistake(
+    row=7,
+    persona=[EVIL],
+    utterances=[("self", "hello"), ("partner", EVIL)],
+    gold=EVIL,
+    choice="no",
+    gold_probability=0.25,
+    choice_probability=0.625,
+    gold_rank=3,
+    candidates=20,
+)
 
 
-def mistake(**changes):
-    values = {
-        "row": 7,
-        "persona": [EVIL],
-        "utterances": [("self", "hello"), ("partner", EVIL)],
-        "gold": EVIL,
-        "choice": EVIL,
-        "gold_probability": 0.25,
-        "choice_probability": 0.625,
-        "gold_rank": 3,
-        "candidates": 20,
-    }
-    return Mistake(**{**values, **changes})
+def page(*mistakes):
+    slices = {EVIL: [Slice(EVIL, 4, 0.75, 0.5, 1.0)]}
+    return Analysis(EVIL, 4, len(mistakes), None, slices, mistakes).page(EVIL)
 
 
-def test_every_text_is_escaped_in_the_page():
-    reader = read(analysis([mistake()]).page(EVIL))
+def test_page_shows_every_text_escaped():
+    reader = read(page(MISTAKE))
     assert "script" not in reader.tags
-    # Title, heading, table of the facts, name and label of the slices, and four of the mistake.
-    assert sum(EVIL in text for text in reader.texts) == 9
-
-
-def test_page_loads_no_other_file_and_has_both_schemes():
-    page = analysis([mistake()]).page("Mistakes")
-    reader = read(page)
-    assert not {"link", "script", "img"} & set(reader.tags)
-    assert not {name for name, _ in reader.attributes} & {"href", "src"}
-    assert "url(" not in page
-    assert "color-scheme: light dark" in page
-    assert "prefers-color-scheme: dark" in page
-
-
-def test_probabilities_rank_and_speakers_are_shown():
-    reader = read(analysis([mistake(choice="no", gold="yes")]).page("Mistakes"))
-    assert "0.6250 no" in reader.texts
-    assert "0.2500 yes" in reader.texts
+    # Title, heading, table of the facts, name and label of the slices, and three of the mistake.
+    assert sum(EVIL in text for text in reader.texts) == 8
+    assert "0.6250 no" in reader.texts and f"0.2500 {EVIL}" in reader.texts
     assert [value for name, value in reader.attributes if name == "value"] == ["0.6250", "0.2500"]
     assert [text for text in reader.texts if text in ("self", "partner")] == ["self", "partner"]
     assert "The gold reply has rank 3 of 20." in reader.texts
 
 
-def test_no_mistakes_no_persona_no_context():
-    assert "None." in read(analysis([]).page("Mistakes")).texts
-    bare = read(analysis([mistake(persona=[], utterances=[])]).page("Mistakes"))
+def test_page_loads_no_other_file_and_has_both_schemes():
+    reader = read(page(MISTAKE))
+    assert not {"link", "img"} & set(reader.tags)
+    assert not {name for name, _ in reader.attributes} & {"href", "src"}
+    assert "url(" not in page() and "prefers-color-scheme: dark" in page()
+
+
+def test_page_without_mistakes_or_persona():
+    assert "None." in read(page()).texts
+    bare = read(page(dataclasses.replace(MISTAKE, persona=[], utterances=[])))
     assert "ul" not in bare.tags

@@ -7,10 +7,8 @@ import pytest
 from dim_tf.errors import DataError, UsageError
 from dim_tf.io import atomic
 from dim_tf.paper import comparison
-from dim_tf.paper.published import Setting
 from dim_tf.paper.render import markdown
-from dim_tf.paper.tested_runs import open_runs, setting_of
-from dim_tf.runs.run import Run
+from dim_tf.paper.tested_runs import open_runs
 from tests.tiny_results import made_up_run, ranks_with
 
 
@@ -66,17 +64,6 @@ def test_dim_without_persona_is_imn_and_fills_both_tables(make, model):
     found = row(results, 2, "IMN")[0]["ours"]
     assert found == row(results, 4, "DIM without persona")[0]["ours"]
     assert found == "imn_none_original, tested on original"
-
-
-def test_settings_of_runs(make):
-    for name, options, expected in (
-        ("a", {"use_context": False}, Setting("dim", "self", "original", False)),
-        ("b", {"persona": "none"}, Setting("imn", "none", "original")),
-        ("c", {"model": "imn_ctx", "version": "revised"}, Setting("imn_ctx", "self", "revised")),
-        ("d", {"model": "imn_utr", "persona": "none"}, Setting("imn", "none", "original")),
-        ("e", {"model": "fire", "persona": "none"}, Setting("fire", "none", "original")),
-    ):
-        assert setting_of(Run.open(make(name, ranks_with(1), **options))) == expected
 
 
 def test_transfer_and_ablation(make):
@@ -190,20 +177,14 @@ def test_notes_on_unequal_updates_and_other_settings(make):
     assert "Table 5" not in notes
 
 
-def test_a_system_and_a_setting_that_the_paper_lacks(make):
-    results = compare(
-        [make("a", ranks_with(30), "fire"), make("b", ranks_with(10), persona="both")]
-    )
+def test_runs_that_the_paper_lacks_and_weights_from_elsewhere(make):
+    runs = [make("a", ranks_with(30), "fire"), make("b", ranks_with(10), persona="both")]
+    results = compare([*runs, make("authors", ranks_with(30), trained=False)])
     assert row(results, 3, "fire")[0]["ours"] == "fire_self_original, tested on original"
     assert row(results, 3, "fire")[0]["paper"] is None
     assert "dim_both_original, tested on original" in results["cells"]
-
-
-def test_weights_from_elsewhere(make):
-    results = compare([make("authors", ranks_with(30), trained=False)])
     cell = results["cells"]["dim_self_original, tested on original"]
     assert (cell["seeds"], cell["training_turns"], cell["updates"]) == ([None], None, [None])
-    assert results["data"]["fingerprint"] == "a" * 64
 
 
 def test_all_runs_are_tested_on_the_same_turns(make):

@@ -50,21 +50,6 @@ def test_tables_4_and_5_are_the_papers(text):
     assert numbers[: len(of_four) + len(of_five)] == of_four + of_five
 
 
-def test_one_setting_fills_several_tables():
-    two, three, four, five, _ = published.tables()
-    imn = two.rows[-1].cells[0]
-    assert imn == four.rows[1].cells[0]
-    dim = three.rows[-1].cells[0]
-    assert dim == four.rows[0].cells[0] == five.rows[0].cells[0]
-    assert five.rows[0].cells[1] == (Setting("dim", "self", "original"), "revised")
-
-
-def test_settings_have_names_of_their_own():
-    cells = [p for t in published.tables() for row in t.rows for p in row.cells if p]
-    settings = {cell.setting for cell in cells}
-    assert len({setting.name for setting in settings}) == len(settings)
-
-
 def test_every_row_has_a_cell_and_a_score_for_each_column():
     for table in published.tables(("fire",)):
         for row in table.rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import itertools
 import os
 import signal
@@ -12,6 +13,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from dim_tf.errors import DimError, UsageError, did_you_mean, is_full_disk, one_of
@@ -60,9 +62,10 @@ class Parser(argparse.ArgumentParser):
         self.options.update(dict.fromkeys(action.option_strings, action))
         return action
 
-    def group(self, title: str) -> _Group:
-        """A group of options in the help."""
-        return _Group(self, self.add_argument_group(title))
+    def group(self, title: str) -> SimpleNamespace:
+        """A group of options in the help: `parser.group("texts").add_argument("--persona")`."""
+        add = functools.partial(self.add_argument, group=self.add_argument_group(title))
+        return SimpleNamespace(add_argument=add)
 
     def parse_args(self, args=None, namespace=None):
         """Parses `args`; raises `UsageError` for the first that is unknown."""
@@ -79,14 +82,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises `UsageError`."""
         raise UsageError(message.removeprefix("argument "))
-
-
-class _Group:
-    def __init__(self, parser: Parser, group: Any):
-        self._parser, self._group = parser, group
-
-    def add_argument(self, *names: str, **kwargs) -> argparse.Action:
-        return self._parser.add_argument(*names, group=self._group, **kwargs)
 
 
 class _Extend(argparse.Action):

@@ -24,13 +24,13 @@ from dim_tf.runs.run import Run
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
-    run = Run.open(pretrained.to_write_into(arguments.run))
+    run = Run.open(pretrained.find_writable(arguments.run))
     atomic.check_place(run.path / CALIBRATION)
     data = PreparedData.load(arguments.prepared)
     if run.prepared["fingerprint"]:
         run.check_prepared(data)
     else:  # converted: no folder that it was trained on is known
-        run = run.with_words_of(data)
+        run = run.with_vocabulary_of(data)
     found = calibration_fit.calibrate(run, data, arguments.turns, arguments.batch_size)
     found.save(run.path)
     model_card.write(run)

@@ -37,15 +37,15 @@ def main(argv: Sequence[str]) -> int | None:
         atomic.check_output(out, "--out")
     run = Run.open(pretrained.find(arguments.run))
     data = PreparedData.load(arguments.prepared)
-    kept = run.is_of(data)
+    kept = run.matches(data)
     if kept:
-        atomic.check_place(pretrained.to_write_into(arguments.run) / RESULTS)
+        atomic.check_place(pretrained.find_writable(arguments.run) / RESULTS)
     elif count:
         raise UsageError(
             f"--errors: {data.path} is not what {run.path} was trained on, and the run folder "
             "keeps nothing of other data; leave it out"
         )
-    run = run.with_words_of(data)
+    run = run.with_vocabulary_of(data)
     table = data.table(
         arguments.split, arguments.persona or run.persona, arguments.version or run.version
     )

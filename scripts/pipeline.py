@@ -22,6 +22,7 @@ from dim_tf.cli.parser import Parser
 from dim_tf.cli.parser import run as run_command
 from dim_tf.errors import UsageError, did_you_mean
 from dim_tf.systems import registry
+from dim_tf.training.start import check_request
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = "sample"
@@ -81,7 +82,7 @@ def train(options: Sequence[str]) -> list[Step]:
     prepare = Step("data_prep", to_prepare)
     if data_prep.__main__.build_parser().parse_args(to_prepare).check:
         return [prepare]
-    dim_tf.train.checked(to_check)
+    check_request(to_check)
     if "model" in to_check:
         registry.get(to_check.model)
 

@@ -84,11 +84,11 @@ def _die_at(moment: str, times: int, number: signal.Signals) -> None:
 
     place, name, last_words = {
         "checkpoint": (np, "savez", half_a_checkpoint),
-        "row": (trainer.Training, "_append", half_a_row),
+        "row": (trainer.Trainer, "_append", half_a_row),
         "weights": (run.Run, "save_best", half_the_weights),
         "best": (run.Run, "save_best", all_of_it),
-        "update": (trainer.Training, "_update", nothing),
-        "validation": (trainer.Training, "_rank_validation_turns", nothing),
+        "update": (trainer.Trainer, "_update", nothing),
+        "validation": (trainer.Trainer, "_rank_validation_turns", nothing),
     }[moment]
     setattr(place, name, dying(getattr(place, name), last_words))
 

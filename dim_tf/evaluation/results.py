@@ -123,7 +123,7 @@ def rank_tables(
     precision = None if precision == config.precision else precision
     rows = evaluator.sample_rows(len(tables[0]), turns)
     samples = evaluator.sample_batches(data, tables[0], config, rows, batch_size)
-    with run.same_weights() as weights:
+    with run.weights_unchanged() as weights:
         scorer, update = Scorer(run.load_model(precision), samples), run.best_update()
         for table in tables:
             rows = evaluator.sample_rows(len(table), turns)

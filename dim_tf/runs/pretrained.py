@@ -1,4 +1,4 @@
-"""Models that come with the repository, by name: run folders under `artefacts/`."""
+"""Pretrained models, by name: the run folders in `artefacts/` of the repository."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ ARTEFACTS = Path(__file__).resolve().parents[2] / "artefacts"
 
 
 def names() -> list[str]:
-    """The shipped models; none where the package was installed without the repository."""
+    """The pretrained models; none if the package was installed without the repository."""
     return sorted(config.parent.name for config in ARTEFACTS.glob("*/config.json"))
 
 
 def find(name_or_path: str | os.PathLike) -> Path:
-    """The folder of a run, given as a path or as the name of a shipped model.
+    """The folder of a run, given as a path or as the name of a pretrained model.
 
-    A path that exists is what it says, also if a model has that name. So is one of several parts.
+    An existing path takes precedence over a model of that name.
 
     Raises:
-        CheckpointError: There is neither such a path nor such a model.
+        CheckpointError: Neither a path nor a model of that name exists.
 
     >>> find(".")
     PosixPath('.')
@@ -29,7 +29,7 @@ def find(name_or_path: str | os.PathLike) -> Path:
     Traceback (most recent call last):
         ...
     dim_tf.errors.CheckpointError: personachat-supset: found no run folder (config.json is missing)
-    and no shipped model of that name...
+    and no pretrained model of that name...
     """
     path = Path(name_or_path)
     if path.exists() or len(path.parts) != 1:
@@ -38,29 +38,29 @@ def find(name_or_path: str | os.PathLike) -> Path:
     if path.name in known:
         return ARTEFACTS / path.name
     if known:
-        which = f"known are {', '.join(known)}{did_you_mean(path.name, known)}"
+        which = f"expected one of {', '.join(known)}{did_you_mean(path.name, known)}"
     else:
         which = (
-            "found none here: they come with a clone of the repository, as folders of artefacts/, "
-            "and an installation from it with pip install --editable"
+            "none is installed: they are in artefacts/ of a clone of the repository, which is used "
+            "after pip install --editable"
         )
     raise CheckpointError(
-        f"{path}: found no run folder (config.json is missing) and no shipped model of that name; "
-        f"{which}"
+        f"{path}: found no run folder (config.json is missing) and no pretrained model of that "
+        f"name; {which}"
     )
 
 
-def to_write_into(name_or_path: str | os.PathLike) -> Path:
-    """The folder of a run that is to keep what is found.
+def find_writable(name_or_path: str | os.PathLike) -> Path:
+    """The folder of a run to write results into.
 
     Raises:
         CheckpointError: As for `find`.
-        UsageError: It is a shipped model, given by its name: those stay as they came.
+        UsageError: It is a pretrained model, given by its name: those are not changed.
     """
     path = find(name_or_path)
     if path != Path(name_or_path):
         raise UsageError(
-            f"--run {name_or_path}: what is found is kept in the run folder, but a shipped model "
-            f"stays as it came; copy it (cp -r {path} DIR) and give --run DIR"
+            f"--run {name_or_path}: results are written into the run folder, but a pretrained "
+            f"model is not changed; copy it (cp -r {path} DIR) and give --run DIR"
         )
     return path

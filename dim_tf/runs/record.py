@@ -1,13 +1,13 @@
-"""What is known of a run without its weights: settings, the course of training, what tests found.
+"""The record of a run: settings, metrics and test results, without words and weights.
 
-A record is a run folder of which only these files are read, or a folder with a copy of them, small
-enough for a repository (`cp -r RUN/config.json RUN/metrics.jsonl RUN/results.json RUN/ranks DIR`):
+A record is read from a run folder, or from a folder with a copy of these files, small enough for a
+repository (`cp -r RUN/config.json RUN/metrics.jsonl RUN/results.json RUN/ranks DIR`):
 
-config.json       what the model is, how it is trained, how text becomes ids, on what data
+config.json       settings of model and training, text rules, data
 metrics.jsonl     one JSON object a line, training and validation
-results.json      what `dim_tf.evaluate` found
-ranks/TABLE.npz   of the same turns: rows int [N], their rows in the table; ranks int [N], from 1;
-                  gold int [N], the right replies' rows in the sentence store of the prepared
+results.json      the results of `dim_tf.evaluate`
+ranks/TABLE.npz   rows int [N], rows of the tested turns in their table; ranks int [N], from 1;
+                  gold int [N], the gold replies' rows in the sentence store of the prepared
                   folder; fingerprint, of its text. See `dim_tf.runs.ranks`
 """
 
@@ -20,57 +20,64 @@ import json
 import os
 import platform
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
+
+import pydantic
 
 from dim_tf.config import ModelConfig, TrainingConfig
-from dim_tf.data.dataset import PERSONAS, VERSIONS
 from dim_tf.data.text import TextRules
 from dim_tf.errors import CheckpointError, ConfigError, DataError
-from dim_tf.io import atomic
+from dim_tf.io import atomic, json_model
 from dim_tf.runs import pretrained
 
 FORMAT = 1
 CONFIG, METRICS, RESULTS, RANKS = "config.json", "metrics.jsonl", "results.json", "ranks"
-# What every validation and every test has.
+# Fields of every validation and every test result.
 _MEASURES = {"turns", "hits@1", "hits@2", "hits@5", "hits@10", "MRR", "MAP"}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Record:
-    """An open record.
+@pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=json_model.STRICT)
+class RunConfig:
+    """The content of config.json.
 
     Args:
-        path: The folder.
-        model: Name of the model, as for `build_model`.
-        model_config: Its sizes.
-        training_config: How it is trained; None if its weights came from elsewhere.
-        text: How text becomes words: the fields of `dim_tf.data.text.TextRules`.
-        persona: none, self, their or both.
-        version: original or revised.
-        prepared: `fingerprint`, `text_fingerprint`, `name`, `licence`, `word2vec` and
-            `word2vec_dim` of the prepared folder, and `training_turns`, how many it has for this
-            run.
-        initial: Whose weights it started from: `run`, and that run's `prepared` and `initial`;
-            None if from fresh ones.
-        stored: What weights and vectors are stored as, "float32" or "float16".
-        versions: Of Python and of the packages that wrote the folder.
+        model: str. Name of the system, as for `build_model`.
+        model_config: ModelConfig. Its sizes.
+        training_config: TrainingConfig. None if the weights were not trained here.
+        text: dict. The fields of `dim_tf.data.text.TextRules`.
+        persona: str. none, self, their or both.
+        version: str. original or revised.
+        prepared: dict. `fingerprint`, `text_fingerprint`, `name`, `licence`, `word2vec` and
+            `word2vec_dim` of the prepared folder, and `training_turns`, the number of turns the
+            run is trained on.
+        initial: dict. Name (`run`) of the run whose weights are the initial ones, its `prepared`
+            and its `initial`; None for fresh weights.
+        stored: str. Type of the stored weights and vectors, "float32" or "float16".
+        versions: dict. Versions of Python and of the packages that wrote the folder.
     """
 
-    path: Path
+    format: Literal[1] = FORMAT
     model: str
     model_config: ModelConfig
     training_config: TrainingConfig | None
     text: dict[str, Any]
-    persona: str
-    version: str
+    persona: Literal["none", "self", "their", "both"]
+    version: Literal["original", "revised"]
     prepared: dict[str, Any]
     initial: dict[str, Any] | None = None
-    stored: str = "float32"
+    stored: Literal["float32", "float16"] = "float32"
     versions: dict[str, str] = dataclasses.field(default_factory=lambda: _versions())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Record(RunConfig):
+    """An open record: its config, and `path`, the folder."""
+
+    path: Path
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> Self:
-        """Opens a record or a run folder, or a shipped model by its name, see `runs.pretrained`.
+        """Opens a record or a run folder, or a pretrained model by its name.
 
         Raises:
             CheckpointError: It is missing, damaged, or neither.
@@ -82,34 +89,28 @@ class Record:
                 "train one with python -m dim_tf.train --run"
             )
         try:
-            config = atomic.read_json(path / CONFIG)
-            if config.pop("format", None) != FORMAT:
-                raise CheckpointError(f"{path / CONFIG}: not a run folder of format {FORMAT}")
-            training = config.pop("training_config")
-            return cls(
-                path=path,
-                model_config=ModelConfig.from_dict(config.pop("model_config")),
-                training_config=training and TrainingConfig.from_dict(training),
-                **cls._contents(path),
-                **config,
-            )._checked()
+            config = json_model.read(path / CONFIG, RunConfig)
+            values = {name: getattr(config, name) for name in _CONFIG_FIELDS}
+            opened = cls(path=path, **values, **cls._contents(path))
+            opened._check()
         except (DataError, ConfigError, OSError) as error:
             raise CheckpointError(f"{path}: a damaged run folder ({error})") from None
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError) as error:
             raise CheckpointError(f"{path / CONFIG}: a damaged run folder ({error})") from None
+        return opened
 
     @property
     def name(self) -> str:
-        """Of its folder, also where that was given as `.`."""
+        """The name of its folder, also if that was given as `.`."""
         return self.path.resolve().name
 
     @property
     def rules(self) -> TextRules:
-        """How text becomes words."""
+        """The rules by which text becomes words."""
         return TextRules(**self.text)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The rows of `metrics.jsonl`, without a last line that was never finished.
+        """The rows of `metrics.jsonl`, without an unfinished last line.
 
         Raises:
             DataError: A line is no row.
@@ -133,19 +134,22 @@ class Record:
         return rows
 
     def best(self) -> dict[str, Any] | None:
-        """The row of the best validation, whose weights a run keeps; None before it."""
+        """The row of the validation with the best MRR; None before the first one."""
         validations = [row for row in self.metrics() if row["kind"] == "valid"]
         return max(validations, key=lambda row: row["MRR"], default=None)
 
     def best_update(self) -> int | None:
-        """The update of the best validation; None before it, and if it was not trained here."""
+        """The update of the best validation; None if there is none, as in a converted run."""
         best = self.best()
         return best and best["update"]
 
     def results(self) -> dict[str, dict[str, Any]]:
-        """What `dim_tf.evaluate` found: table name -> turns, hits@k, MRR and MAP.
+        """The test results: table name -> turns, hits@k, MRR and MAP.
 
-        `update` is that of the weights that were tested; None if they were not trained here.
+        `update` is that of the tested weights; None if they were not trained here.
+
+        Raises:
+            DataError: The file is damaged.
         """
         path = self.path / RESULTS
         results = atomic.read_json(path) if path.exists() else {}
@@ -158,37 +162,21 @@ class Record:
 
     @classmethod
     def _contents(cls, path: Path) -> dict[str, Any]:
-        """What the folder holds beside `config.json`, by the names of fields."""
+        """The fields of a subclass that other files hold."""
         return {}
 
     def _config(self) -> dict[str, Any]:
-        training = self.training_config
-        return {
-            "format": FORMAT,
-            "model": self.model,
-            "model_config": self.model_config.to_dict(),
-            "training_config": training and training.to_dict(),
-            "text": self.text,
-            "persona": self.persona,
-            "version": self.version,
-            "prepared": self.prepared,
-            "initial": self.initial,
-            "stored": self.stored,
-            "versions": self.versions,
-        }
+        """The content of config.json."""
+        return json_model.plain(RunConfig(**{name: getattr(self, name) for name in _CONFIG_FIELDS}))
 
-    def _checked(self) -> Self:
+    def _check(self) -> None:
+        """Raises an error for what the types of the fields do not show."""
         _ = self.rules
-        for name, found, known in (
-            ("persona", self.persona, PERSONAS),
-            ("version", self.version, VERSIONS),
-        ):
-            if found not in known:
-                raise ConfigError(f"{name}: found {found!r}, expected {', '.join(known)}")
-        for name, found in (("model", self.model), ("fingerprint", self.prepared["fingerprint"])):
-            if not isinstance(found, str):
-                raise ConfigError(f"{name}: found {found!r}, expected a text")
-        return self
+        if not isinstance(self.prepared["fingerprint"], str):
+            raise ConfigError(f"fingerprint: found {self.prepared['fingerprint']!r}, expected text")
+
+
+_CONFIG_FIELDS = tuple(field.name for field in dataclasses.fields(RunConfig))
 
 
 def _versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The state of training in one file that is whole or not there."""
+"""The checkpoint of a training: one file, replaced as a whole."""
 
 from __future__ import annotations
 
@@ -19,37 +19,39 @@ def save(
     optimizer: keras.optimizers.Optimizer,
     state: dict[str, Any],
 ) -> None:
-    """Writes weights, the optimizer's slots, and `state`, which must be JSON.
+    """Writes weights, the slots of the optimizer, and `state`.
+
+    Args:
+        path: str. The file.
+        model: keras.Model. The model.
+        optimizer: keras.optimizers.Optimizer. Its (built) optimizer.
+        state: dict. Progress, as JSON.
 
     Raises:
-        DivergedError: A value is not finite; the file is left as it was.
+        DivergedError: A value is not finite; the file is unchanged.
     """
     arrays = {}
     for name, variable in _variables(model, optimizer).items():
         arrays[name] = np.asarray(keras.ops.convert_to_numpy(variable.value))
         if not np.isfinite(arrays[name]).all():
-            raise DivergedError(f"{variable.path} holds NaN or infinity; {path} is left as it was")
+            raise DivergedError(f"{variable.path} holds NaN or infinity; {path} is unchanged")
     atomic.write_npz(path, {**arrays, "state": np.array(json.dumps(state))})
 
 
 def load(
     path: str | os.PathLike, model: keras.Model, optimizer: keras.optimizers.Optimizer
 ) -> dict[str, Any]:
-    """Sets the variables of model and (built) optimizer; returns the state.
+    """Restores the variables of model and (built) optimizer; returns the state.
 
     Raises:
-        CheckpointError: The file is missing, damaged, or of another model; nothing is set then.
+        CheckpointError: The file is missing, damaged, or of another model; nothing is changed.
     """
-    try:
-        arrays = atomic.read_npz(path)
-        state = json.loads(str(arrays.pop("state")))
-    except (DataError, KeyError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path}: no training state can be read from it ({error})") from None
+    arrays, state = _read(path)
     variables = _variables(model, optimizer)
     if arrays.keys() != variables.keys():
         name = sorted(arrays.keys() ^ variables.keys())[0]
-        place = "the checkpoint" if name in arrays else "the model"
-        raise CheckpointError(f"{path}: of another model: only {place} has {name}")
+        owner = "the checkpoint" if name in arrays else "the model"
+        raise CheckpointError(f"{path}: of another model: only {owner} has {name}")
     for name, variable in variables.items():
         if arrays[name].shape != tuple(variable.shape):
             raise CheckpointError(
@@ -61,23 +63,31 @@ def load(
 
 
 def read_state(path: str | os.PathLike) -> dict[str, Any]:
-    """The state alone.
+    """Reads the state without the arrays.
 
     Raises:
         CheckpointError: The file is missing or damaged.
     """
+    return _read(path, ["state"])[1]
+
+
+def _read(
+    path: str | os.PathLike, names: list[str] | None = None
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
-        return json.loads(str(atomic.read_npz(path, ["state"])["state"]))
+        arrays = atomic.read_npz(path, names)
+        return arrays, json.loads(str(arrays.pop("state")))
     except (DataError, KeyError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path}: no training state can be read from it ({error})") from None
 
 
-def _variables(model, optimizer) -> dict[str, Any]:
-    """By position, since Keras numbers some names anew in each process.
+def _variables(
+    model: keras.Model, optimizer: keras.optimizers.Optimizer
+) -> dict[str, keras.Variable]:
+    """Variables by position and name; Keras numbers some names differently in each process.
 
-    Frozen layers are left out: training does not change them, and the word vectors, the only such
-    layer here, lie in the run folder. So are the states of the random number generators, which
-    are no weights: they follow from seed and update.
+    Frozen layers are left out: the word vectors, the only one, are in the run folder. The states of
+    random number generators are no weights: they follow from seed and update.
     """
     frozen = {id(w) for layer in model.layers if not layer.trainable for w in layer.weights}
     weights = [weight for weight in model.weights if id(weight) not in frozen]

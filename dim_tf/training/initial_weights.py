@@ -1,4 +1,4 @@
-"""The weights that a training starts with: scaled fresh ones, or those of another run."""
+"""The initial weights of a training: fresh and scaled, or those of another run."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ if TYPE_CHECKING:
 
 
 def check(initial: Run, run: Run, data: PreparedData) -> None:
-    """Raises `UsageError` if the weights of `initial` would mean something else in `run`."""
+    """Raises `UsageError` if `run` cannot start from the weights of `initial`."""
     words, settings = initial.differences_from(data), []
     if initial.model != run.model:
-        settings.append(f"the model ({initial.model} there, {run.model} here)")
-    there, here = initial.model_config.to_dict(), run.model_config.to_dict()
-    # How much of a turn is read is nothing to the weights.
-    for name in sorted(there.keys() - {"dropout", "precision", *DATA_FIELDS}):
-        if not name.startswith("max_") and there[name] != here[name]:
-            settings.append(f"{name} ({there[name]} there, {here[name]} here)")
+        settings.append(f"the model ({initial.model} instead of {run.model})")
+    theirs, ours = initial.model_config.to_dict(), run.model_config.to_dict()
+    # No weight depends on how much of a turn is read (`max_...`).
+    for name in sorted(theirs.keys() - {"dropout", "precision", *DATA_FIELDS}):
+        if not name.startswith("max_") and theirs[name] != ours[name]:
+            settings.append(f"{name} ({theirs[name]} instead of {ours[name]})")
     if words or settings:
         remedies = [f"prepare the data with --like {initial.path}"] * bool(words)
         remedies += ["train with the settings of that run"] * bool(settings)
         raise UsageError(
-            f"--init-from {initial.path}: its weights would mean nothing here, since these differ: "
+            f"--init-from {initial.path}: its weights do not fit, since these differ: "
             f"{', '.join([*words, *settings])}; {', and '.join(remedies)}"
         )
 
 
-def described(initial: Run) -> dict[str, Any]:
-    """What the new run says of them: whose they are, and what that run began with itself."""
+def description(initial: Run) -> dict[str, Any]:
+    """The entry `initial` in the config of a run that starts from these weights."""
     return {"run": initial.name, "prepared": initial.prepared, "initial": initial.initial}
 
 
 def scale_encoder_inputs(model: keras.Model, scale: float) -> None:
-    """Multiplies the part of the encoder's kernels that meets the word vectors.
+    """Multiplies the input part of the encoder's kernels by `scale`.
 
-    Glorot's rule keeps the variance of a layer whose inputs have variance 1 a component. Those of
-    the encoder have less: about 0.4 root mean square, GloVe 0.5 and Word2Vec 0.1. So its states and
-    their dot products (equation 7) are near 0, attention is uniform, and training waits on a
-    plateau until the kernels have grown. A factor of 3 brings the inputs to about variance 1.
+    Glorot initialisation assumes inputs of variance 1. The word vectors have a root mean square of
+    about 0.4 (GloVe 0.5, Word2Vec 0.1). So the states of the encoder and their dot products
+    (equation 7) start near 0, attention is uniform, and training stays on a plateau until the
+    kernels have grown. A factor of 3 has the effect of inputs of about variance 1.
     """
     if scale == 1.0:
         return
@@ -57,7 +57,7 @@ def scale_encoder_inputs(model: keras.Model, scale: float) -> None:
 
 
 def copy(initial: Run, model: keras.Model) -> None:
-    """Gives a model of the new run the best weights of `initial`."""
+    """Copies the best weights of `initial` into the model of a new run."""
     trained = initial.load_model().trainable_variables
     for variable, source in zip(model.trainable_variables, trained, strict=True):
         variable.assign(source.value)

@@ -1,4 +1,4 @@
-"""Which candidates an update sees: the gold reply and some wrong ones, drawn for each update."""
+"""The candidates of an update: the gold reply and randomly drawn negatives."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from dim_tf.training.state import NEGATIVES
 
 
 class NegativeSampler:
-    """Draws the candidates of training turns from (seed, update), so that a resumed run draws them.
+    """Draws the candidates of training turns; seeded by (seed, update), as resuming requires.
 
     Args:
         table: TurnTable. The training turns.
-        rows: int [N]. Those of them that are trained on; their replies are the pool of "split".
-        config: TrainingConfig. `negatives`, `negatives_from` and `seed`.
+        rows: int [N]. Rows of the turns to train on; "split" draws from their replies.
+        config: TrainingConfig. Its `negatives`, `negatives_from` and `seed`.
     """
 
     def __init__(self, table: TurnTable, rows: np.ndarray, config: TrainingConfig):
         self._table, self._config = table, config
         gold = table.candidates[rows, table.target[rows]]
         self._pool = np.unique(gold)
-        # The replies of a dialogue stand side by side once they are sorted by dialogue.
+        # Sorted by dialogue, the replies of one dialogue are a slice.
         dialogue = table.dialogue[rows]
         order = np.argsort(dialogue, kind="stable")
         self._replies, self._dialogue = gold[order], dialogue[order]
 
     def negatives(self, update: int) -> int | None:
-        """K of an update (from 1); None for all that are listed."""
+        """The number of negatives, K, of an update (from 1); None for all listed candidates."""
         for count, last in self._config.negatives_schedule:
             if last is None or update <= last:
                 return count
         return None
 
     def draw(self, rows: np.ndarray, update: int) -> TurnTable:
-        """The turns at `rows` with the candidates that an update shows.
+        """The turns at `rows` with the candidates of an update.
 
         Args:
             rows: int [B]. Rows of the table.
             update: int. Number of the update, from 1.
 
         Returns:
-            A table of B turns with at most K + 1 candidates each, listed ones in the order of the
-            table. A turn with fewer than K wrong replies keeps them all; the rest is absent.
+            TurnTable. B turns with at most K + 1 candidates each; listed candidates keep their
+            order. A turn with fewer than K negatives has all of them, padded with `ABSENT`.
         """
         turns, count = self._table.take(rows), self.negatives(update)
         if count is None:
@@ -58,6 +58,7 @@ class NegativeSampler:
     def _draw_from_split(self, turns: TurnTable, count: int, rng: np.random.Generator) -> TurnTable:
         candidates = np.full((len(turns), count + 1), ABSENT, turns.candidates.dtype)
         candidates[:, 0] = turns.candidates[np.arange(len(turns)), turns.target]
+        # The replies of a turn's own dialogue are no negatives of it.
         for row, dialogue in enumerate(turns.dialogue):
             first, end = np.searchsorted(self._dialogue, [dialogue, dialogue + 1])
             excluded = np.append(self._replies[first:end], candidates[row, 0])

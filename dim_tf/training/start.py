@@ -1,28 +1,107 @@
-"""The start of a training: a new run of a prepared folder, and what trains it."""
+"""The start of a training: what was asked for is checked, then run, model and trainer are made."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dim_tf.cli.flags import MODEL_FIELDS, TRAINING_FIELDS
+from dim_tf.cli.flags import MODEL_FIELDS, TRAINING_FIELDS, given_settings
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import DataError, UsageError
-from dim_tf.runs.run import Run
+from dim_tf.runs.run import LATEST, Run, check_free
 from dim_tf.runtime import backend
 from dim_tf.systems import registry
 from dim_tf.training import initial_weights
 from dim_tf.training.state import training_rows
 
 if TYPE_CHECKING:
-    from dim_tf.training.trainer import Training
+    import keras
 
+    from dim_tf.training.trainer import Trainer
 
 DEFAULT_MODEL, DEFAULT_PERSONA = "dim", "self"
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a command line asks for.
+
+    Attributes:
+        settings: dict. The given settings, by the names of their config fields.
+        chosen: dict. Those of `model`, `persona` and `version` that are given.
+        resumed: Run. The run to resume, or None.
+        initial: Run. The run whose weights are the initial ones, or None.
+    """
+
+    settings: dict[str, Any]
+    chosen: dict[str, str]
+    resumed: Run | None
+    initial: Run | None
+
+
+def check_request(arguments: argparse.Namespace) -> Request:
+    """Checks all that can be checked before the data is read.
+
+    Args:
+        arguments: Namespace. What the parser of `dim_tf.train` gives.
+
+    Raises:
+        UsageError: Options that exclude each other; the run exists, or cannot be resumed like this.
+        ConfigError: An unknown setting or an impossible value.
+        CheckpointError: A run to start from is missing or damaged.
+    """
+    settings = given_settings(arguments)
+    chosen = {n: getattr(arguments, n) for n in ("model", "persona", "version") if n in arguments}
+    if arguments.resume and arguments.init_from:
+        raise UsageError("--resume and --init-from exclude each other: give one of them")
+    TrainingConfig.from_dict({n: v for n, v in settings.items() if n in TRAINING_FIELDS})
+    resumed = Run.open(arguments.run) if arguments.resume else None
+    if resumed:
+        _check_same(resumed, {**chosen, **settings})
+    else:
+        check_free(arguments.run, ", or resume that run with --resume")
+        model = chosen.get("model", DEFAULT_MODEL)
+        if not registry.get(model).reads_persona:
+            chosen.setdefault("persona", "none")
+        persona = chosen.get("persona", DEFAULT_PERSONA)
+        _model_config(model, persona, settings, {"char_vocab_size": 1})
+    initial = Run.open(arguments.init_from) if arguments.init_from else None
+    if initial:
+        if "input_scale" in arguments:
+            raise UsageError("--input-scale scales fresh weights: leave it out with --init-from")
+        settings["input_scale"] = 1.0  # also where a recipe sets another
+    return Request(settings, chosen, resumed, initial)
+
+
+def start_training(arguments: argparse.Namespace) -> Trainer:
+    """The trainer that a command line asks for, new or resumed, with its run folder.
+
+    Raises:
+        UsageError, ConfigError, CheckpointError, DataError: As `check_request`, `check_data`,
+            `initial_weights.check` and `open_training`.
+    """
+    request = check_request(arguments)
+    data = PreparedData.load(arguments.prepared)
+    if request.resumed:
+        request.resumed.check_prepared(data)
+    run = request.resumed or new_run(arguments.run, data, request.settings, **request.chosen)
+    check_data(run, data)
+    if request.initial:
+        initial_weights.check(request.initial, run, data)
+        run = dataclasses.replace(run, initial=initial_weights.description(request.initial))
+    return open_training(
+        run,
+        data,
+        arguments.deterministic,
+        arguments.jit_compile,
+        resume=arguments.resume,
+        initial=request.initial,
+    )
 
 
 def new_run(
@@ -36,12 +115,12 @@ def new_run(
     """A run that is not on disk yet.
 
     Args:
-        path: Where it will be.
-        data: The prepared folder to train on.
-        changes: Settings other than the defaults, by the names of their config fields.
-        model: Name of the model.
-        persona: none, self, their or both.
-        version: original or revised.
+        path: str. The run folder.
+        data: PreparedData. The prepared folder to train on.
+        changes: dict. Settings that are not the defaults, by the names of their config fields.
+        model: str. Name of the system.
+        persona: str. none, self, their or both.
+        version: str. original or revised.
 
     Raises:
         ConfigError: An impossible setting.
@@ -76,24 +155,8 @@ def new_run(
     )
 
 
-def _model_config(
-    model: str, persona: str, changes: Mapping[str, Any], sizes: Mapping[str, int]
-) -> ModelConfig:
-    """The settings of a model: the sizes of its data, where `changes` says nothing else."""
-    system = registry.get(model)
-    if not system.reads_persona and persona != "none":
-        raise UsageError(f"--model {model} reads no persona: give --persona none, or leave it out")
-    if "use_persona" in changes:
-        raise UsageError("--set: use_persona follows from --persona; give --persona none")
-    settings = {"use_persona": persona != "none", **sizes}
-    settings.update((name, value) for name, value in changes.items() if name in MODEL_FIELDS)
-    config = ModelConfig.from_dict(settings)
-    system.check_context(config)
-    return config
-
-
 def check_data(run: Run, data: PreparedData) -> None:
-    """Refuses a prepared folder that cannot train `run`: one without turns, or with other sizes.
+    """Refuses a prepared folder that cannot train `run`.
 
     Raises:
         DataError: It has no turns to train on, or none to validate on.
@@ -114,59 +177,87 @@ def open_training(
     *,
     resume: bool = False,
     initial: Run | None = None,
-) -> Training:
-    """The training of a run: at its start, with a run folder made for it, or where it was stopped.
+) -> Trainer:
+    """The trainer of a run: new, with a new run folder, or resumed from the last checkpoint.
 
     Args:
-        run: The run.
-        data: Its prepared folder.
-        deterministic: Repeatable to the bit on a GPU too, if slower.
-        jit_compile: Have TensorFlow compile the updates with XLA.
-        resume: Go on with the folder that is there.
-        initial: Start with the weights of this run.
+        run: Run. The run.
+        data: PreparedData. Its prepared folder.
+        deterministic: bool. Whether results are repeatable to the bit on a GPU too; slower there.
+        jit_compile: bool. Whether TensorFlow compiles the updates with XLA.
+        resume: bool. Whether the run folder exists and is resumed.
+        initial: Run. The run whose weights are the initial ones, or None.
 
     Raises:
-        CheckpointError: The state to go on from is missing or damaged.
+        CheckpointError: The checkpoint is missing or damaged.
         UsageError: `jit_compile` on another backend than TensorFlow.
     """
-    training = fresh_training(run, data, deterministic, jit_compile, initial=initial)
-    if resume:
-        training.restore()
-    else:
-        from dim_tf.evaluation import model_card
-
-        with run.creating() as unfinished:
-            model_card.write(unfinished)
-            training.save(unfinished.path)
-    return training
-
-
-def fresh_training(
-    run: Run,
-    data: PreparedData,
-    deterministic: bool = False,
-    jit_compile: bool = False,
-    *,
-    initial: Run | None = None,
-) -> Training:
-    """As `open_training` at the start, but nothing is written."""
     _make_deterministic(deterministic)
     import keras
 
     if jit_compile and keras.backend.backend() != "tensorflow":
         raise UsageError("--jit-compile is for TensorFlow: JAX always compiles; leave it out")
-    from dim_tf.training.trainer import Training
+    from dim_tf.evaluation import model_card
+    from dim_tf.training.trainer import Trainer
+
+    trainer = Trainer(run, data, initial_model(run, initial), jit_compile)
+    if resume:
+        trainer.restore()
+    else:
+        with run.creating() as unfinished:
+            model_card.write(unfinished)
+            trainer.save(unfinished.path)
+    return trainer
+
+
+def initial_model(run: Run, initial: Run | None = None) -> keras.Model:
+    """The model of a run before its first update, with the weights of `initial` if it is given."""
+    backend.load()
+    import keras
 
     keras.utils.set_random_seed(run.training_config.seed)
     model = run.build_model()
     initial_weights.scale_encoder_inputs(model, run.training_config.input_scale)
     if initial:
         initial_weights.copy(initial, model)
-    return Training(run, data, model, jit_compile)
+    return model
+
+
+def _model_config(
+    model: str, persona: str, changes: Mapping[str, Any], sizes: Mapping[str, int]
+) -> ModelConfig:
+    """The settings of a model: `changes`, and the sizes of the data for what they leave open."""
+    system = registry.get(model)
+    if not system.reads_persona and persona != "none":
+        raise UsageError(f"--model {model} reads no persona: give --persona none, or leave it out")
+    if "use_persona" in changes:
+        raise UsageError("--set: use_persona follows from --persona; give --persona none")
+    settings = {"use_persona": persona != "none", **sizes}
+    settings.update((name, value) for name, value in changes.items() if name in MODEL_FIELDS)
+    config = ModelConfig.from_dict(settings)
+    system.check_context(config)
+    return config
+
+
+def _check_same(run: Run, changes: Mapping[str, Any]) -> None:
+    """A resumed run keeps its settings: the same may be given again, others are refused."""
+    if run.training_config is None or not (run.path / LATEST).is_file():
+        raise UsageError(
+            f"{run.path} has no training checkpoint to resume from: it was converted, or is a "
+            f"small copy; start a new run with --init-from {run.path}"
+        )
+    settings = {**run.model_config.to_dict(), **run.training_config.to_dict()}
+    settings |= {name: getattr(run, name) for name in ("model", "persona", "version")}
+    for name, value in changes.items():
+        if value != settings[name]:
+            raise UsageError(
+                f"--resume: {name} {value} was given, but {run.path} was started with "
+                f"{settings[name]}; leave it out, or start another run with --init-from {run.path}"
+            )
 
 
 def _make_deterministic(wanted: bool) -> None:
-    """To the bit on a CPU, always; on a GPU, where that costs speed, if it is wanted."""
+    """Makes results repeatable to the bit: always on a CPU; on a GPU, at a cost, if `wanted`."""
     if wanted:
         flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
         os.environ["XLA_FLAGS"] = flags.strip()

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from dim_tf.evaluation.evaluator import Result
 
 RANKINGS = 4
-NOT_CURVES = ("kind", "update", "epoch", "time_s", "turns")
+NON_SCALARS = ("kind", "update", "epoch", "time_s", "turns")
 
 
-class Board:
-    """Writes to a TensorBoard folder; without TensorFlow it says so once and writes nothing.
+class TensorBoardLogger:
+    """Writes a TensorBoard folder; without TensorFlow it prints a notice and writes nothing.
 
     Args:
-        folder: Open it with `tensorboard --logdir FOLDER`.
-        model: The one that is trained.
+        folder: Path. Open it with `tensorboard --logdir FOLDER`.
+        model: keras.Model. The model in training.
     """
 
     def __init__(self, folder: Path, model: keras.Model):
@@ -40,7 +40,7 @@ class Board:
             print("TensorBoard: left out, since TensorFlow is not installed", file=sys.stderr)
             return
         if keras.backend.backend() != "tensorflow":
-            # Here it only writes files: the device's memory is for the backend that computes.
+            # TensorFlow only writes files here: leave the GPU's memory to the other backend.
             tf.config.set_visible_devices([], "GPU")
         self._tf = tf
         self._writer = tf.summary.create_file_writer(str(folder))
@@ -51,12 +51,12 @@ class Board:
             self._writer.close()
 
     def scalars(self, row: dict[str, Any]) -> None:
-        """Adds the numbers of a row of `metrics.jsonl` to the curves `train/...` or `valid/...`."""
+        """Adds a row of `metrics.jsonl` to the curves `train/...` or `valid/...`."""
         if self._writer is None:
             return
         with self._writer.as_default(step=row["update"]):
             for name, value in row.items():
-                if name not in NOT_CURVES:
+                if name not in NON_SCALARS:
                     self._tf.summary.scalar(f"{row['kind']}/{name}", value)
         self._writer.flush()
 
@@ -68,7 +68,7 @@ class Board:
         table: TurnTable,
         result: Result,
     ) -> None:
-        """Adds a validation: its numbers, a few rankings, and what one gold reply looked at."""
+        """Adds a validation: numbers, a few rankings, and the attention of one gold reply."""
         if self._writer is None:
             return
         self.scalars(row)

@@ -1,15 +1,15 @@
 """The training of a run: updates, validations, checkpoints.
 
-Everything that an update depends on follows from the run's settings and the number of the update:
-which turns it sees, its dropout masks, its learning rate. With weights, Adam's slots and `State` in
-the checkpoint, a run that was killed at any moment goes on as if nothing had happened; what it had
-written since (best weights, rows of `metrics.jsonl`) is made again, and is the same.
+Everything that an update depends on follows from the settings of the run and the number of the
+update: its turns, dropout masks and learning rate. The checkpoint holds weights, Adam's slots and
+`State`. So a run that is killed at any moment resumes as if nothing had happened: whatever it wrote
+after its last checkpoint (best weights, rows of `metrics.jsonl`) is computed again, with the same
+result.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import itertools
 import json
 import os
@@ -41,24 +41,24 @@ from dim_tf.runtime.scorer import Scorer
 from dim_tf.training import checkpoint
 from dim_tf.training.negative_sampling import NegativeSampler
 from dim_tf.training.state import State, epoch_order, total_updates, training_rows
-from dim_tf.training.tensorboard import Board
+from dim_tf.training.tensorboard import TensorBoardLogger
 from dim_tf.training.train_step import TrainingStep, adam, learning_rate
 
-ROW_EVERY = 10
+LOG_EVERY = 10
 
 
 class Stopped(Exception):
-    """Training was asked to stop and its state is saved."""
+    """Training was asked to stop; its state is saved."""
 
 
-class Training:
-    """Trains the model of a run until the end, or until it is asked to stop.
+class Trainer:
+    """Trains the model of a run to the end, or until it is asked to stop.
 
     Args:
-        run: With a training config.
-        data: The prepared folder of the run.
-        model: The run's model with its initial weights.
-        jit_compile: As for `TrainingStep`.
+        run: Run. It has a training config.
+        data: PreparedData. The prepared folder of the run.
+        model: keras.Model. The model of the run with its initial weights.
+        jit_compile: bool. As for `TrainingStep`.
     """
 
     def __init__(self, run: Run, data: PreparedData, model: keras.Model, jit_compile: bool = False):
@@ -85,35 +85,30 @@ class Training:
         """Writes the checkpoint into the run folder, or into `folder`.
 
         Raises:
-            DivergedError: A loss or weight is not finite; the former checkpoint stays.
+            DivergedError: A loss or weight is not finite; the previous checkpoint is kept.
         """
         self._read_losses()
-        state = dataclasses.asdict(self.state)
         path = (folder or self.run.path) / LATEST
-        checkpoint.save(path, self.model, self._optimizer, state)
+        checkpoint.save(path, self.model, self._optimizer, self.state.to_dict())
 
     def restore(self) -> None:
-        """Goes back to the last checkpoint and drops the rows that were written after it.
+        """Returns to the last checkpoint and drops the rows that were written after it.
 
-        What TensorBoard shows of the updates since then stays, and so do weights that were best in
-        a validation since then: the same updates come again, and their validation, to the bit where
-        training is deterministic.
+        TensorBoard's curves and the best weights of later updates stay: these updates are made
+        again, with the same numbers where training is deterministic.
 
         Raises:
             CheckpointError: It is missing, damaged, or of another model.
             UsageError: Another process trains the run.
         """
         with self._lock_run():
-            self._restore()
-
-    def _restore(self) -> None:
-        state = checkpoint.load(self.run.path / LATEST, self.model, self._optimizer)
-        self.state = State(**state)
-        for name in (BEST, LATEST, METRICS, MODEL_CARD):
-            atomic.remove_temporaries(self.run.path / name)
-        last = {"train": self.state.update, "valid": self.state.validated}
-        rows = [row for row in self.run.metrics() if row["update"] <= last[row["kind"]]]
-        atomic.write_lines(self.run.path / METRICS, map(json.dumps, rows))
+            state = checkpoint.load(self.run.path / LATEST, self.model, self._optimizer)
+            self.state = State.from_dict(state)
+            for name in (BEST, LATEST, METRICS, MODEL_CARD):
+                atomic.remove_temporaries(self.run.path / name)
+            last = {"train": self.state.update, "valid": self.state.validated}
+            rows = [row for row in self.run.metrics() if row["update"] <= last[row["kind"]]]
+            atomic.write_lines(self.run.path / METRICS, map(json.dumps, rows))
 
     def train(self) -> None:
         """Trains to the end.
@@ -127,11 +122,13 @@ class Training:
         with (
             self._lock_run(),
             self._stopping_on_signals(),
-            contextlib.closing(Board(self.run.path / "tensorboard", self.model)) as self._board,
+            contextlib.closing(
+                TensorBoardLogger(self.run.path / "tensorboard", self.model)
+            ) as self._board,
             Progress("training", turns, "turns", start=done) as self._progress,
             contextlib.closing(self._batches()) as batches,
         ):
-            self._say_plan()
+            self._log_plan()
             while True:
                 if self._validation_due():
                     self._validate()
@@ -146,7 +143,7 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """Whether all updates are made and validated, or patience is at its end."""
+        """Whether all updates are made and validated, or patience is exhausted."""
         return self.state.finished(self.config, self.updates)
 
     def _validation_due(self) -> bool:
@@ -162,12 +159,12 @@ class Training:
             yield self._batch(rows, update + 1)
 
     def _batch(self, rows: np.ndarray, update: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Inputs and targets of update number `update` (from 1) on these turns."""
+        """Inputs and targets of an update (from 1) on these turns."""
         turns = self._negatives.draw(rows, update)
         return self.data.inputs(turns, np.arange(len(turns)), self.run.model_config)
 
     def _samples(self, count: int = 24) -> Iterator[dict[str, np.ndarray]]:
-        """Inputs of some batches of each number of negatives, for fixed sizes to be fitted to."""
+        """Inputs of sample batches with each number of negatives, to choose size buckets from."""
         rng, size = np.random.default_rng(self.config.seed), self.config.batch_size
         ends = [last or 0 for _, last in self.config.negatives_schedule[:-1]]
         for first in [1, *(end + 1 for end in ends)]:
@@ -176,7 +173,7 @@ class Training:
                 yield self._batch(rows, first)[0]
 
     def _turns_after(self, update: int) -> int:
-        """How many turns the first `update` updates see: the last of an epoch may see fewer."""
+        """Turns of the first `update` updates: the last update of an epoch may have fewer."""
         epochs, updates = divmod(update, self.updates_per_epoch)
         return epochs * len(self.rows) + updates * self.config.batch_size
 
@@ -184,7 +181,7 @@ class Training:
         state, began = self.state, time.monotonic()
         state.update += 1
         self._unread.append((state.update, *self._step.update(state.update, inputs, target)))
-        write_row = state.update % ROW_EVERY == 0
+        write_row = state.update % LOG_EVERY == 0
         if write_row:
             self._read_losses()
         state.seconds += time.monotonic() - began
@@ -200,7 +197,7 @@ class Training:
             if not np.isfinite(float(loss)):
                 raise DivergedError(
                     f"the loss of update {update} is {float(loss)}; the last good checkpoint of "
-                    f"{self.run.path} is kept; train again with a lower --learning-rate"
+                    f"{self.run.path} is kept; start a new run with a lower --learning-rate"
                 )
             self.state.window.append([float(loss), float(accuracy)])
         self._unread.clear()
@@ -225,8 +222,8 @@ class Training:
     def _validate(self) -> None:
         """Ranks the validation turns, keeps the weights if they are the best, saves the state.
 
-        The best weights are written before the checkpoint that counts them: killed in between,
-        the run makes them again.
+        The best weights are written before the checkpoint that counts them. A run that is killed
+        in between validates again.
         """
         self._read_losses()
         began = time.monotonic()
@@ -247,10 +244,10 @@ class Training:
         }
         better = state.best is None or row["MRR"] > state.best["MRR"]
         if better:
-            state.best, state.without_gain = row, 0
+            state.best, state.validations_without_improvement = row, 0
             self.run.save_best(self.model)
         else:
-            state.without_gain += 1
+            state.validations_without_improvement += 1
         self._append(row)
         self.save()
         model_card.write(self.run)
@@ -263,7 +260,7 @@ class Training:
     def _rank_validation_turns(self) -> Result:
         def on_batch(turns: int) -> None:
             if self._stop:
-                # Not validated yet: the resumed run begins with that.
+                # Not validated yet: the resumed run starts with the validation.
                 self.save()
                 raise Stopped
 
@@ -285,10 +282,10 @@ class Training:
         atomic.append_line(self.run.path / METRICS, json.dumps(row))
 
     def _epoch(self) -> int:
-        """The epoch, from 1, that the last update belongs to."""
+        """The epoch of the last update, from 1."""
         return -(-self.state.update // self.updates_per_epoch)
 
-    def _say_plan(self) -> None:
+    def _log_plan(self) -> None:
         weights = sum(int(np.prod(v.shape)) for v in self.model.trainable_variables)
         sample = describe_sample(len(self.valid_table), self.config.valid_turns)
         for line in (
@@ -300,24 +297,26 @@ class Training:
             self._progress.say(line)
 
     def _lock_run(self) -> contextlib.AbstractContextManager[None]:
-        """Two processes in one run folder would undo each other's work."""
-        path = self.run.path
-        return atomic.locking(path, f"{path}: another process trains this run; wait for it")
+        """Keeps a second process from training in the same run folder."""
+        message = f"{self.run.path}: another process trains this run; wait for it"
+        return atomic.locking(self.run.path, message)
 
     @contextlib.contextmanager
     def _stopping_on_signals(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM let the update at hand be finished; a second Ctrl-C does not wait."""
+        """Ctrl-C and SIGTERM stop after the current update; a second Ctrl-C stops at once."""
 
         def ask(number, frame):
             if self._stop and number == signal.SIGINT:
                 raise KeyboardInterrupt
             self._stop = True
-            # Straight to the file: the signal may have come in the midst of a print.
+            # Not `print`: the signal may arrive while another print is running.
             os.write(2, b"stopping after this update; Ctrl-C again stops without saving\n")
 
-        former = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        previous = {
+            number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)
+        }
         try:
             yield
         finally:
-            for number, handler in former.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)

@@ -19,7 +19,7 @@ from tests.tiny_run import WORDS, tiny_run
 def test_run_and_prepared_folder_that_do_not_belong_together(run, prepared, refused):
     before = sorted(run.iterdir())
     said = refused(evaluate, "--run", run, "--prepared", prepared)
-    assert said.startswith(f"{prepared} and {run} do not belong together: ")
+    assert said.startswith(f"{prepared} does not match {run}: ")
     assert said.endswith(f"prepare this data with --like {run}")
     assert sorted(run.iterdir()) == before
 

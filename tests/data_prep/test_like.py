@@ -14,7 +14,7 @@ from dim_tf.errors import CheckpointError, DataError, UsageError
 from dim_tf.io import atomic
 from dim_tf.runs import pretrained
 from dim_tf.runs.run import Run
-from dim_tf.ship import ship
+from dim_tf.runs.small_copy import small_copy
 from dim_tf.training import initial_weights, start
 from tests.tiny_corpus import prepare_tiny, tables, tiny_corpus, write_vectors
 from tests.tiny_run import tiny_run
@@ -41,8 +41,8 @@ def run(first, tmp_path):
 def model(run, tmp_path, monkeypatch):
     """The run as a pretrained model."""
     monkeypatch.setattr(pretrained, "ARTEFACTS", tmp_path / "artefacts")
-    (tmp_path / "licences.md").write_text("none")
-    return ship(run, tmp_path / "licences.md", tmp_path / "artefacts/small").name
+    with small_copy(run, tmp_path / "artefacts" / "small"):
+        return "small"
 
 
 def test_a_folder_made_like_another_shares_characters_and_word2vec(first, tmp_path):

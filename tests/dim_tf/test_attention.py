@@ -83,7 +83,7 @@ def test_texts(run, tmp_path):
     assert "reply to context" not in (run / "attention/text.html").read_text()
 
 
-def test_a_shipped_model_is_not_written_into(run, prepared, tmp_path, monkeypatch):
+def test_a_pretrained_model_is_not_written_into(run, prepared, tmp_path, monkeypatch):
     artefacts = tmp_path / "artefacts"
     shutil.copytree(run, artefacts / "small")
     monkeypatch.setattr(pretrained, "ARTEFACTS", artefacts)

@@ -136,7 +136,7 @@ def test_a_converted_run_is_calibrated_on_data_with_its_words_and_others(run_cop
     order = [0, 1, *range(len(words) - 1, 1, -1)]
     atomic.write_lines(run_copy / "words.txt", [words[index] for index in order])
     atomic.write_npz(run_copy / "vectors.npz", {"word_vectors": vectors[order]})
-    assert not Run.open(run_copy).is_of(PreparedData.load(prepared))
+    assert not Run.open(run_copy).matches(PreparedData.load(prepared))
     calibrate.main(["--run", str(run_copy), "--prepared", str(prepared)])
     assert Calibration.load(run_copy).valid.turns == 14
 
@@ -145,6 +145,6 @@ def test_prepared_folder_that_does_not_belong_to_the_run(run_copy, prepared):
     config = json.loads((run_copy / "config.json").read_text())
     config["prepared"]["text_fingerprint"] = "0" * 64
     (run_copy / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UsageError, match="do not belong together"):
+    with pytest.raises(UsageError, match="does not match"):
         calibrate.main(["--run", str(run_copy), "--prepared", str(prepared)])
     assert not (run_copy / "calibration.json").exists()

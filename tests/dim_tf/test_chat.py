@@ -16,6 +16,7 @@ import pytest
 
 from dim_tf import chat
 from dim_tf.cli import parser
+from dim_tf.ranking.chat import Chat
 from dim_tf.ranking.ranker import Ranker
 from tests.tiny_run import SHORT, tiny_ranker, tiny_run
 
@@ -85,8 +86,7 @@ def test_top_shows_the_last_ranking(ranker, talk):
     second = ranker.rank(context, ["i like dogs.", "i'm fine"], POOL)
     given = words(first[0]["candidate"])
     chosen = next(row["rank"] for row in second if words(row["candidate"]) != given)
-    note = f"answered: rank {chosen}; those before it were given already"
-    assert said[13:] == [note] * (chosen > 1)
+    assert [f"rank {chosen};" in line for line in said[13:]] == [True] * (chosen > 1)
 
 
 def test_why_shows_what_the_answer_looked_at(ranker, talk):
@@ -110,28 +110,26 @@ def test_the_persona_can_be_changed(ranker, talk):
 
 def test_reset_help_and_quit(talk):
     said = talk("hello", "/reset", "/top", "hello", "/quit", "hello")
-    assert said[1:3] == [
-        "the conversation is forgotten",
-        "error: there is no answer yet; say something first",
-    ]
+    assert said[2].startswith("error: ")
     assert said[0] == said[3]
     assert len(said) == 4
-    told = talk("/help")
-    assert {line.split()[0] for line in told} == set(chat.Chat(tiny_ranker(), None, [])._commands)
+    told = {line.split()[0].lstrip("/") for line in talk("/help")}
+    assert told == {name[3:] for name in dir(Chat) if name.startswith("do_")}
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("/wy", "error: there is no command /wy; did you mean /why?"),
-        ("/xyzzy 3", "error: there is no command /xyzzy; /help names those that there are"),
-        ("/why", "error: there is no answer yet; say something first"),
-        ("/top 0", "error: there is no answer yet; say something first"),
+        ("/wy", "/wy; did you mean /why?"),
+        ("/xyzzy 3", "/xyzzy; /help"),
+        ("/", "/help"),
+        ("/why", "no answer"),
+        ("/top 0", "no answer"),
     ],
 )
 def test_what_makes_no_sense_is_said_and_the_talk_goes_on(talk, line, said):
     first, second = talk(line, "hello")
-    assert first == said
+    assert first.startswith("error: ") and said in first
     assert second.startswith("bot> ")
 
 

@@ -9,6 +9,7 @@ from dim_tf import convert
 from dim_tf.cli import parser
 from dim_tf.ranking.ranker import Ranker
 from dim_tf.runs.run import Run
+from dim_tf.runs.tf1_checkpoint import CHARACTER_KERNELS, ENCODER_KERNEL
 from tests.authors_checkpoint import SIZES, write_characters, write_checkpoint, write_vectors
 from tests.authors_numbers import numbers
 from tests.tiny_run import CHARACTERS, CONFIG, WORDS, tf1_variables, tiny_ranker, tiny_run
@@ -122,7 +123,7 @@ def refused(authors, tmp_path, capsys, **arguments):
     return error.removeprefix("error: ").rstrip("\n")
 
 
-@pytest.mark.parametrize("name", [HIDDEN, convert.ENCODER_KERNEL, convert.CHARACTER_KERNELS[0]])
+@pytest.mark.parametrize("name", [HIDDEN, ENCODER_KERNEL, CHARACTER_KERNELS[0]])
 def test_a_missing_variable(authors, tmp_path, capsys, name):
     arrays = dict(tf1_variables())
     del arrays[name]
@@ -136,11 +137,11 @@ def test_a_missing_variable(authors, tmp_path, capsys, name):
     [
         (HIDDEN, lambda a: a[1:], "found shape [47, 256], expected [48, 256]"),
         (HIDDEN, lambda a: a * np.nan, "holds values that are not finite numbers"),
-        (convert.ENCODER_KERNEL, lambda a: a[0], "found shape [12], expected 2 axes"),
-        (convert.ENCODER_KERNEL, lambda a: a[:100], "found shape [100, 12], expected [word dim"),
-        (convert.CHARACTER_KERNELS[0], lambda a: a[0], "found shape [19, 50], expected 3 axes"),
+        (ENCODER_KERNEL, lambda a: a[0], "found shape [12], expected 2 axes"),
+        (ENCODER_KERNEL, lambda a: a[:100], "found shape [100, 12], expected [word dim"),
+        (CHARACTER_KERNELS[0], lambda a: a[0], "found shape [19, 50], expected 3 axes"),
         (
-            convert.CHARACTER_KERNELS[1],
+            CHARACTER_KERNELS[1],
             lambda a: a[0],
             "found shape [19, 50], expected [4, 19, 50]",
         ),

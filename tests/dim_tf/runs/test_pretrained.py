@@ -18,7 +18,7 @@ LARGEST = 20_000_000
 
 @pytest.fixture
 def artefacts(tmp_path, monkeypatch):
-    """Two shipped models, and a text beside them."""
+    """Two pretrained models, and a text beside them."""
     folder = tmp_path / "artefacts"
     for name in ("small", "large"):
         (folder / name).mkdir(parents=True)
@@ -29,7 +29,7 @@ def artefacts(tmp_path, monkeypatch):
     return folder
 
 
-def test_a_name_is_a_shipped_model(artefacts):
+def test_a_name_is_a_pretrained_model(artefacts):
     assert pretrained.names() == ["large", "small"]
     assert pretrained.find("small") == artefacts / "small"
 
@@ -46,26 +46,26 @@ def test_a_path_of_several_parts_is_no_name(artefacts, tmp_path):
 
 @pytest.mark.parametrize("name", ["smal", LICENCES, "config.json"])
 def test_an_unknown_name(artefacts, name):
-    with pytest.raises(CheckpointError, match="known are large, small") as raised:
+    with pytest.raises(CheckpointError, match="one of large, small") as raised:
         pretrained.find(name)
     assert ("did you mean small?" in str(raised.value)) == (name == "smal")
 
 
 def test_an_installation_without_models_says_where_they_are(tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "ARTEFACTS", tmp_path / "nowhere")
-    with pytest.raises(CheckpointError, match="come with a clone of the repository"):
+    with pytest.raises(CheckpointError, match="a clone of the repository"):
         pretrained.find("small")
 
 
 @pytest.mark.parametrize("command", [evaluate, calibrate])
-def test_what_is_found_is_not_kept_in_a_shipped_model(command, artefacts, trained, prepared):
+def test_results_are_not_written_into_a_pretrained_model(command, artefacts, trained, prepared):
     shutil.rmtree(artefacts / "small")
     shutil.copytree(trained, artefacts / "small")
-    with pytest.raises(UsageError, match=rf"stays as it came; copy it \(cp -r {artefacts}/small"):
+    with pytest.raises(UsageError, match=rf"copy it \(cp -r {artefacts}/small"):
         command.main(["--run", "small", "--prepared", str(prepared)])
-    assert pretrained.to_write_into(artefacts / "small") == artefacts / "small"
+    assert pretrained.find_writable(artefacts / "small") == artefacts / "small"
     with pytest.raises(CheckpointError, match="did you mean small"):
-        pretrained.to_write_into("smal")
+        pretrained.find_writable("smal")
 
 
 def test_a_run_is_opened_by_its_name(trained, artefacts):

@@ -75,7 +75,7 @@ def spoil_config(**changes):
     [
         (lambda folder: (folder / "config.json").unlink(), "found no run folder"),
         (lambda folder: (folder / "config.json").write_text("{"), "not JSON"),
-        (spoil_config(format=9), "not a run folder of format 1"),
+        (spoil_config(format=9), '"format": found 9, expected .?1'),
         (spoil_config(surprise=1), "surprise"),
         (spoil_config(model_config={"rnn_unit": 1}), "did you mean rnn_units"),
         (spoil_config(text={"tokeniser": "other"}), "tokeniser: found 'other'"),
@@ -98,25 +98,6 @@ def test_load_model_gives_the_best_weights(run_copy):
     for variable in model.trainable_variables:
         variable.assign(variable.value + 1.0)
     run.save_best(model)
-    pairs = zip(run.load_model().weights, model.weights, strict=True)
-    for found, expected in pairs:
-        np.testing.assert_array_equal(np.asarray(found.value), np.asarray(expected.value))
-
-
-def test_weights_that_are_replaced_while_they_are_read(run_copy, monkeypatch):
-    run = Run.open(run_copy)
-    model = run.load_model()
-    load, former = type(model).load_weights, (run_copy / BEST).read_bytes()
-    model.trainable_variables[0].assign(model.trainable_variables[0].value + 1.0)
-    run.save_best(model)
-    better = (run_copy / BEST).read_bytes()
-    (run_copy / BEST).write_bytes(former)
-
-    def load_and_replace(self, path):
-        load(self, path)
-        (run_copy / BEST).write_bytes(better)
-
-    monkeypatch.setattr(type(model), "load_weights", load_and_replace)
     pairs = zip(run.load_model().weights, model.weights, strict=True)
     for found, expected in pairs:
         np.testing.assert_array_equal(np.asarray(found.value), np.asarray(expected.value))
@@ -173,5 +154,5 @@ def test_prepared_folder_of_another_corpus(run_copy, prepared):
     data.fingerprint = "0" * 64  # of other vectors: the run has its own
     run.check_prepared(data)
     data.text_fingerprint = "0" * 64
-    with pytest.raises(UsageError, match="do not belong together"):
+    with pytest.raises(UsageError, match="does not match"):
         run.check_prepared(data)

@@ -51,8 +51,8 @@ def test_init_from_refuses_weights_that_would_mean_nothing(run_copy, run_train, 
         run_train("new", f"--init-from={run_copy}", "--rnn-units=5")
     for reason in (
         "the characters",
-        "the rules of the text (TextRules(",
-        "rnn_units (4 there, 5 here)",
+        "the text rules (TextRules(",
+        "rnn_units (4 instead of 5)",
         "the Word2Vec vectors",
     ):
         assert reason in str(refused.value)

@@ -26,7 +26,7 @@ def test_attention_of_a_model_that_has_some(prepared, tmp_path):
     data = PreparedData.load(prepared)
     small = {"max_utterances": 2, "max_utterance_len": 6, "max_response_len": 5}
     config = ModelConfig(**{**data.sizes, **small, "max_word_len": 6, "rnn_units": 3})
-    board = tensorboard.Board(tmp_path, build_model("dim", config, data.word_vectors))
+    board = tensorboard.TensorBoardLogger(tmp_path, build_model("dim", config, data.word_vectors))
     table, logits = data.table("test", "self", "original"), np.zeros((1, 6), "float32")
     result = Result(np.array([1]), logits, table.target[[1]], np.ones((1, 6), bool))
     board.validation({"kind": "valid", "update": 7, "MRR": 0.5}, config, data, table, result)

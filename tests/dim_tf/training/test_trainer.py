@@ -6,7 +6,7 @@ from dim_tf.errors import UsageError
 from dim_tf.io import atomic
 from dim_tf.runs.run import Run
 from dim_tf.training.state import epoch_order
-from dim_tf.training.trainer import Training
+from dim_tf.training.trainer import Trainer
 
 pytestmark = pytest.mark.backend
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.backend
 @pytest.fixture
 def training(run_copy, prepared):
     run = Run.open(run_copy)
-    return Training(run, PreparedData.load(prepared), run.build_model())
+    return Trainer(run, PreparedData.load(prepared), run.build_model())
 
 
 def test_an_epoch_sees_each_turn_once_in_an_order_of_its_own():

@@ -1,0 +1,166 @@
+"""A conversation with the retrieval bot in a terminal or through a pipe."""
+
+from __future__ import annotations
+
+import argparse
+import cmd
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from dim_tf.cli.parser import positive, print_warnings
+from dim_tf.errors import DataError, UsageError, did_you_mean
+from dim_tf.ranking import text_files
+from dim_tf.ranking.ranker import Ranker
+from dim_tf.ranking.turn import Pool
+
+TOP = 10
+HELP = """\
+/why               shows the attention of the last answer
+/top [N]           shows the first N rows of the last ranking (10)
+/persona           shows the persona
+/persona A | B     replaces it; bars separate the sentences; - removes it
+/reset             clears the conversation
+/help              shows this text
+/quit              ends, as Ctrl-D does"""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Answer:
+    """The ranking of the pool in a turn, and the row that was chosen as the answer."""
+
+    context: list[str]
+    persona: list[str]
+    ranking: list[dict[str, Any]]
+    chosen: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        return self.chosen["candidate"]
+
+    @property
+    def note(self) -> str:
+        """A remark before an answer that does not fit; a calibrated run tells."""
+        if self.chosen.get("fits", True):
+            return ""
+        none = "nothing that is left" if self.ranking[0]["fits"] else "nothing in the pool"
+        return f"({none} fits; this is the nearest) "
+
+
+class Chat(cmd.Cmd):
+    """Answers each line with the best reply of a pool; lines that start with / are commands.
+
+    Args:
+        ranker: Ranker. It ranks the pool.
+        pool: Pool. The replies, encoded by the ranker.
+        persona: list of str. The bot's profile sentences.
+        prompt: str. Shown before each line; "" for a pipe.
+    """
+
+    def __init__(self, ranker: Ranker, pool: Pool | None, persona: Sequence[str], prompt: str = ""):
+        super().__init__()
+        self.prompt = prompt
+        self._ranker, self._pool = ranker, pool
+        self._persona = list(persona)
+        self._context: list[str] = []
+        self._given: set[str] = set()
+        self._latest: _Answer | None = None
+        self._warned: set[str] = set()
+
+    def run(self) -> None:
+        """Talks until the input ends or `/quit`; Ctrl-C clears the line of a terminal."""
+        while True:
+            try:
+                return self.cmdloop()
+            except KeyboardInterrupt:
+                if not self.prompt:
+                    raise
+                print()
+
+    def persona(self) -> str:
+        """The persona in one line."""
+        return f"persona: {' | '.join(self._persona) or '-'}"
+
+    def onecmd(self, line: str) -> bool:
+        """Handles a line; returns whether the conversation ends."""
+        if line == "EOF":  # what `Cmd` makes of the end of the input
+            print(end="\n" if self.prompt else "")
+            return True
+        line = line.strip()
+        try:
+            with print_warnings(self._warned):
+                if line.startswith("/"):
+                    return bool(super().onecmd(line[1:]))
+                if line:
+                    self._answer(line)
+        except (DataError, UsageError) as error:
+            print(f"error: {error}", flush=True)
+        return False
+
+    def emptyline(self) -> bool:
+        """Handles a single slash; `Cmd` would repeat the last command."""
+        return self.default("")
+
+    def default(self, line: str) -> bool:
+        """Raises `UsageError`: the command is unknown."""
+        name = line.partition(" ")[0]
+        known = [f"/{each[3:]}" for each in self.get_names() if each.startswith("do_")]
+        hint = did_you_mean(f"/{name}", known) or "; /help lists the commands"
+        raise UsageError(f"unknown command /{name}{hint}")
+
+    def do_help(self, arg: str) -> None:
+        """Lists the commands."""
+        print(HELP, flush=True)
+
+    def do_why(self, arg: str) -> None:
+        """Shows the attention of the last answer."""
+        last = self._last()
+        found = self._ranker.explain(last.context, last.persona, last.text)
+        print(found.text() or "the model does not match words, so it has no attention", flush=True)
+
+    def do_top(self, arg: str) -> None:
+        """Shows the last ranking."""
+        last = self._last()
+        try:
+            count = positive(arg) if arg else TOP
+        except argparse.ArgumentTypeError as error:
+            raise UsageError(f"/top: {error}") from None
+        print(text_files.table(last.ranking[:count]), flush=True)
+        if last.chosen["rank"] > 1:
+            print(f"answered: rank {last.chosen['rank']}; earlier rows were given before")
+
+    def do_persona(self, arg: str) -> None:
+        """Shows or replaces the persona."""
+        if arg:
+            texts = [] if arg == "-" else [text.strip() for text in arg.split("|")]
+            self._persona = [text for text in texts if text]
+        print(self.persona(), flush=True)
+
+    def do_reset(self, arg: str) -> None:
+        """Clears the conversation."""
+        self._context, self._given, self._latest = [], set(), None
+        print("the conversation is cleared", flush=True)
+
+    def do_quit(self, arg: str) -> bool:
+        """Ends."""
+        return True
+
+    def _answer(self, line: str) -> None:
+        context = [*self._context, line]
+        ranking = self._ranker.rank(context, self._persona, self._pool)
+        fresh = (row for row in ranking if _normal(row["candidate"]) not in self._given)
+        answer = _Answer(context, list(self._persona), ranking, next(fresh, ranking[0]))
+        # Only now: Ctrl-C or an error leaves the conversation unchanged.
+        self._context, self._latest = [*context, answer.text], answer
+        self._given.add(_normal(answer.text))
+        print(f"bot> {answer.note}{answer.text}", flush=True)
+
+    def _last(self) -> _Answer:
+        if self._latest is None:
+            raise UsageError("no answer was given yet; type an utterance first")
+        return self._latest
+
+
+def _normal(text: str) -> str:
+    """The text without differences of case and spacing."""
+    return " ".join(text.lower().split())

@@ -44,11 +44,11 @@ def test_finished_run_resumed_changes_nothing(run_train, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--batch-size=16"], "batch_size 16 was asked for, but .* was started with 8"),
-        (["--set=dropout=0.5"], r"dropout 0\.5 was asked for, but .* with 0\.2"),
-        (["--persona=their"], "persona their was asked for, but .* with self"),
-        (["--no-context"], "use_context False was asked for, but .* with True"),
-        (["--precision=bfloat16"], "precision bfloat16 was asked for, but .* with float32"),
+        (["--batch-size=16"], "batch_size 16 was given, but .* was started with 8"),
+        (["--set=dropout=0.5"], r"dropout 0\.5 was given, but .* with 0\.2"),
+        (["--persona=their"], "persona their was given, but .* with self"),
+        (["--no-context"], "use_context False was given, but .* with True"),
+        (["--precision=bfloat16"], "precision bfloat16 was given, but .* with float32"),
         (["--init-from=other"], "--resume and --init-from exclude each other"),
     ],
 )
@@ -270,9 +270,7 @@ def test_bad_options(run_train, tmp_path, options, error, message):
 
 def test_an_existing_run_is_refused_before_anything_is_read(run_copy, run_train):
     before = content(run_copy)
-    with pytest.raises(
-        UsageError, match=r"exists; give another folder, or go on with that run: --resume"
-    ):
+    with pytest.raises(UsageError, match=r"exists; give another folder, .*--resume"):
         run_train("run", prepared="nowhere")
     assert content(run_copy) == before
 

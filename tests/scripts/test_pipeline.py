@@ -140,7 +140,7 @@ def test_an_existing_run_is_refused_unless_it_goes_on(stopped):
         pipeline.train([])
     train = pipeline.train(["--resume"])[1]
     assert train.options[-1] == "--resume"
-    with pytest.raises(UsageError, match="seed 7 was asked for, but runs/sample was started with"):
+    with pytest.raises(UsageError, match="seed 7 was given, but runs/sample was started with"):
         pipeline.train(["--resume", "--seed", "7"])
 
 

@@ -107,7 +107,7 @@ def test_asked_to_stop_it_saves_says_how_to_go_on_and_goes_on_to_the_bit(
     stopped = train_process(run, DIE=f"{moment}:{name}")
     assert stopped.returncode == 130
     last = stopped.stderr.splitlines()[-1]
-    assert last.startswith(f"stopped after update {update}; to go on: python -m dim_tf.train")
+    assert last.startswith(f"stopped after update {update}; to resume: python -m dim_tf.train")
     assert last.endswith("--resume")
     with np.load(run / "latest.npz") as arrays:
         assert json.loads(str(arrays["state"]))["update"] == update

@@ -39,9 +39,9 @@ def with_vectors(array: np.ndarray):
 
 RUNS = {
     "config deep": (lambda run: (run / CONFIG).write_text("[" * 10**5), "a damaged run folder ("),
-    "persona": (changed(persona="x"), "persona: found 'x', expected none, self, their, both"),
-    "model": (changed(model=[]), "model: found [], expected a text"),
-    "prepared": (changed(prepared={"fingerprint": 3}), "fingerprint: found 3, expected a text"),
+    "persona": (changed(persona="x"), "\"persona\": found 'x', expected none, self, their or both"),
+    "model": (changed(model=[]), '"model": found []'),
+    "prepared": (changed(prepared={"fingerprint": 3}), "fingerprint: found 3"),
     "words a folder": (
         lambda run: ((run / "words.txt").unlink(), (run / "words.txt").mkdir()),
         "words.txt",

@@ -38,7 +38,7 @@ setup(
         "keras>=3.14",
         "numpy>=1.26",
         "h5py>=3.11",
-        "nltk>=3.9",
+        "nltk>=3.9.1",
         "gensim>=4.3.3",
         "tensorboard>=2.18",
         "matplotlib>=3.8",

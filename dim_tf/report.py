@@ -2,7 +2,7 @@
 
 RUNS are run folders, folders of run folders, or names of pretrained models. Prints the tables in
 Markdown. With `--out DIR` it also writes `results.json`, `results.md`, `curves.png` and `bars.png`
-there.
+to DIR.
 
 Of a run folder it reads `config.json`, `metrics.jsonl`, `results.json` and `ranks/` only, a
 fraction of a megabyte: a copy of these is a record, which can be reported on instead of the run.

@@ -1,6 +1,6 @@
-"""The sample as a test of the idea: DIM solves it, and neither half of DIM alone does.
+"""The sample as a test of the idea: DIM solves it; without persona or context it does not.
 
-Three trainings through the command that `run_train.sh` runs; minutes each.
+Three trainings by the command of `run_train.sh`; minutes each.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Tested runs without a model: what `dim_tf.report` reads of a run, made up."""
+"""Made-up tested runs without a model, with what `dim_tf.report` reads."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def made_up_run(
     """Makes a run folder.
 
     Args:
-        path: The folder.
-        ranks: Of the test turns in the run's own setting.
-        model: Of the run, as are persona, version, seed, use_context and further settings.
-        updates: Of its metrics.
-        tests: Further tests, version -> ranks.
-        fingerprint: Of the prepared folder.
-        sample_of: How many turns the table has, if not all were ranked.
-        gold: Where the numbers of the gold replies start.
-        trained: False for one whose weights come from elsewhere.
-        initial: The run whose weights it started from.
+        path: Path. The folder.
+        ranks: int [N]. Ranks of the test turns in the run's own setting.
+        model: str. The model; persona, version, seed, use_context and settings are the run's too.
+        updates: int. Number of updates in its metrics.
+        tests: dict. Version -> ranks of a further test.
+        fingerprint: str. Fingerprint of the prepared folder.
+        sample_of: int. Number of turns of the table; None if all were ranked.
+        gold: int. The first row of the gold replies.
+        trained: bool. False for weights from elsewhere.
+        initial: str. The run whose weights it started from.
     """
     run = Run(
         path=path,
@@ -111,5 +111,5 @@ def made_up_run(
 
 
 def ranks_with(hits: int, turns: int = TURNS) -> np.ndarray:
-    """So many ranks of 1, then ranks of 2."""
+    """Ranks of 1 for so many hits, then ranks of 2."""
     return np.where(np.arange(turns) < hits, 1, 2)

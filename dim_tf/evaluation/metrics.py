@@ -1,4 +1,4 @@
-"""How well replies are ranked: recall at k, mean reciprocal rank, mean average precision."""
+"""Measures of rankings: recall at k, mean reciprocal rank, mean average precision."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ HITS_AT = (1, 2, 5, 10)
 def ranks(logits: np.ndarray, target: np.ndarray, present: np.ndarray) -> np.ndarray:
     """The rank of each turn's gold reply among its candidates, from 1.
 
-    Ties count against the gold reply: a model that scores all alike has learnt nothing, and
+    Ties count against the gold reply: a model that gives equal scores has learned nothing, and
     ranks it last. Absent candidates do not count.
 
     Args:
         logits: float [N, C].
-        target: int [N], the column of the gold reply.
-        present: bool [N, C], False where a turn has no such candidate.
+        target: int [N]. Column of the gold reply.
+        present: bool [N, C]. False for absent candidates.
 
     Returns:
         int64 [N].
@@ -44,28 +44,28 @@ def ranks(logits: np.ndarray, target: np.ndarray, present: np.ndarray) -> np.nda
     if len(absent):
         raise DataError(f"the gold reply of turn {absent[0]} is absent; prepare the data again")
     gold = logits[rows, target][:, None]
-    # The gold reply is at least as high as itself: that is the 1 to count from.
+    # The gold reply counts itself: the best rank is 1.
     return ((logits >= gold) & present).sum(axis=1)
 
 
 def summarise(ranks: np.ndarray) -> dict[str, float]:
     """hits@k for the k of `HITS_AT`, MRR and MAP, as fractions.
 
-    With one gold reply a turn, average precision is the reciprocal rank; both names are given
-    because the authors report both.
+    With one gold reply per turn, average precision is the reciprocal rank; the authors report
+    both.
 
     >>> summarise(np.array([1, 2, 20]))["hits@2"]
     0.6666666666666666
     """
     if len(ranks) == 0:
-        raise DataError("there are no turns to evaluate")
+        raise DataError("found no turns to evaluate")
     hits = {f"hits@{k}": float(np.mean(ranks <= k)) for k in HITS_AT}
     reciprocal = float(np.mean(1.0 / ranks))
     return {**hits, "MRR": reciprocal, "MAP": reciprocal}
 
 
 def probabilities(logits: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """float64 [N, C]: softmax over the candidates that are there; 0 for the others.
+    """float64 [N, C]: softmax over the present candidates; 0 for the absent ones.
 
     >>> probabilities(np.array([[0.0, 0.0, 7.0]]), np.array([[True, True, False]])).tolist()
     [[0.5, 0.5, 0.0]]

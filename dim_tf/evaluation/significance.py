@@ -1,4 +1,4 @@
-"""Whether a difference between two systems is more than chance, and how sure a mean is."""
+"""Significance of a difference between two systems, and confidence intervals of means."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class PairedTest(NamedTuple):
 
 
 def paired_t_test(first: np.ndarray, second: np.ndarray) -> PairedTest:
-    """Whether two systems differ on the same turns.
+    """Student's t-test of whether two systems differ on the same turns.
 
-    Equal values everywhere are no difference: t = 0, p = 1. So is what a single turn says.
+    Equal values everywhere are no difference: t = 0, p = 1. A single turn shows none either.
 
     Args:
-        first: A number for each turn, such as 1 for a hit and 0 for none, [N].
-        second: Of another system for the same turns, [N].
+        first: float [N]. One system's value of each turn, such as 1 for a hit and 0 for none.
+        second: float [N]. The other system's values of the same turns.
 
     Differences 1, 1, 0, 0 have mean 1/2 and standard error 1/sqrt(12), so t is sqrt(3); with 3
     degrees of freedom p is 1/2 - 1/pi.
@@ -49,10 +49,10 @@ def paired_t_test(first: np.ndarray, second: np.ndarray) -> PairedTest:
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
-    """The bootstrap interval of a mean over turns: 95 %, percentiles, always the same draws.
+    """The 95 % bootstrap percentile interval of a mean over turns, always with the same draws.
 
     Args:
-        values: A number for each turn, [N].
+        values: float [N]. The value of each turn.
 
     >>> low, high = interval(np.repeat([0.0, 1.0], 200))
     >>> 0.44 < low < 0.46, 0.54 < high < 0.56
@@ -68,7 +68,7 @@ def interval(values: np.ndarray) -> tuple[float, float]:
         np.mean,
         confidence_level=CONFIDENCE,
         n_resamples=RESAMPLES,
-        batch=100,  # or all the resamples lie in memory at once
+        batch=100,  # not all resamples in memory at once
         method="percentile",
         random_state=np.random.default_rng(SEED),
     ).confidence_interval

@@ -39,7 +39,7 @@ class Setting(NamedTuple):
 
     @classmethod
     def of(cls, system: str, persona: str, version: str, use_context: bool = True) -> Setting:
-        """The setting with the base of a system in the place of a system without persona.
+        """The setting, in which the base of a system replaces the system without persona.
 
         >>> Setting.of("dim", "none", "original").name
         'imn_none_original'

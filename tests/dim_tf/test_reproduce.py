@@ -1,4 +1,4 @@
-"""The command, with the tiny model in the place of the paper's systems."""
+"""The command, with the tiny model instead of the paper's systems."""
 
 import dataclasses
 

@@ -120,7 +120,7 @@ def test_what_was_trained_on_original_personas_has_a_table(make):
     text = markdown(results)
     assert "| IMN | ours | – | – | – | – | – | 50.0 / " in text.split("### Original personas")[1]
     assert "The revised columns of Table 3" in text
-    # IMN has no column of personas, and is compared there nevertheless.
+    # IMN reads no persona, and is compared with the systems that do.
     pairs = {(t["first"], t["second"]) for t in results["significance"]}
     assert {("IMN_utr", "IMN"), ("DIM", "IMN_utr")} <= pairs
 

@@ -16,7 +16,7 @@ def value_and_gradients(
 ) -> tuple[float, list[np.ndarray]]:
     """The loss without dropout, and its gradient for each of `model.trainable_variables`.
 
-    Compiled anew in each call where a backend is slow without: this is for a few calls, not for
+    Each call compiles again where a backend is slow without: this is for a few calls, not for
     training.
     """
     form = Form(model)

@@ -1,4 +1,4 @@
-"""A slow IMN with its two persona fusions in plain NumPy, beside `tests.numpy_dim`."""
+"""A slow IMN with its two persona fusions in plain NumPy; see also `tests.numpy_dim`."""
 
 from __future__ import annotations
 

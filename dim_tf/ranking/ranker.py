@@ -133,7 +133,7 @@ class Ranker:
     def rank_many(
         self, turns: Iterable[Mapping[str, Any] | Turn], top_k: int | None = None
     ) -> list[list[dict[str, Any]]]:
-        """Ranks the candidates of many turns: sooner than `rank` of each, where that can be.
+        """Ranks the candidates of many turns: faster than calling `rank` for each, where possible.
 
         Turns of similar sizes go through the model together, on TensorFlow; so scores may differ
         from those of `rank` in their last digits. On JAX, which computes in fixed sizes, and for

@@ -154,7 +154,7 @@ def test_a_pool_is_encoded_once_and_ranked_often(ranker, monkeypatch):
     expected = [ranker.rank(*turn, candidates) for turn in turns]
     pool = ranker.encode(candidates)
     assert len(pool) == 4
-    monkeypatch.setattr(ranker._scorer, "encode", lambda responses: pytest.fail("encoded anew"))
+    monkeypatch.setattr(ranker._scorer, "encode", lambda responses: pytest.fail("encoded again"))
     for turn, ranking in zip(turns, expected, strict=True):
         found = ranker.rank(*turn, pool)
         assert [reply["index"] for reply in found] == [reply["index"] for reply in ranking]

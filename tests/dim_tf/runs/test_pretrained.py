@@ -18,7 +18,7 @@ LARGEST = 20_000_000
 
 @pytest.fixture
 def artefacts(tmp_path, monkeypatch):
-    """Two pretrained models, and a text beside them."""
+    """Two pretrained models, and a text next to them."""
     folder = tmp_path / "artefacts"
     for name in ("small", "large"):
         (folder / name).mkdir(parents=True)

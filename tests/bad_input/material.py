@@ -15,14 +15,6 @@ NAME = "train_self_original.txt"
 VECTORS = "i 1 0\nski 0 1\n. 1 1\n"
 
 
-def spoiled(line: int, old: str, new: str) -> bytes:
-    """The official file with a change in one line."""
-    changed = list(LINES)
-    changed[line - 1] = changed[line - 1].replace(old, new)
-    assert changed != LINES
-    return ("\n".join(changed) + "\n").encode("utf-8", "surrogateescape")
-
-
 def tar(path: Path, *names: str) -> Path:
     with tarfile.open(path, "w:gz") as archive:
         for name in names:
@@ -33,10 +25,6 @@ def tar(path: Path, *names: str) -> Path:
     return path
 
 
-def file(path: Path, content: bytes) -> Path:
-    path.write_bytes(content)
-    return path
-
-
 def cut(path: Path) -> Path:
-    return file(path, path.read_bytes()[: path.stat().st_size // 2])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path

@@ -66,49 +66,41 @@ def test_a_number_beyond_all_numbers(value, prepared, refused, tmp_path):
     assert "learning_rate: found " in refused(train, *folders, "--set", f"learning_rate={value}")
 
 
+def version(**streams) -> tuple[int, bytes]:
+    """Status and standard error of `python -m dim_tf --version` with these streams."""
+    environment = {n: v for n, v in os.environ.items() if n != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-m", "dim_tf", "--version"]
+    streams = {"cwd": ROOT, "env": environment, "stderr": subprocess.PIPE, **streams}
+    done = subprocess.run(command, check=False, **streams)
+    return done.returncode, done.stderr
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_output_that_does_not_get_out_is_one_line():
-    command = [sys.executable, "-m", "dim_tf", "--version"]
-    environment = {n: v for n, v in os.environ.items() if n != "PYTHONUNBUFFERED"}
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            command, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, env=environment, check=False
-        )
-    assert (done.returncode, done.stderr) == (2, b"error: No space left on device\n")
+        assert version(stdout=full) == (2, b"error: No space left on device\n")
 
 
 def test_nobody_who_reads_the_output_is_no_error():
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "dim_tf", "--version"]
-    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, cwd=ROOT, check=False)
+    assert version(stdout=writer) == (1, b"")
     os.close(writer)
-    assert (done.returncode, done.stderr) == (1, b"")
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_are_as_dev_null(closed, tmp_path):
-    """The shell closes them before Python starts; a file opened later must not take their place."""
-    (tmp_path / "replies.txt").write_text("tea\n")
-    command = f"{sys.executable} -m dim_tf {{}} {closed}"
+def test_closed_streams_are_as_dev_null(closed):
     for options, status in (("--version", 0), ("--vrsion", 2), ("predict --input - --run R", 2)):
-        done = subprocess.run(
-            command.format(options), shell=True, cwd=ROOT, capture_output=True, text=True
-        )
-        assert done.returncode == status, done.stderr
-        assert "Traceback" not in done.stderr
+        command = f"{sys.executable} -m dim_tf {options} {closed}"
+        done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, check=False)
+        assert (done.returncode, b"Traceback" in done.stderr) == (status, False)
 
 
 def test_what_a_terminal_cannot_show_is_escaped():
     code = r"from dim_tf.cli import parser; parser.run(lambda argv: print('\u2013 caf\udce9'), [])"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    assert done.stdout == rb"\u2013 caf\udce9" + b"\n"
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    shown = subprocess.check_output([sys.executable, "-c", code], env=environment, cwd=ROOT)
+    assert shown == rb"\u2013 caf\udce9" + b"\n"
 
 
 TERMINATED = """
@@ -140,25 +132,21 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
         parser.run(mistaken, [])
 
 
+EXHAUSTED = type("ResourceExhaustedError", (Exception,), {})
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
         (MemoryError(), "out of memory"),
-        (type("ResourceExhaustedError", (Exception,), {})("OOM\nmore"), "out of memory (OOM)"),
+        (EXHAUSTED("OOM\nmore"), "out of memory (OOM)"),
         (RuntimeError("RESOURCE_EXHAUSTED: 9 GB"), "out of memory (RESOURCE_EXHAUSTED: 9 GB)"),
+        (EXHAUSTED("x/events; No space left on device"), "x/events; No space left on device\n"),
     ],
 )
-def test_no_room_in_memory_is_one_line(error, said, capsys):
+def test_no_room_in_memory_or_on_disk_is_one_line(error, said, capsys):
     def hungry(argv):
         raise error
 
     assert parser.run(hungry, []) == 2
     assert capsys.readouterr().err.startswith(f"error: {said}")
-
-
-def test_a_full_disk_is_not_taken_for_memory(capsys):
-    def full(argv):
-        raise type("ResourceExhaustedError", (Exception,), {})("x/events; No space left on device")
-
-    assert parser.run(full, []) == 2
-    assert capsys.readouterr().err == "error: x/events; No space left on device\n"

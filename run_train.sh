@@ -15,9 +15,9 @@ Without options: the built-in sample, a small model, then its test split.
   --out DIR         the prepared folder (default: prepared/NAME, NAME as the source)
   --run RUN         the run folder (default: runs/NAME)
   --seed N          of both commands
-  --resume          go on with a run that was stopped
+  --resume          continue a run that was stopped
 
-An equal prepared folder is used again. An existing run is refused without --resume.
+An equal prepared folder is reused. An existing run is refused without --resume.
 All other options go to the command that knows them:
 
   .venv/bin/python -m data_prep --help

@@ -6,7 +6,6 @@ python scripts/pipeline.py test [OPTION ...]
 
 from __future__ import annotations
 
-import argparse
 import os
 import shlex
 import signal
@@ -21,7 +20,6 @@ import dim_tf.train
 from dim_tf.cli.parser import Parser
 from dim_tf.cli.parser import run as run_command
 from dim_tf.errors import UsageError, did_you_mean
-from dim_tf.systems import registry
 from dim_tf.training.start import check_request
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,7 +68,8 @@ def train(options: Sequence[str]) -> list[Step]:
     run = given.run or _default("runs", name)
     is_sample = given.source == SAMPLE
 
-    to_prepare, to_train = route([*_debug(given), *rest])
+    debug = ["--debug"] * given.debug
+    to_prepare, to_train = route([*debug, *rest])
     # Of an option that is given twice the last one counts, so the user's wins.
     cache = ["--cache", _shown(ROOT / "downloads")] * (given.source == "download")
     to_prepare = ["--source", given.source, "--out", prepared, *cache, *to_prepare]
@@ -83,13 +82,11 @@ def train(options: Sequence[str]) -> list[Step]:
     if data_prep.__main__.build_parser().parse_args(to_prepare).check:
         return [prepare]
     check_request(to_check)
-    if "model" in to_check:
-        registry.get(to_check.model)
 
     board = [_shown(Path(sys.executable).with_name("tensorboard")), "--logdir", run]
     steps = [prepare, Step("dim_tf.train", to_train, f"to watch it: {shlex.join(board)}")]
     if is_sample:
-        steps += test(["--run", run, "--prepared", prepared, *_debug(given)])
+        steps += test(["--run", run, "--prepared", prepared, *debug])
     return steps
 
 
@@ -100,7 +97,7 @@ def test(options: Sequence[str]) -> list[Step]:
     parser.add_argument("--prepared")
     given, rest = parser.parse_known_args(options)
     prepared = given.prepared or _default("prepared", Path(given.run).name)
-    to_test = ["--run", given.run, "--prepared", prepared, *_debug(given), *rest]
+    to_test = ["--run", given.run, "--prepared", prepared, *["--debug"] * given.debug, *rest]
     return [Step("dim_tf.evaluate", to_test)]
 
 
@@ -164,10 +161,6 @@ def _run(step: Step) -> int:
         signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
         status = process.wait()
     return status if status >= 0 else 128 - status
-
-
-def _debug(given: argparse.Namespace) -> list[str]:
-    return ["--debug"] * given.debug
 
 
 def _default(kind: str, name: str) -> str:

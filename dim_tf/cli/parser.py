@@ -138,7 +138,7 @@ def collect_warnings() -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def print_warnings(printed: set[str] | None = None) -> Iterator[None]:
-    """Prints warnings on standard error, one a line, except those in `printed`; adds them there."""
+    """Prints new warnings on standard error, one a line, and adds them to `printed`."""
     printed = set() if printed is None else printed
     with collect_warnings() as texts:
         yield

@@ -1,1 +1,1 @@
-"""Files that are whole or not there, and text files line by line."""
+"""Files that are complete or absent, JSON into typed classes, text line by line, templates."""

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.slow
 def test_the_sample_from_a_new_clone(tmp_path):
-    """Installs, prepares, trains a little, tests; then refuses, goes on, and tests again."""
+    """Installs, prepares, trains a little, tests; then refuses, resumes, and tests again."""
     clone = tmp_path / "a clone"
     made_here = {".git", ".venv", "prepared", "runs"}
     shutil.copytree(
@@ -23,13 +23,13 @@ def test_the_sample_from_a_new_clone(tmp_path):
     )
     # The packages of this environment serve the new one, so that none has to be fetched.
     subprocess.run([sys.executable, "-m", "venv", clone / ".venv"], check=True)
-    here, there = (
+    ours, theirs = (
         next(Path(folder).glob("lib/python3*/site-packages"))
         for folder in (sys.prefix, clone / ".venv")
     )
-    (there / "lent.pth").write_text(f"{here}\n")
+    (theirs / "lent.pth").write_text(f"{ours}\n")
 
-    # "false" is how pip is told not to fetch what it builds with.
+    # "false" tells pip not to fetch the packages it builds with.
     offline = {**os.environ, "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "false"}
 
     def call(script, *options):

@@ -1,4 +1,4 @@
-"""What `run_train.sh` and `run_test.sh` do: where the options go, how the steps are run."""
+"""`run_train.sh` and `run_test.sh`: where the options go, how the steps run."""
 
 import os
 import re
@@ -69,7 +69,7 @@ def test_what_training_would_refuse_is_refused_before_anything_is_prepared(optio
 
 @pytest.fixture
 def stopped(tmp_path):
-    """Makes a run that can go on, as far as its folder tells."""
+    """Makes a run folder that looks as if it could be resumed."""
 
     def make(name):
         run = made_up_run(tmp_path / name, [1])
@@ -101,13 +101,13 @@ def test_from_elsewhere_the_defaults_lie_in_the_repository(tmp_path, monkeypatch
     assert pipeline.train([])[0].options[-1] == str(tmp_path / "prepared/sample")
 
 
-@pytest.mark.parametrize("chosen", [[], ["--cache", "there"], ["--cache=there"]])
+@pytest.mark.parametrize("chosen", [[], ["--cache", "c"], ["--cache=c"]])
 def test_an_archive_is_kept_in_the_repository_or_where_it_is_wanted(tmp_path, monkeypatch, chosen):
     (tmp_path / "inner").mkdir()
     monkeypatch.chdir(tmp_path / "inner")
     prepare, *_ = pipeline.train(["--source", "download", *chosen])
     kept = data_prep.__main__.build_parser().parse_args(prepare.options).cache
-    assert kept == (Path("there") if chosen else tmp_path / "downloads")
+    assert kept == (Path("c") if chosen else tmp_path / "downloads")
 
 
 def test_a_check_trains_nothing():

@@ -1,4 +1,4 @@
-"""Folders that are whole or not there, and what takes the place of what."""
+"""Files and folders that are complete or absent."""
 
 import errno
 import os

@@ -32,7 +32,10 @@ setup(
     ],
     python_requires=">=3.11,<3.14",  # the versions that TensorFlow is released for
     packages=find_packages(include=["dim_tf", "dim_tf.*", "data_prep", "data_prep.*"]),
-    package_data={"data_prep": ["sample.tar.xz"], "dim_tf": ["*/templates/*.j2", "paper/*.toml"]},
+    package_data={
+        "data_prep": ["sample.tar.xz"],
+        "dim_tf": ["*/templates/*.j2", "paper/*.toml", "py.typed"],
+    },
     install_requires=[
         "tensorflow>=2.18",
         "keras>=3.14",
@@ -56,6 +59,7 @@ setup(
             *JAX,
             "hypothesis>=6.100",
             "import-linter>=2.1",
+            "mypy>=1.15",
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.9",

@@ -22,7 +22,7 @@ from dim_tf.cli.parser import Parser, positive
 from dim_tf.cli.parser import run as run_command
 from dim_tf.config import PROJECTION_UNITS, ModelConfig
 from dim_tf.data.dataset import PreparedData
-from dim_tf.packing.batch import pack
+from dim_tf.packing.batch import SOURCES, pack
 from dim_tf.training.start import new_run
 from dim_tf.training.state import epoch_order
 
@@ -59,13 +59,13 @@ def cut_flops(config: ModelConfig, work: Work) -> dict[str, int]:
         By the parts of `forward_flops`.
     """
     candidates, units = config.max_candidates, config.rnn_units
-    width, gates, halves = 2 * units, 8 * units, 2
+    width, gates, sources = 2 * units, 8 * units, len(SOURCES)
     encoded = sum(work.words.values())
     responses = work.turns * candidates * config.max_response_len
     pairs = responses * (work.width["utterances"] + work.width["personas"])
     matched = (
         candidates * (work.words["utterances"] + work.words["personas"])
-        + halves * work.words["responses"]
+        + sources * work.words["responses"]
     )
     per_distinct, embedded = word_flops(config)
     return {
@@ -79,7 +79,7 @@ def cut_flops(config: ModelConfig, work: Work) -> dict[str, int]:
         "prediction": work.turns
         * candidates
         * 2
-        * (PROJECTION_UNITS * (4 * width * halves + 1) + config.max_profiles * 2 * width),
+        * (PROJECTION_UNITS * (4 * width * sources + 1) + config.max_profiles * 2 * width),
     }
 
 
@@ -87,24 +87,23 @@ def ideas(config: ModelConfig, inputs: Mapping[str, np.ndarray]) -> dict[str, di
     """The operations of a batch after each idea, each on top of those before it."""
     turns, candidates = inputs["responses_len"].shape
     config = config.replace(max_candidates=candidates)
-    places = {kind: inputs[f"{kind}_len"].size * inputs[kind].shape[2] for kind in KINDS}
+    positions = {kind: inputs[f"{kind}_len"].size * inputs[kind].shape[2] for kind in KINDS}
     rows = {kind: int((inputs[f"{kind}_len"] > 0).sum()) * inputs[kind].shape[2] for kind in KINDS}
     words = {kind: int(inputs[f"{kind}_len"].sum()) for kind in KINDS}
     batch = pack(inputs)
-    halves = ("utterances", "personas")
-    whole = {half: places[half] // turns for half in halves}
-    packed = {half: batch[half]["grid"].shape[1] for half in halves}
-    there = int(inputs["utterances_num"].sum())
-    padded = Work(turns, places, whole, turns * config.max_utterances, sum(places.values()))
-    without_rows = dataclasses.replace(padded, words=rows, utterances=there)
+    whole = {source: positions[source] // turns for source in SOURCES}
+    packed = {source: getattr(batch, source).grid.shape[1] for source in SOURCES}
+    utterances = int(inputs["utterances_num"].sum())
+    padded = Work(turns, positions, whole, turns * config.max_utterances, sum(positions.values()))
+    without_rows = dataclasses.replace(padded, words=rows, utterances=utterances)
     without_words = dataclasses.replace(without_rows, words=words, width=packed)
-    distinct = dataclasses.replace(without_words, distinct=len(batch["words"]))
+    distinct = dataclasses.replace(without_words, distinct=len(batch.sentences.words))
     plain = {part: turns * count for part, count in forward_flops(config).items()}
     return {
         "the plain model": plain,
         "the four-fold vectors cut into four": cut_flops(config, padded),
-        "no rows that are not there": cut_flops(config, without_rows),
-        "no words that are not there": cut_flops(config, without_words),
+        "no empty rows": cut_flops(config, without_rows),
+        "no padding": cut_flops(config, without_words),
         "characters of distinct words": cut_flops(config, distinct),
     }
 

@@ -129,13 +129,13 @@ def _input(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
     """Times of making batches of a prepared folder, and of bringing them into the model's form."""
     from dim_tf.runtime.scorer import Scorer
 
-    form = Scorer(_model(task, run), _samples(task, run, data)).form
+    executor = Scorer(_model(task, run), _samples(task, run, data)).executor
     table = data.table("train", run.persona, run.version)
     made, packed = [], []
     began = time.perf_counter()
     for inputs, _ in data.batches(table, run.model_config, task.batch_size, _order(task, table)):
         ready = time.perf_counter()
-        form.pack(inputs)
+        executor.pack(inputs)
         made.append(ready - began)
         began = time.perf_counter()
         packed.append(began - ready)
@@ -182,13 +182,13 @@ def _model(task: Task, run: Run) -> keras.Model:
     import keras
 
     from benchmarks.plain_weights import copy_weights
-    from dim_tf.models.reference import build_plain
+    from dim_tf.models.reference import build_reference
 
     keras.utils.set_random_seed(SEED)
     fast = run.build_model()
     if task.model == "fast":
         return fast
-    plain = build_plain(run.model_config, run.word_vectors)
+    plain = build_reference(run.model_config, run.word_vectors)
     copy_weights(fast, plain)
     return plain
 

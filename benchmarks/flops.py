@@ -26,7 +26,7 @@ def forward_flops(config: ModelConfig) -> dict[str, int]:
     responses = candidates * config.max_response_len
     utterances = config.use_context * config.max_utterances * config.max_utterance_len
     profiles = config.use_persona * config.max_profiles * config.max_profile_len
-    halves = config.use_context + config.use_persona
+    sources = config.use_context + config.use_persona
 
     words = utterances + responses + profiles
     characters, embedded = word_flops(config)
@@ -35,13 +35,13 @@ def forward_flops(config: ModelConfig) -> dict[str, int]:
         "encoder": words * lstm_flops(embedded, units),
         # Similarity, and what each side saw of the other.
         "attention": 3 * 2 * responses * (utterances + profiles) * width,
-        "matcher": (candidates * (utterances + profiles) + halves * responses)
+        "matcher": (candidates * (utterances + profiles) + sources * responses)
         * lstm_flops(4 * width, units),
         "aggregator": config.use_context
         * candidates
         * config.max_utterances
         * lstm_flops(2 * width, units),
-        "prediction": 2 * candidates * PROJECTION_UNITS * (4 * width * halves + 1)
+        "prediction": 2 * candidates * PROJECTION_UNITS * (4 * width * sources + 1)
         + 2 * candidates * config.use_persona * config.max_profiles * 2 * width,
     }
 

@@ -19,7 +19,7 @@ def load_tf1_variables(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> 
     the forget gate at run time: the authors' 1.0 becomes part of the bias.
 
     Args:
-        model: Of `build_plain`.
+        model: Of `build_reference`.
         arrays: TF1 variable name -> array.
     """
     for name, variables in _variables(model).items():
@@ -46,7 +46,7 @@ def copy_slots(
     Args:
         source: Of `build_model("dim", ...)`.
         source_optimizer: Its Adam.
-        model: Of `build_plain`.
+        model: Of `build_reference`.
         optimizer: Its Adam, built.
     """
     for slot in ("momentum", "velocity"):
@@ -80,7 +80,7 @@ def tf1_gradients(model: keras.Model, gradients: Sequence[np.ndarray]) -> dict[s
 
 def _variables(model: keras.Model) -> dict[str, list[keras.Variable]]:
     """TF1 name -> the variables that together hold it, one above the other."""
-    plain = model.get_layer("plain")
+    plain = model.get_layer("reference")
     found = {}
     for width, convolution in zip(CHARACTER_WIDTHS, plain.convolutions, strict=True):
         found[f"characters/width_{width}/kernel"] = [convolution.kernel]
@@ -113,5 +113,5 @@ def _share_out(array: np.ndarray, name: str, variables: Sequence[keras.Variable]
 
 def _swap_gates(array: np.ndarray) -> np.ndarray:
     """Gates i, j, f, o of the last axis to i, f, j, o, and back."""
-    enter, second, third, leave = np.split(array, 4, axis=-1)
-    return np.concatenate([enter, third, second, leave], axis=-1)
+    i, second, third, o = np.split(array, 4, axis=-1)
+    return np.concatenate([i, third, second, o], axis=-1)

@@ -122,7 +122,7 @@ def _losses(
     import keras
 
     from benchmarks.plain_weights import copy_slots, copy_weights
-    from dim_tf.models.reference import build_plain
+    from dim_tf.models.reference import build_reference
     from dim_tf.training import checkpoint
     from dim_tf.training.state import epoch_order
     from dim_tf.training.train_step import TrainingStep, adam
@@ -134,7 +134,7 @@ def _losses(
     config = run.training_config.replace(**changes)
     keras.utils.set_random_seed(config.seed)
     fast, control = run.build_model(), run.build_model()
-    plain = build_plain(run.model_config, run.word_vectors)
+    plain = build_reference(run.model_config, run.word_vectors)
     optimizers = {name: adam(config) for name in ("fast", "plain", CONTROL)}
     models = {"fast": fast, "plain": plain, CONTROL: control}
     steps = {
@@ -174,12 +174,12 @@ def _differences(losses: dict[str, list[float]]) -> str:
 def _study(data: PreparedData, settings: dict, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """The best validation of each training."""
     from benchmarks.plain_weights import copy_weights
-    from dim_tf.models.dim import build_dim
-    from dim_tf.models.reference import build_plain
+    from dim_tf.models.dim import DIM
+    from dim_tf.models.reference import build_reference
     from dim_tf.systems import registry
 
     def plain_like_fast(config, word_vectors):
-        fast, plain = build_dim(config, word_vectors), build_plain(config, word_vectors)
+        fast, plain = DIM(config, word_vectors), build_reference(config, word_vectors)
         copy_weights(fast, plain)
         return plain
 

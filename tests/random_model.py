@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from dim_tf.config import ModelConfig
-from dim_tf.models.dim import HALVES
 from dim_tf.models.tf1 import load_tf1_variables, tf1_name
-from dim_tf.packing.batch import pack
-from dim_tf.packing.buckets import Sizes, largest
+from dim_tf.packing.batch import SOURCES, pack
+from dim_tf.packing.buckets import BucketShape, largest_shape
 from dim_tf.systems.registry import build_model
 
 CONFIG = ModelConfig(
@@ -73,14 +72,14 @@ def built(name, **changes):
     return model, variables
 
 
-def room_for(inputs, halves=HALVES) -> Sizes:
+def room_for(inputs, sources=SOURCES) -> BucketShape:
     """Larger than the batch needs, but nowhere larger than it can be."""
-    needed = Sizes.of(pack(inputs, halves))
-    whole = largest({name: value.shape for name, value in inputs.items()}, halves)
+    needed = BucketShape.of(pack(inputs, sources))
+    whole = largest_shape({name: value.shape for name, value in inputs.items()}, sources)
     values = {}
     for name, value in vars(needed).items():
         if isinstance(value, tuple):
             values[name] = (min(value[0] + 1, getattr(whole, name)[0]), *value[:-1])
         elif value is not None:
             values[name] = min(value + 3, getattr(whole, name))
-    return Sizes(**values)
+    return BucketShape(**values)

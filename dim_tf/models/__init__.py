@@ -1,1 +1,6 @@
-"""The models, one a file; `dim_tf.systems.registry` knows them by name."""
+"""The models, one a file; `dim_tf.systems.registry` builds them by name.
+
+Importing this package registers them with Keras, see `dim_tf`.
+"""
+
+from dim_tf.models import dim, imn, imn_ctx, imn_utr  # noqa: F401

@@ -1,127 +1,140 @@
-"""What all systems share: public inputs, the encoder, and a packed form of the same layers."""
+"""The base class of all systems: the encoder, packed and padded calls, saving."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import keras
 import numpy as np
 from keras import ops
 
-from dim_tf.config import CHARACTER_FILTERS, CHARACTER_WIDTHS, ModelConfig
-from dim_tf.models.bilstm import Encoder
-from dim_tf.models.inputs import PaddedPlan, model_inputs
-from dim_tf.models.layers import CharacterCNN, Prediction, WordEmbedding
+from dim_tf.config import ModelConfig
+from dim_tf.models.inputs import model_inputs
 from dim_tf.packing.batch import pack
-from dim_tf.packing.buckets import EXACT, Sizes
-
-Layers = Mapping[str, keras.layers.Layer]
-Match = Callable[..., Any]
+from dim_tf.packing.in_graph import pack_in_graph
+from dim_tf.packing.layout import EncoderBatch, PackedBatch, Tensor
 
 
-def shared_layers(config: ModelConfig, word_vectors: np.ndarray) -> dict[str, keras.layers.Layer]:
-    """The layers at both ends of every system: word representation, encoder, prediction.
+class Encoded(NamedTuple):
+    """Encoded sentences.
 
-    Words and prediction are float32 in every precision: they are few products, and TensorFlow sums
-    up the gradients of their biases in the dtype of the layer.
+    Args:
+        states: [M, D]. The output of the encoder for each packed word.
+        last: [N, D]. The last state of each sorted sentence.
     """
-    embedding_dim = config.word_dim + CHARACTER_FILTERS * len(CHARACTER_WIDTHS)
-    sizes, dropout, dtype = (embedding_dim, config.rnn_units), config.dropout, config.dtype
-    return {
-        "words": WordEmbedding(word_vectors, name="words"),
-        "characters": CharacterCNN(config.char_vocab_size, name="characters"),
-        "encoder": Encoder(*sizes, dropout, name="encoder", dtype=dtype),
-        "joined_dropout": keras.layers.Dropout(dropout, name="joined_dropout", dtype=dtype),
-        "prediction": Prediction(dropout, name="prediction"),
-    }
 
-
-def predict(layers: Layers, tensors: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Adds the logits [B, C] to tensors whose `joined` is the joined feature [B, C, F] (24, 25)."""
-    training = options.get("training")
-    joined = layers["joined_dropout"](tensors["joined"], training=training)
-    logits = layers["prediction"](joined, training=training)
-    return {**tensors, "joined": joined, "logits": logits}
+    states: Tensor
+    last: Tensor
 
 
 class MatchingModel(keras.Model):
-    """A functional model from the eleven inputs of `dim_tf.build_model` to logits [B, C].
+    """A model from the eleven inputs of `dim_tf.build_model` to logits [B, C].
 
-    It computes in one of two forms, with the same layers and results. The packed form leaves out
-    what is padding; arrays are packed when it is called. A traced call knows no lengths: it runs
-    padded, every row at every step.
+    A call packs its arrays first, so that padding costs nothing. A traced call knows no lengths and
+    runs padded. Both have the same layers and results.
+
+    A system makes its layers, `words`, `characters` and `encoder` among them, then calls this
+    constructor, and has a method `forward`.
 
     Args:
-        name: Of the system.
-        config: Sizes.
-        layers: Everything with weights or a name, by name.
-        halves: What the responses are matched with: "utterances", "personas" or both.
-        match: The system's equations: `match(config, layers, encoded, batch, options)` gives a dict
-            of tensors, the logits [B, C] among them, of the encoded words [M, D] and a batch of
-            `dim_tf.packing.batch.pack`. The options go to the BiLSTMs: without any, all is padded.
+        config: ModelConfig. The sizes.
+        word_vectors: float32 [V, word_dim]. The frozen word vectors.
+        sources: The sentences that the model reads besides the responses.
+        name: str. The name of the system.
     """
 
+    # The layers are attributes; as a graph the model is one layer, `_PaddedForward`.
+    layers = keras.Model.layers
+
     def __init__(
-        self, name: str, config: ModelConfig, layers: Layers, halves: Sequence[str], match: Match
-    ):
+        self, config: ModelConfig, word_vectors: np.ndarray, sources: Sequence[str], name: str
+    ) -> None:
+        self.config, self.sources = config, tuple(sources)
+        self._vocabulary_size = len(word_vectors)
         inputs = model_inputs(config)
-        batch = PaddedPlan([*halves, "responses"], name="padded_plan")(inputs)
-        encoded = _encode(layers, batch)
-        tensors = match(config, layers, encoded, batch, {})
-        super().__init__(inputs, tensors["logits"], name=name)
+        logits = _PaddedForward(self, name="padded_forward")(inputs)
+        super().__init__(inputs, logits, name=name)
         self.dtype_policy = config.dtype  # that of the encoded words
-        self.config, self.halves = config, tuple(halves)
-        self._parts, self._match = layers, match
 
-    def call(self, inputs, training=None, mask=None):
-        """Logits [B, C] of public inputs."""
-        arrays = _as_arrays(inputs)
-        if arrays is None or (training and keras.backend.backend() != "tensorflow"):
-            return super().call(inputs, training=training, mask=mask)
-        if keras.backend.backend() != "tensorflow":
-            # Operation by operation such a backend takes a minute for what it compiles in seconds.
-            return ops.convert_to_tensor(self.predict_on_batch(arrays))
-        return self.packed(pack(arrays, self.halves), EXACT, bool(training))
+    def build(self, input_shape: Any = None) -> None:
+        """Marks all layers as built: they have their weights when they are made."""
+        for layer in self.layers:
+            layer.built = True
 
-    def packed(self, batch: Mapping[str, Any], sizes: Sizes, training: bool = False):
-        """The same logits from a batch of `dim_tf.packing.batch.pack`.
+    def forward(
+        self,
+        batch: PackedBatch,
+        training: bool = False,
+        encoded: Encoded | None = None,
+        return_intermediates: bool = False,
+    ) -> Any:
+        """The logits of a packed batch, [B, C]: the equations of the system.
 
         Args:
-            batch: The batch, packed for these sizes.
-            sizes: Fixed ones; with none, TensorFlow takes those of the batch.
-            training: Whether to drop.
+            batch: PackedBatch. The batch.
+            training: bool. Whether dropout is active.
+            encoded: Encoded. The output of the encoder if it is known, as in `dim_tf.runtime`.
+            return_intermediates: bool. Whether to return a dict of what is computed on the way
+                instead, for pictures and tests.
         """
-        return self.tensors(batch, sizes, training)["logits"]
+        raise NotImplementedError
 
-    def tensors(self, batch: Mapping[str, Any], sizes: Sizes, training: bool = False):
-        """The logits and what lies before them, under the names that `match` gives them."""
-        return self.match(self.encode(batch, sizes, training), batch, sizes, training)
+    def encode(self, sentences: EncoderBatch, training: bool = False) -> Encoded:
+        """Embeds each distinct word once, and encodes all sentences (equations 4-6)."""
+        vectors = self.words(sentences.words)  # [W, word_dim]
+        features = self.characters(sentences.characters)  # [W, 150]
+        embedded = ops.concatenate([vectors, features], axis=-1)  # [W, E]
+        return Encoded(*self.encoder(embedded, sentences, training=training))
 
-    def encode(self, batch: Mapping[str, Any], sizes: Sizes, training: bool = False):
-        """The encoded words of all sentences, packed: [M, D], and their last states."""
-        return _encode(self._parts, batch, sizes=sizes, training=training)
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Tensor:
+        """The logits of public inputs, [B, C]."""
+        arrays = _as_arrays(inputs)
+        on_tensorflow = keras.backend.backend() == "tensorflow"
+        if arrays is None or (training and not on_tensorflow):
+            return super().call(inputs, training=training, mask=mask)
+        if not on_tensorflow:
+            # Operation by operation such a backend takes a minute for what it compiles in seconds.
+            return ops.convert_to_tensor(self.predict_on_batch(arrays))
+        return self.forward(pack(arrays, self.sources), bool(training))
 
-    def match(self, encoded, batch: Mapping[str, Any], sizes: Sizes, training: bool = False):
-        """What follows the encoder."""
-        options = {"sizes": sizes, "training": training}
-        return self._match(self.config, self._parts, encoded, batch, options)
+    def get_config(self) -> dict[str, Any]:
+        """The settings; the word vectors are in the archive of `save`, not here."""
+        return {
+            "config": self.config.to_dict(),
+            "vocabulary_size": self._vocabulary_size,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """The model with fresh weights and vectors of zeros, for Keras to load the rest."""
+        settings = ModelConfig.from_dict(config["config"])
+        vectors = np.zeros((config["vocabulary_size"], settings.word_dim), "float32")
+        return cls(settings, vectors, name=config["name"])  # type: ignore[call-arg]
 
 
-def _encode(layers, batch, **options):
-    # Word representation: a frozen vector and character features, of each word once.
-    vectors = ops.concatenate(
-        [layers["words"](batch["words"]), layers["characters"](batch["words_char"])], axis=-1
-    )
-    # Sentence encoding (4-6).
-    return layers["encoder"](vectors, batch["encoder"], **options)
+class _PaddedForward(keras.layers.Layer):
+    """The forward pass of a model from its public inputs, with all rows at all steps."""
+
+    def __init__(self, model: MatchingModel, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._forward, self._sources = model.forward, lambda: model.sources
+
+    def call(self, inputs: Mapping[str, Tensor], training: bool = False) -> Tensor:
+        return self._forward(pack_in_graph(inputs, self._sources(), padded=True), training)
+
+    def compute_output_spec(
+        self, inputs: Mapping[str, Tensor], training: bool = False
+    ) -> keras.KerasTensor:
+        return keras.KerasTensor(inputs["responses_len"].shape, "float32")
 
 
-def _as_arrays(inputs) -> dict[str, np.ndarray] | None:
+def _as_arrays(inputs: Any) -> dict[str, np.ndarray] | None:
     """The inputs as NumPy arrays, or None where they have no values yet."""
     if not isinstance(inputs, Mapping):
         return None
     try:
         return {name: np.asarray(value) for name, value in inputs.items()}
-    except (NotImplementedError, TypeError, ValueError):  # what a traced value says
+    except (NotImplementedError, TypeError, ValueError):  # raised by a traced value
         return None

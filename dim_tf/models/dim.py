@@ -1,88 +1,132 @@
-"""DIM, the Dually Interactive Matching network of Gu et al. (EMNLP 2019)."""
+"""DIM, the Dually Interactive Matching network of Gu et al. (EMNLP 2019).
+
+`dim_tf.models.reference` is the definition. This is the fast form, with the same results: it leaves
+out padding (see `dim_tf.packing`) and never makes the four-fold vectors of equations 10 and 11 (see
+`Matcher`). docs/model.md shows each equation in both.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+import keras
 import numpy as np
 from keras import ops
 
 from dim_tf.config import ModelConfig
-from dim_tf.models.base import MatchingModel, predict, shared_layers
-from dim_tf.models.bilstm import Aggregator, Matcher
-from dim_tf.models.layers import AttentivePooling, CrossAttention
+from dim_tf.models.base import Encoded, MatchingModel
+from dim_tf.models.bilstm import Aggregator, Encoder, Matcher
+from dim_tf.models.layers import (
+    CHARACTER_FEATURES,
+    AttentivePooling,
+    CharacterCNN,
+    CrossAttention,
+    Prediction,
+    WordEmbedding,
+)
+from dim_tf.packing.layout import PackedBatch
 from dim_tf.packing.masks import length_mask
 
-HALVES = ("utterances", "personas")
 
+@keras.saving.register_keras_serializable(package="dim_tf")
+class DIM(MatchingModel):
+    """Matches a candidate with the context and, separately, with the persona.
 
-def build_dim(config: ModelConfig, word_vectors: np.ndarray, name: str = "dim") -> MatchingModel:
-    """Builds DIM: a candidate is matched with the context and, apart from it, with the persona.
-
-    `use_persona=False` and `use_context=False` leave out one half: its two features are not in the
-    joined vector then (Table 4).
+    Shapes: B batch, U utterances, P profiles, C candidates, R words of a response, X words of a
+    context or persona side by side; M packed words of all sentences, N sentences, D = 2 x units.
 
     Args:
-        config: Sizes.
-        word_vectors: float32 [V, word_dim], frozen.
-        name: Of the model.
+        config: ModelConfig. The sizes. `use_persona=False` and `use_context=False` leave one source
+            out: the joined vector has no features of it (Table 4).
+        word_vectors: float32 [V, word_dim]. The frozen word vectors.
+        name: str. The name of the model.
 
     Reference:
         Gu et al., "Dually Interactive Matching Network for Personalized Response Selection in
         Retrieval-Based Chatbots", EMNLP 2019.
+
+    >>> config = ModelConfig(char_vocab_size=9, word_dim=4, rnn_units=3, max_utterances=2)
+    >>> model = DIM(config, np.zeros((7, 4), "float32"))
+    >>> model.output.shape, len(model.trainable_variables)
+    ((None, None), 24)
     """
-    units, width, dropout = config.rnn_units, 2 * config.rnn_units, config.dropout
-    dtype = config.dtype
-    halves = _halves(config)
-    layers = shared_layers(config, word_vectors)
-    layers["matcher"] = Matcher(width, units, dropout, halves, name="matcher", dtype=dtype)
-    for half in halves:
-        layers[f"{half}_attention"] = CrossAttention(name=f"{half}_attention", dtype=dtype)
-    if config.use_context:
-        layers["aggregator"] = Aggregator(2 * width, units, dropout, name="aggregator", dtype=dtype)
-    if config.use_persona:
-        layers["persona_pooling"] = AttentivePooling(name="persona_pooling", dtype=dtype)
-    return MatchingModel(name, config, layers, halves, match)
 
+    matches_persona = True  # IMN does not
 
-def match(config, layers, encoded, batch, options):
-    """The equations of DIM after the encoder. See `MatchingModel` for the arguments."""
-    halves = _halves(config)
+    # === Layers ===
 
-    # Interactive matching (7-19): with the context, and apart from it with the persona.
-    seen = [attend(layers, half, encoded, batch) for half in halves]
-    *features, responses = layers["matcher"](encoded[0], batch["responses"], seen, **options)
+    def __init__(self, config: ModelConfig, word_vectors: np.ndarray, name: str = "dim") -> None:
+        units, width = config.rnn_units, 2 * config.rnn_units
+        embedded = config.word_dim + CHARACTER_FEATURES
+        dropout, dtype = config.dropout, config.dtype
+        sources = ["utterances"] * config.use_context
+        sources += ["personas"] * (config.use_persona and self.matches_persona)
+        # Words and prediction are float32 in every precision: they are few products, and TensorFlow
+        # sums the gradients of their biases in the dtype of the layer.
+        self.words = WordEmbedding(word_vectors, name="words")
+        self.characters = CharacterCNN(config.char_vocab_size, name="characters")
+        self.encoder = Encoder(embedded, units, dropout, name="encoder", dtype=dtype)
+        # Made here: the initial weights of a seed depend on the order in which layers are made.
+        joined_dropout = keras.layers.Dropout(dropout, name="joined_dropout", dtype=dtype)
+        prediction = Prediction(dropout, name="prediction")
+        self.matcher = Matcher(width, units, dropout, name="matcher", dtype=dtype)
+        self.characters.build((None, config.max_word_len))
+        if "utterances" in sources:
+            self.context_attention = CrossAttention(name="context_attention", dtype=dtype)
+            self.aggregator = Aggregator(2 * width, units, dropout, name="aggregator", dtype=dtype)
+        if "personas" in sources:
+            self.persona_attention = CrossAttention(name="persona_attention", dtype=dtype)
+            self.persona_pooling = AttentivePooling(name="persona_pooling", dtype=dtype)
+            self.persona_pooling.build((None, None, None, 2 * width))
+        self.joined_dropout, self.prediction = joined_dropout, prediction
+        self.prediction.build((None, None, 4 * width * len(sources)))
+        self.matched = tuple(sources)
+        super().__init__(config, word_vectors, sources, name)
 
-    # Aggregation (20-24): [context; response; persona; response].
-    joined, tensors = [], {}
-    for number, (half, others) in enumerate(zip(halves, features, strict=True)):
-        if half == "utterances":
-            aggregated = layers["aggregator"](others, batch["contexts"], **options)
-        else:
-            there = length_mask(batch["personas_num"], config.max_profiles)  # [B, P]
-            aggregated = layers["persona_pooling"](
-                ops.transpose(others, (0, 2, 1, 3)), ops.expand_dims(there, 1)
+    # === Forward pass ===
+
+    def forward(
+        self,
+        batch: PackedBatch,
+        training: bool = False,
+        encoded: Encoded | None = None,
+        return_intermediates: bool = False,
+    ) -> Any:
+        """The equations in the paper's order; see `MatchingModel.forward` for the arguments."""
+        states, _ = encoded or self.encode(batch.sentences, training)  # [M, D]                (4-6)
+        attention, features, context, persona = {}, [], None, None
+        if "utterances" in self.matched:  # weights [B, C, X, R] and [B, C, R, X]
+            attention["utterances"] = self.context_attention(  #                               (7-9)
+                states, batch.responses, batch.utterances
             )
-        joined += [aggregated, responses[:, :, number]]
-        tensors |= {
-            f"{half}_to_responses": seen[number][1],
-            f"responses_to_{half}": seen[number][2],
-            f"final_{half}": ops.transpose(others, (0, 2, 1, 3)),
-            f"aggregated_{half}": aggregated,
-            f"aggregated_responses_{half}": responses[:, :, number],
+        if "personas" in self.matched:
+            attention["personas"] = self.persona_attention(  #                                 (7-9)
+                states, batch.responses, batch.personas
+            )
+        # {source: [B, U or P, C, 2D]}, {source: [B, C, 2D]}                                 (10-19)
+        matched, responses = self.matcher(states, batch, attention, training=training)
+        if "utterances" in self.matched:
+            context = self.aggregator(  # [B, C, 2D]                                         (20-21)
+                matched["utterances"], batch.contexts, training=training
+            )
+            features += [context, responses["utterances"]]
+        if "personas" in self.matched:
+            profile_mask = length_mask(batch.personas_num, self.config.max_profiles)  # [B, P]
+            persona = self.persona_pooling(matched["personas"], profile_mask)  # [B, C, 2D]  (22-23)
+            features += [persona, responses["personas"]]
+        joined = ops.concatenate(features, axis=-1)  # [B, C, 8D]                               (24)
+        joined = self.joined_dropout(joined, training=training)
+        logits = self.prediction(joined, training=training)  # [B, C]                           (25)
+
+        if not return_intermediates:
+            return logits
+        return {
+            "states": states,
+            "attention": attention,
+            "matched": matched,
+            "responses": responses,
+            "context": context,
+            "persona": persona,
+            "joined": joined,
+            "logits": logits,
         }
-    tensors["joined"] = ops.concatenate(joined, axis=-1)
-    return predict(layers, tensors, options)
-
-
-def attend(layers, half, encoded, batch):
-    """What `Matcher` takes of a half: its plan, and who looks at what (equations 7-9)."""
-    weights = layers[f"{half}_attention"](
-        ops.take(encoded[0], batch["responses"]["grid"], axis=0),  # [B, C, R, D]
-        ops.take(encoded[0], batch[half]["grid"], axis=0),  # [B, X, D]
-        batch["responses"]["mask"],
-        batch[half]["mask"],
-    )
-    return batch[half], *weights
-
-
-def _halves(config: ModelConfig) -> list[str]:
-    return ["utterances"] * config.use_context + ["personas"] * config.use_persona

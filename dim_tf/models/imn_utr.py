@@ -1,43 +1,31 @@
-"""IMN with the persona added to each utterance, before they are aggregated."""
+"""IMN_utr: IMN with the persona added to each utterance, before they are aggregated."""
 
 from __future__ import annotations
 
+import keras
 import numpy as np
-from keras import ops
 
 from dim_tf.config import ModelConfig
-from dim_tf.models.base import MatchingModel, predict
-from dim_tf.models.dim import attend
-from dim_tf.models.imn import build_fused, profiles_of
+from dim_tf.models.base import Encoded
+from dim_tf.models.imn_ctx import IMNCtx
+from dim_tf.packing.layout import PackedBatch, Tensor
 
 
-def build_imn_utr(config: ModelConfig, word_vectors: np.ndarray) -> MatchingModel:
-    """Builds IMN_utr: IMN whose utterances take in the profiles (equations 2 and 3).
+@keras.saving.register_keras_serializable(package="dim_tf")
+class IMNUtr(IMNCtx):
+    """IMN whose matched utterances are fused with the profiles (equations 2 and 3).
 
-    See `dim_tf.models.layers.Fusion` for what the paper leaves open. It has the weights of IMN and
-    no others; `use_persona=False` gives IMN.
-
-    Args:
-        config: Sizes.
-        word_vectors: float32 [V, word_dim], frozen.
-
-    Raises:
-        ConfigError: `use_context` is false: there is nothing to add a persona to.
+    Everything else is as in `IMNCtx`, the arguments too.
     """
-    return build_fused("imn_utr", config, word_vectors, match)
 
+    def __init__(
+        self, config: ModelConfig, word_vectors: np.ndarray, name: str = "imn_utr"
+    ) -> None:
+        super().__init__(config, word_vectors, name)
 
-def match(config, layers, encoded, batch, options):
-    """The equations after the encoder. See `MatchingModel` for the arguments."""
-    seen = attend(layers, "utterances", encoded, batch)
-    utterances, responses = layers["matcher"](encoded[0], batch["responses"], [seen], **options)
-    profiles, there = profiles_of(config, layers, encoded, batch, options)
-    utterances = layers["fusion"](utterances, profiles, there)  # [B, U, C, 2D]
-    context = layers["aggregator"](utterances, batch["contexts"], **options)
-    tensors = {
-        "responses_to_utterances": seen[2],
-        "profiles": profiles,
-        "aggregated_utterances": context,
-        "joined": ops.concatenate([context, responses[:, :, 0]], axis=-1),
-    }
-    return predict(layers, tensors, options)
+    def aggregate(
+        self, utterances: Tensor, encoded: Encoded, batch: PackedBatch, training: bool
+    ) -> Tensor:
+        """Matched utterances [B, U, C, 2D] to contexts [B, C, 2D] (equations 2, 3, 20 and 21)."""
+        utterances = self.fuse(utterances, encoded, batch)  # [B, U, C, 2D]
+        return self.aggregator(utterances, batch.contexts, training=training)  # [B, C, 2D]

@@ -1,12 +1,15 @@
-"""The parts of DIM, each with its equation in Gu et al. (2019).
+"""The parts of DIM that are no LSTM, each with its equation in Gu et al. (2019).
 
-Shapes: B batch, U utterances, P profiles, C candidates, L words of an utterance, R of a response, Q
-of a profile, W characters of a word, D = 2 x units; N of T words, X = N*T in all, stands for the U
-utterances of L words or the P profiles of Q words.
-Masks are arguments: 1.0 where there is a word, 0.0 elsewhere; Keras' own masking is not used.
+Shapes: B batch, U utterances, P profiles, C candidates, R words of a response, W characters of a
+word, D = 2 x units, F features; M packed words; X words of a context or persona side by side.
+Masks are arguments, 1.0 for a word and 0.0 for padding; Keras' own masking is not used.
 """
 
 from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -14,16 +17,18 @@ from keras import ops
 
 from dim_tf.config import CHARACTER_FILTERS, CHARACTER_WIDTHS, PROJECTION_UNITS
 from dim_tf.models.dtypes import at_least_float32
-from dim_tf.packing.buckets import ALL_PADDED
-from dim_tf.packing.packed_sequence import Packing
+from dim_tf.packing.layout import PackedBatch, SentenceLayout, Tensor
+from dim_tf.packing.packed_sequence import PackedRows
 
+CHARACTER_FEATURES = CHARACTER_FILTERS * len(CHARACTER_WIDTHS)
 MASKED_SCORE = -1e9
+VECTORS = "vectors.npy"
 
 
-def masked_softmax(scores, mask, axis: int = -1):
-    """Softmax along `axis` over what the mask lets through; uniform where it lets nothing through.
+def masked_softmax(scores: Tensor, mask: Tensor, axis: int = -1) -> Tensor:
+    """Softmax along `axis` over the unmasked scores; uniform where all are masked.
 
-    It is computed in float32 at least, and has the dtype of the scores.
+    It is computed in at least float32, and has the dtype of the scores.
 
     >>> scores = np.array([[1.0, 2.0], [3.0, 4.0]], "float32")
     >>> mask = np.array([[1.0, 0.0], [0.0, 0.0]], "float32")
@@ -33,7 +38,7 @@ def masked_softmax(scores, mask, axis: int = -1):
     dtype, wide = scores.dtype, at_least_float32(scores.dtype)
     scores, mask = ops.cast(scores, wide), ops.cast(mask, wide)
     scores = scores * mask + MASKED_SCORE * (1.0 - mask)
-    # Not keras.ops.softmax: it warns where an axis happens to have one place.
+    # Not keras.ops.softmax: it warns where an axis happens to have one element.
     powers = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=axis, keepdims=True)))
     return ops.cast(powers / ops.sum(powers, axis=axis, keepdims=True), dtype)
 
@@ -41,40 +46,49 @@ def masked_softmax(scores, mask, axis: int = -1):
 class WordEmbedding(keras.layers.Layer):
     """Frozen word vectors; [...] int -> [..., word_dim].
 
-    The table belongs to the vocabulary, not to the weights: a weights file does not hold it.
+    The vectors belong to the vocabulary. `model.save` keeps them as an asset of its archive; a
+    weights file does not hold them.
 
     Args:
-        vectors: float32, shape [V, word_dim]. Every row is a row like any other.
+        vectors: float32 [V, word_dim].
     """
 
-    def __init__(self, vectors: np.ndarray, **kwargs):
+    def __init__(self, vectors: np.ndarray, **kwargs: Any) -> None:
         super().__init__(trainable=False, **kwargs)
         self.vectors = self.add_weight(
             name="vectors", shape=vectors.shape, dtype="float32", initializer="zeros"
         )
         self.vectors.assign(vectors)
 
-    def call(self, words):
+    def call(self, words: Tensor) -> Tensor:
         return ops.take(self.vectors, words, axis=0)
 
-    def save_own_variables(self, store):
-        """Saves nothing: the run folder keeps the vectors beside the words."""
+    def save_own_variables(self, store: Any) -> None:
+        """Saves nothing into a weights file: a run folder has a file of its own for vectors."""
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         """Loads nothing: the vectors are given when the model is built."""
+
+    def save_assets(self, folder: str | os.PathLike) -> None:
+        """Saves the vectors into the archive of `model.save`."""
+        np.save(Path(folder, VECTORS), ops.convert_to_numpy(self.vectors), allow_pickle=False)
+
+    def load_assets(self, folder: str | os.PathLike) -> None:
+        """Loads the vectors from the archive of `model.save`."""
+        self.vectors.assign(np.load(Path(folder, VECTORS), allow_pickle=False))
 
 
 class CharacterCNN(keras.layers.Layer):
     """Character features of words: one-hot, convolution, ReLU, max; [..., W] int -> [..., 150].
 
-    Id 0 is a row of zeros. The maximum goes over all windows, those in the padding too, so that a
-    word of padding alone has max(0, bias) for its features.
+    Id 0 is a row of zeros. The maximum is over all windows, those in the padding too: a word of
+    padding has the features max(0, bias).
 
     Args:
-        vocabulary_size: Rows of the character table, row 0 included.
+        vocabulary_size: int. Rows of the character table, row 0 included.
     """
 
-    def __init__(self, vocabulary_size: int, **kwargs):
+    def __init__(self, vocabulary_size: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.vocabulary_size = vocabulary_size
         self.convolutions = [
@@ -89,86 +103,97 @@ class CharacterCNN(keras.layers.Layer):
             for width in CHARACTER_WIDTHS
         ]
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         for convolution in self.convolutions:
             convolution.build((None, input_shape[-1], self.vocabulary_size))
 
-    def call(self, characters):
+    def call(self, characters: Tensor) -> Tensor:
         shape = ops.shape(characters)
-        flat = ops.reshape(characters, (-1, shape[-1]))  # [N, W]
-        # Column 0 of the one-hot rows stands for id 0, which is to be all zero.
+        flat = ops.reshape(characters, (-1, shape[-1]))  # [words, W]
+        # Column 0 of the one-hot rows is id 0, which has to be all zero.
         one_hot = ops.one_hot(flat, self.vocabulary_size, dtype=self.compute_dtype) * ops.cast(
             ops.expand_dims(flat > 0, -1), self.compute_dtype
-        )  # [N, W, vocabulary]
+        )  # [words, W, vocabulary]
         features = [ops.max(layer(one_hot), axis=1) for layer in self.convolutions]
-        features = ops.concatenate(features, axis=-1)  # [N, 150]
-        return ops.reshape(features, (*shape[:-1], CHARACTER_FILTERS * len(CHARACTER_WIDTHS)))
+        joined = ops.concatenate(features, axis=-1)  # [words, 150]
+        return ops.reshape(joined, (*shape[:-1], CHARACTER_FEATURES))
+
+
+class AttentionWeights(NamedTuple):
+    """The weights of equations 8 and 9; 0 from and to padding.
+
+    Args:
+        to_responses: [B, C, X, R]. Weights of the words of a response, for each source word.
+        to_source: [B, C, R, X]. Weights of the source words, for each word of a response.
+    """
+
+    to_responses: Tensor
+    to_source: Tensor
 
 
 class CrossAttention(keras.layers.Layer):
-    """Responses and a context (or persona) attend to each other (equations 7-9).
+    """Responses and a source, the context or the persona, attend to each other (equations 7-9).
 
-    The similarity is the bare dot product. Only the axis summed over is masked. The words of the
-    others stand side by side: about half of the places of a padded context are empty.
+    The similarity is the bare dot product. Only the axis of the sum is masked.
     """
 
-    def call(self, responses, others, responses_mask, others_mask):
-        """Attends both ways.
+    def call(
+        self, states: Tensor, responses: SentenceLayout, source: SentenceLayout
+    ) -> AttentionWeights:
+        """Computes the weights.
 
         Args:
-            responses: Encoded candidates, [B, C, R, D].
-            others: The encoded words of all utterances or profiles of a turn, [B, X, D].
-            responses_mask: Which words are there, float32 [B, C, R].
-            others_mask: The same, [B, X].
-
-        Returns:
-            What the others look at in the responses, [B, C, X, R], and what the responses look at
-            among them, [B, C, R, X]; 0 from and to words that are not there. What is seen is
-            weights @ words (equation 9).
+            states: [M, D]. The encoded words of all sentences.
+            responses: SentenceLayout. The candidates.
+            source: SentenceLayout. The utterances, or the profiles.
         """
-        batch, candidates, length, width = ops.shape(responses)
-        size = ops.shape(others)[1]
-        flat = ops.reshape(responses, (batch, candidates * length, width))
-        similarity = ops.matmul(flat, ops.transpose(others, (0, 2, 1)))
-        similarity = ops.reshape(similarity, (batch, candidates, length, size))
-        others_mask = ops.reshape(others_mask, (batch, 1, 1, size))
-        responses_mask = ops.expand_dims(responses_mask, 3)  # [B, C, R, 1]
-        there = responses_mask * others_mask  # [B, C, R, X]
-        to_others = masked_softmax(similarity, others_mask, axis=3) * there
-        to_responses = masked_softmax(similarity, responses_mask, axis=2) * there
-        return ops.transpose(to_responses, (0, 1, 3, 2)), to_others
+        response_words = ops.take(states, responses.grid, axis=0)  # [B, C, R, D]
+        source_words = ops.take(states, source.grid, axis=0)  # [B, X, D]
+        batch, candidates, length, width = ops.shape(response_words)
+        size = ops.shape(source_words)[1]
+        flat = ops.reshape(response_words, (batch, candidates * length, width))
+        similarity = ops.matmul(flat, ops.transpose(source_words, (0, 2, 1)))  # (7)
+        similarity = ops.reshape(similarity, (batch, candidates, length, size))  # [B, C, R, X]
+        source_mask = ops.reshape(source.grid_mask, (batch, 1, 1, size))
+        response_mask = ops.expand_dims(responses.grid_mask, 3)  # [B, C, R, 1]
+        mask = response_mask * source_mask  # [B, C, R, X]
+        to_source = masked_softmax(similarity, source_mask, axis=3) * mask  # (9)
+        to_responses = masked_softmax(similarity, response_mask, axis=2) * mask  # (8)
+        return AttentionWeights(ops.transpose(to_responses, (0, 1, 3, 2)), to_source)
 
 
 class AttentivePooling(keras.layers.Layer):
-    """Weighs profiles by softmax(relu(p.w + b)) and adds them up (equations 22 and 23).
+    """Weighs profiles by softmax(relu(p.w + b)) and adds them up (equations 22 and 23)."""
 
-    [..., P, F] and mask [..., P] -> [..., F].
-    """
-
-    def build(self, vectors_shape, mask_shape=None):
+    def build(self, profiles_shape: Any, mask_shape: Any = None) -> None:
         self.kernel = self.add_weight(
-            name="kernel", shape=(vectors_shape[-1], 1), initializer="glorot_uniform"
+            name="kernel", shape=(profiles_shape[-1], 1), initializer="glorot_uniform"
         )
         self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros")
 
-    def call(self, vectors, mask):
-        scores = ops.relu(ops.matmul(vectors, self.kernel) + self.bias)[..., 0]  # [..., P]
-        weights = masked_softmax(scores, mask)  # [..., P]
-        return ops.einsum("...p,...pf->...f", weights, vectors)
+    def call(self, profiles: Tensor, mask: Tensor) -> Tensor:
+        """[B, P, C, F] and mask [B, P] to [B, C, F]."""
+        profiles, mask = ops.transpose(profiles, (0, 2, 1, 3)), ops.expand_dims(mask, 1)
+        scores = ops.relu(ops.matmul(profiles, self.kernel) + self.bias)[..., 0]  # [B, C, P]
+        weights = masked_softmax(scores, mask)  # [B, C, P]  (22)
+        return ops.einsum("...p,...pf->...f", weights, profiles)  # [B, C, F]  (23)
 
 
 class Prediction(keras.layers.Layer):
-    """The MLP that scores a candidate's joined feature; [..., F] -> [...].
+    """The MLP that scores a candidate's joined feature (equation 25); [..., F] -> [...].
 
     The last bias is one scalar for all candidates: the softmax cancels it.
+
+    Args:
+        dropout: float. Fraction of the hidden layer that is dropped.
     """
 
-    def __init__(self, dropout: float, **kwargs):
+    def __init__(self, dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.hidden = keras.layers.Dense(PROJECTION_UNITS, activation="relu", name="hidden")
         self.dropout = keras.layers.Dropout(dropout)
 
-    def build(self, features_shape):
+    def build(self, features_shape: Any) -> None:
         self.hidden.build(features_shape)
         self.kernel = self.add_weight(
             name="kernel", shape=(PROJECTION_UNITS, 1), initializer="glorot_uniform"
@@ -177,71 +202,56 @@ class Prediction(keras.layers.Layer):
             name="bias", shape=(1,), initializer=keras.initializers.Constant(0.1)
         )
 
-    def call(self, features, training=False):
-        hidden = self.dropout(self.hidden(features), training=training)
+    def call(self, features: Tensor, training: bool = False) -> Tensor:
+        hidden = self.dropout(self.hidden(features), training=training)  # [..., 256]
         return (ops.matmul(hidden, self.kernel) + self.bias)[..., 0]
 
 
-# How IMN is given a persona: profiles are added to vectors of the context (equations 1-3).
+# The persona in IMN: profiles are added to vectors of the context (equations 1-3).
 
 
 class ProfileVectors(keras.layers.Layer):
     """The vector of each profile: [max; last state] of the encoder's outputs."""
 
-    def call(self, outputs, last, plan, utterances, personas, sizes=ALL_PADDED, training=False):
-        """Pools.
+    def call(self, states: Tensor, last: Tensor, batch: PackedBatch) -> Tensor:
+        """Pools the profiles.
 
         Args:
-            outputs: Of the encoder, for all packed words, [M, D]; others may follow.
-            last: Its last states, [live[0], D].
-            plan: The encoder's.
-            utterances: [B, U], for its shape: their rows stand before those of the profiles.
-            personas: [B, P], for its shape.
-            sizes: Those of the batch.
-            training: Changes nothing.
+            states: [M, D]. The encoded words; others may follow them.
+            last: [N, D]. The last states of the sorted sentences.
+            batch: PackedBatch. Its sentences are utterances, profiles and responses, in this order.
 
         Returns:
             [B, P, 2D], 0 for empty profiles.
         """
-        packing = Packing(plan, sizes.encoder)
-        pooled = packing.maximum(outputs[: ops.shape(plan["there"])[0]])
-        rows = packing.restore(ops.concatenate([pooled, last], axis=-1))
-        batch, count = ops.shape(utterances)
-        start, (_, profiles) = batch * count, ops.shape(personas)
-        rows = rows[start : start + batch * profiles]
-        return ops.reshape(rows, (batch, profiles, 2 * outputs.shape[-1]))
-
-    def compute_output_spec(self, outputs, last, plan, utterances, personas, **options):
-        """The shape that `call` gives."""
-        shape = (*personas.shape, 2 * outputs.shape[-1])
-        return keras.KerasTensor(shape, dtype=self.compute_dtype)
+        rows = PackedRows(batch.sentences.rows)
+        pooled = rows.max_pool(states[: ops.shape(batch.sentences.rows.mask)[0]])
+        vectors = rows.unsort(ops.concatenate([pooled, last], axis=-1))  # [sentences, 2D]
+        turns, utterances = ops.shape(batch.source("utterances").rows.unsorted_indices)
+        _, profiles = ops.shape(batch.source("personas").rows.unsorted_indices)
+        first = turns * utterances
+        vectors = vectors[first : first + turns * profiles]
+        return ops.reshape(vectors, (turns, profiles, 2 * states.shape[-1]))
 
 
 class Fusion(keras.layers.Layer):
     """v + sum over the profiles of softmax(v . p_n) p_n (equations 1 and 2).
 
-    The paper leaves open how p_n is encoded and whether the product is scaled. Here a profile goes
-    through the encoder of all sentences and is pooled like every other sequence, so that it has the
-    size of v; the product is bare, as in the matching (equation 7). Without profiles v stays.
+    The paper leaves open how p_n is encoded and whether the product is scaled. Here a profile is
+    encoded and pooled like every other sentence, so that it has the size of v; the product is bare,
+    as in the matching (equation 7). Without profiles the result is v.
     """
 
-    def call(self, vectors, profiles, mask):
-        """Adds.
+    def call(self, vectors: Tensor, profiles: Tensor, mask: Tensor) -> Tensor:
+        """Adds the persona to vectors [B, ..., F].
 
         Args:
             vectors: [B, ..., F].
-            profiles: [B, P, F], 0 where there is none.
-            mask: 1.0 where there is a profile, float32 [B, P].
-
-        Returns:
-            Of the shape of `vectors`.
+            profiles: [B, P, F]. 0 for an empty profile.
+            mask: float32 [B, P]. 1.0 for a profile.
         """
         shape = ops.shape(vectors)
         flat = ops.reshape(vectors, (shape[0], -1, vectors.shape[-1]))  # [B, Y, F]
         scores = ops.matmul(flat, ops.transpose(profiles, (0, 2, 1)))  # [B, Y, P]
-        weights = masked_softmax(scores, ops.expand_dims(mask, 1))
+        weights = masked_softmax(scores, ops.expand_dims(mask, 1))  # [B, Y, P]
         return ops.reshape(flat + ops.matmul(weights, profiles), shape)
-
-    def compute_output_spec(self, vectors, profiles, mask):
-        """The shape that `call` gives."""
-        return keras.KerasTensor(vectors.shape, dtype=self.compute_dtype)

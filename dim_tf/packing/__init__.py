@@ -1,1 +1,1 @@
-"""Which words of a batch are there, packed so that only they cost: masks, plans and sizes."""
+"""Packed sequences of the words of a batch, so that padding costs nothing."""

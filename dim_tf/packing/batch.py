@@ -1,152 +1,160 @@
-"""Public inputs to a packed batch: each distinct word once, and the plan of all sequences."""
+"""Public inputs to a packed batch, with NumPy: each distinct word once, and all layouts."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from dim_tf.packing.buckets import Sizes
+from dim_tf.packing.buckets import EXACT, BucketShape
+from dim_tf.packing.layout import (
+    EncoderBatch,
+    PackedBatch,
+    RowLayout,
+    SentenceLayout,
+    StepSizes,
+)
 from dim_tf.packing.packed_sequence import pack_rows
 
 Arrays = Mapping[str, np.ndarray]
+SOURCES = ("utterances", "personas")
 
 
 def pack(
-    inputs: Arrays, halves: Sequence[str] = ("utterances", "personas"), sizes: Sizes | None = None
-) -> dict[str, Any]:
-    """A batch for `MatchingModel.packed` from a model's eleven inputs.
+    inputs: Arrays, sources: Sequence[str] = SOURCES, bucket: BucketShape = EXACT
+) -> PackedBatch:
+    """Packs the eleven inputs of a model.
 
     Args:
-        inputs: See `dim_tf.build_model`.
-        halves: What the responses are matched with.
-        sizes: To fill up to; they must hold the batch. Exact if not given.
-
-    Returns:
-        See `pack_sentences` and `plan_matching`.
+        inputs: The inputs, see `dim_tf.systems.registry.build_model`.
+        sources: The sentences that the model reads besides the responses.
+        bucket: BucketShape. The sizes to fill up to; it must cover the batch.
 
     >>> kinds = ("utterances", "responses", "personas")
     >>> inputs = {f"{kind}_len": np.array([[1]]) for kind in kinds}
     >>> inputs |= {kind: np.array([[[7]]]) for kind in kinds}
     >>> inputs |= {f"{kind}_char": np.array([[[[1, 2]]]]) for kind in kinds}
     >>> inputs |= {"utterances_num": np.array([1]), "personas_num": np.array([1])}
-    >>> batch = pack(inputs)
-    >>> batch["words"].tolist(), batch["words_char"].tolist(), batch["encoder"]["words"].tolist()
+    >>> sentences = pack(inputs).sentences
+    >>> sentences.words.tolist(), sentences.characters.tolist(), sentences.word_index.tolist()
     ([7], [[1, 2]], [0, 0, 0])
     """
-    sizes = sizes or Sizes()
-    kinds = (*halves, "responses")
-    batch, places = pack_sentences(inputs, kinds, sizes)
-    return {**batch, **plan_matching(inputs, places, halves, sizes)}
+    sentences, grids = pack_sentences(inputs, (*sources, "responses"), bucket)
+    return pack_matching(inputs, sentences, grids, sources, bucket)
 
 
 def pack_sentences(
-    inputs: Arrays, kinds: Sequence[str], sizes: Sizes, steps: int | None = None
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What the encoder needs, and where it puts the words.
+    inputs: Arrays, kinds: Sequence[str], bucket: BucketShape, steps: int | None = None
+) -> tuple[EncoderBatch, dict[str, np.ndarray]]:
+    """Packs sentences for the encoder.
 
     Args:
         inputs: As for `pack`.
-        kinds: Of sentences.
-        sizes: As for `pack`.
-        steps: Of the encoder; as many as the longest sentences can need if not given.
+        kinds: The kinds of sentences.
+        bucket: As for `pack`.
+        steps: int. Steps of the encoder; by default those that the longest sentence can need.
 
     Returns:
-        `words` [W] and `words_char` [W, characters], the distinct words, two being the same if
-        their ids and all their characters are; `encoder`, the plan of all sentences with `words`
-        [M], each packed word as a row of that list. And for each kind the packed word that stands
-        at each place, [B, N, T].
+        The input of the encoder; two words are the same if their ids and all their characters are.
+        And for each kind the packed word at each position, int32 [B, N, T].
     """
     steps = steps or max(inputs[kind].shape[-1] for kind in kinds)
     lengths = np.concatenate([inputs[f"{kind}_len"].ravel() for kind in kinds])
     limits = np.concatenate(
         [np.full(inputs[f"{kind}_len"].size, inputs[kind].shape[-1]) for kind in kinds]
     )
-    plan = pack_rows(lengths, limits, steps, sizes.encoder)
+    rows = pack_rows(lengths, limits, steps, bucket.sentences)
+    is_word = rows.mask > 0
+    taken = rows.flat_index[is_word]
     words = np.concatenate([_padded(inputs[kind], steps) for kind in kinds])  # [N, T]
-    chars = np.concatenate([_padded(inputs[f"{kind}_char"], steps) for kind in kinds])
-    taken, there = plan.pop("places"), plan["there"]
-    real = there > 0
-    words = words.ravel()[taken[real]]
-    chars = chars.reshape(-1, chars.shape[-1])[taken[real]]
-    first, inverse = _distinct(np.concatenate([words[:, None], chars], axis=1))
-    plan["words"] = np.zeros(len(taken), np.int32)
-    plan["words"][real] = inverse
+    words = words.ravel()[taken]
+    characters = np.concatenate([_padded(inputs[f"{kind}_char"], steps) for kind in kinds])
+    characters = characters.reshape(-1, characters.shape[-1])[taken]
+    first, inverse = _distinct(np.concatenate([words[:, None], characters], axis=1))
+    word_index = np.zeros(len(is_word), np.int32)
+    word_index[is_word] = inverse
     # TensorFlow's convolution of no word at all has a wrong shape on CPUs with AVX-512.
-    missing = max(1 - len(first), 0) if sizes.words is None else sizes.words - len(first)
-    batch = {
-        "words": np.pad(words[first], (0, missing)).astype(np.int32),
-        "words_char": np.pad(chars[first], ((0, missing), (0, 0))).astype(np.int32),
-        "encoder": plan,
-    }
-    stand = _inverse(taken, there, len(lengths) * steps).reshape(-1, steps)  # [N, T]
-    places, start = {}, 0
+    missing = max(1 - len(first), 0) if bucket.words is None else bucket.words - len(first)
+    words = np.pad(words[first], (0, missing)).astype(np.int32)
+    characters = np.pad(characters[first], ((0, missing), (0, 0))).astype(np.int32)
+
+    packed_index = _packed_index(rows, len(lengths) * steps).reshape(-1, steps)  # [N, T]
+    grids, start = {}, 0
     for kind in kinds:
-        batch_size, count, length = inputs[kind].shape
-        rows = stand[start : start + batch_size * count, :length]
-        places[kind] = rows.reshape(batch_size, count, length)
-        start += batch_size * count
-    return batch, places
+        batch, count, length = inputs[kind].shape
+        grid = packed_index[start : start + batch * count, :length]
+        grids[kind] = grid.reshape(batch, count, length)
+        start += batch * count
+    return EncoderBatch(words, characters, word_index, rows), grids
 
 
-def plan_matching(
-    inputs: Arrays, places: Mapping[str, np.ndarray], halves: Sequence[str], sizes: Sizes
-) -> dict[str, Any]:
-    """What comes after the encoder.
+def pack_matching(
+    inputs: Arrays,
+    sentences: EncoderBatch,
+    grids: Mapping[str, np.ndarray],
+    sources: Sequence[str],
+    bucket: BucketShape,
+) -> PackedBatch:
+    """Packs encoded sentences for matching.
 
     Args:
         inputs: `_len` of all kinds, `_num` of utterances and personas.
-        places: The encoded word at each place of a kind, int32 [B, N, T].
-        halves: What the responses are matched with.
-        sizes: As for `pack`.
-
-    Returns:
-        For each kind of sentence its plan (see `pack_rows`) with `grid`, the encoded words as they
-        stand for attention (see `packed_sequence.Sequences`), `mask`, which of them are there,
-        float32, `places`, of each packed word in the flat grid, and `inverse`, the packed word of
-        each place of the grid. `contexts`, the plan of the contexts as rows of utterances. And
-        `responses_len`, `personas_num` as they are.
+        sentences: EncoderBatch. The input of the encoder.
+        grids: For each kind the encoded word at each position, int32 [B, N, T].
+        sources: As for `pack`.
+        bucket: As for `pack`.
     """
-    batch = {
-        "responses": _plan_kind(inputs["responses_len"], places["responses"], sizes.responses),
-        "responses_len": inputs["responses_len"],
-        "personas_num": inputs["personas_num"],
+    layouts = {
+        source: _lay_out(
+            inputs[f"{source}_len"],
+            grids[source],
+            getattr(bucket, source),
+            side_by_side=getattr(bucket, f"{source}_words") or 0,
+        )
+        for source in sources
     }
-    for half in halves:
-        width = getattr(sizes, f"{half}_words")
-        live = getattr(sizes, half)
-        batch[half] = _plan_kind(inputs[f"{half}_len"], places[half], live, side_by_side=width or 0)
-    if "utterances" in halves:
+    contexts = None
+    if "utterances" in sources:
         count = inputs["utterances_num"]
-        limit = places["utterances"].shape[1]
-        batch["contexts"] = pack_rows(count, np.full(len(count), limit), limit, sizes.contexts)
-    return batch
+        limit = grids["utterances"].shape[1]
+        contexts = pack_rows(count, np.full(len(count), limit), limit, bucket.contexts)
+    return PackedBatch(
+        sentences,
+        _lay_out(inputs["responses_len"], grids["responses"], bucket.responses),
+        inputs["responses_len"],
+        inputs["personas_num"],
+        utterances=layouts.get("utterances"),
+        personas=layouts.get("personas"),
+        contexts=contexts,
+    )
 
 
-def _plan_kind(lengths, places, live, side_by_side: int | None = None) -> dict[str, np.ndarray]:
-    """The plan of one kind of sentence; `side_by_side` is X, 0 for as many words as there are."""
-    batch, count, steps = places.shape
-    plan = pack_rows(lengths.ravel(), np.full(lengths.size, steps), steps, live)
-    plan["ranks"] = plan["ranks"].reshape(batch, count)
-    there = np.arange(steps) < lengths[..., None]  # [B, N, T]
+def _lay_out(
+    lengths: np.ndarray, cells: np.ndarray, sizes: StepSizes, side_by_side: int | None = None
+) -> SentenceLayout:
+    """The layout of one kind of sentence; `side_by_side` is X, 0 for the most words of a turn."""
+    batch, count, steps = cells.shape
+    rows = pack_rows(lengths.ravel(), np.full(lengths.size, steps), steps, sizes)
+    flat_index = rows.flat_index
+    mask = np.arange(steps) < lengths[..., None]  # [B, N, T]
     if side_by_side is None:
-        grid, mask = places, there
+        grid, grid_mask = cells, mask
     else:
         total = lengths.sum(axis=1)
         width = side_by_side or max(int(total.max()), 1)
-        mask = np.arange(width) < total[:, None]  # [B, X]
+        grid_mask = np.arange(width) < total[:, None]  # [B, X]
         grid = np.zeros((batch, width), np.int32)
-        grid[mask] = places[there]
-        # Where each padded place goes: what is not there may go anywhere.
-        goes = np.zeros(there.shape, np.int32)
-        goes[there] = np.flatnonzero(mask)
-        plan["places"] = goes.ravel()[plan["places"]]
-    plan["grid"], plan["mask"] = grid.astype(np.int32), mask.astype(np.float32)
-    inverse = _inverse(plan["places"], plan["there"], grid.size)
-    plan["inverse"] = inverse.reshape(grid.shape)
-    return plan
+        grid[grid_mask] = cells[mask]
+        # The cell of each padded position; that of padding is arbitrary.
+        cell = np.zeros(mask.shape, np.int32)
+        cell[mask] = np.flatnonzero(grid_mask)
+        flat_index = cell.ravel()[flat_index]
+    unsorted_indices = rows.unsorted_indices.reshape(batch, count)
+    rows = dataclasses.replace(rows, flat_index=flat_index, unsorted_indices=unsorted_indices)
+    packed_index = _packed_index(rows, grid.size).reshape(grid.shape)
+    return SentenceLayout(grid.astype(np.int32), grid_mask.astype(np.float32), packed_index, rows)
 
 
 def _padded(values: np.ndarray, steps: int) -> np.ndarray:
@@ -157,18 +165,18 @@ def _padded(values: np.ndarray, steps: int) -> np.ndarray:
     return np.pad(rows, [(0, 0), *missing])
 
 
-def _inverse(places: np.ndarray, there: np.ndarray, size: int) -> np.ndarray:
-    """The packed word at each of `size` places; 0 where there is none."""
-    packed = np.flatnonzero(there)
-    inverse = np.zeros(size, np.int32)
-    inverse[places[packed]] = packed
-    return inverse
+def _packed_index(rows: RowLayout, size: int) -> np.ndarray:
+    """The packed word at each of `size` flat positions; 0 without a word."""
+    packed = np.flatnonzero(rows.mask)
+    index = np.zeros(size, np.int32)
+    index[rows.flat_index[packed]] = packed
+    return index
 
 
 def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first place of each distinct row, and for each row its number among them."""
-    # Sorting one number a row is much faster than sorting rows. Should two rows ever share a
-    # number, the slow way is taken.
+    """The first index of each distinct row, and for each row its number among them."""
+    # Sorting one number a row is much faster than sorting rows. Should two different rows ever
+    # share a number, rows are sorted.
     numbers = (rows.astype(np.uint64) * _multipliers(rows.shape[1])).sum(axis=1, dtype=np.uint64)
     _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
     if not np.array_equal(rows[first[inverse]], rows):

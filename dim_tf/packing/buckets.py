@@ -1,4 +1,4 @@
-"""Fixed sizes for programs that are compiled for them."""
+"""Fixed sizes for programs that are compiled for them: a few buckets of batches."""
 
 from __future__ import annotations
 
@@ -8,131 +8,128 @@ from typing import Any, Self
 
 import numpy as np
 
-from dim_tf.packing.packed_sequence import PADDED
+from dim_tf.packing.layout import PackedBatch, StepSizes
 
-Live = tuple[int, ...]
-# Steps that share their number of live rows, so that they are one loop of a compiled program.
+# Steps that share their batch size, so that they are one loop of a compiled program.
 STEPS_TOGETHER = 4
 ROUNDED_TO = 16
-# The share of batches that each level is to hold; the last level of all holds every batch.
-SHARES = (0.5, 0.9, 1.0)
+# The fraction of batches that each bucket is to cover; a last one covers every batch.
+FRACTIONS = (0.5, 0.9, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Sizes:
-    """How much a compiled model computes.
+class BucketShape:
+    """The sizes that a program is compiled for; fields of what a model does not read are None.
 
     Args:
-        words: Distinct words.
-        encoder: Rows live at each step of the encoder; `PADDED` for all; see `Packing`.
-        responses: The same of the matcher, for the responses...
-        utterances: ...and for the utterances; None where there are none.
-        personas: ...and for the profiles.
-        contexts: Contexts live at each step of the aggregator.
-        utterances_words: X, words of a turn's context.
-        personas_words: X, words of a turn's persona.
+        words: int. Distinct words.
+        sentences: The rows at each step of the encoder; see `StepSizes`.
+        responses: The rows at each step of the matcher, for the responses.
+        utterances: The same for the utterances.
+        personas: The same for the profiles.
+        contexts: The contexts at each step of the aggregator.
+        utterances_words: int. X, the words of a turn's context.
+        personas_words: int. X, the words of a turn's persona.
     """
 
     words: int | None = None
-    encoder: Live | str | None = None
-    responses: Live | str | None = None
-    utterances: Live | str | None = None
-    personas: Live | str | None = None
-    contexts: Live | str | None = None
+    sentences: StepSizes = None
+    responses: StepSizes = None
+    utterances: StepSizes = None
+    personas: StepSizes = None
+    contexts: StepSizes = None
     utterances_words: int | None = None
     personas_words: int | None = None
 
     @classmethod
-    def of(cls, batch: Mapping[str, Any]) -> Self:
-        """Exactly what a batch of `dim_tf.packing.batch.pack` holds."""
-        kinds = ("encoder", "responses", "utterances", "personas", "contexts")
-        live = {kind: tuple(batch[kind]["live"].tolist()) for kind in kinds if kind in batch}
-        widths = {
-            f"{half}_words": batch[half]["grid"].shape[1]
-            for half in ("utterances", "personas")
-            if half in batch
+    def of(cls, batch: PackedBatch) -> Self:
+        """Exactly the sizes of a batch."""
+        rows = {"sentences": batch.sentences.rows, "responses": batch.responses.rows}
+        widths: dict[str, Any] = {}
+        for source in ("utterances", "personas"):
+            if (layout := getattr(batch, source)) is not None:
+                rows[source] = layout.rows
+                widths[f"{source}_words"] = layout.grid.shape[1]
+        if batch.contexts is not None:
+            rows["contexts"] = batch.contexts
+        sizes: dict[str, Any] = {
+            name: tuple(layout.batch_sizes.tolist()) for name, layout in rows.items()
         }
-        return cls(words=len(batch["words"]), **live, **widths)
+        return cls(words=len(batch.sentences.words), **sizes, **widths)
 
-    def hold(self, other: Sizes) -> bool:
-        """Whether these are nowhere smaller than others."""
+    def covers(self, other: BucketShape) -> bool:
+        """Whether no size is smaller than that of another shape."""
         return bool((self._flat() >= other._flat()).all())
 
     def _flat(self) -> np.ndarray:
-        values = [np.atleast_1d(value) for value in dataclasses.astuple(self) if value is not None]
+        values = [np.atleast_1d(value) for value in vars(self).values() if value is not None]
         return np.concatenate(values)
 
-    def _with(self, flat: np.ndarray) -> Sizes:
+    def _with(self, flat: np.ndarray) -> BucketShape:
         """The same fields with other numbers."""
-        values, start = {}, 0
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if value is None:
-                continue
-            end = start + np.size(value)
-            part = [int(number) for number in flat[start:end]]
-            values[field.name] = tuple(part) if isinstance(value, tuple) else part[0]
-            start = end
-        return Sizes(**values)
+        numbers = iter(int(number) for number in flat)
+        sizes: dict[str, Any] = {
+            name: tuple(next(numbers) for _ in value) if isinstance(value, tuple) else next(numbers)
+            for name, value in vars(self).items()
+            if value is not None
+        }
+        return BucketShape(**sizes)
+
+    def _in_segments(self) -> BucketShape:
+        """With equal batch sizes for steps that run together."""
+        changes: dict[str, Any] = {
+            name: tuple(value[step - step % STEPS_TOGETHER] for step in range(len(value)))
+            for name, value in vars(self).items()
+            if isinstance(value, tuple)
+        }
+        return dataclasses.replace(self, **changes)
 
 
-EXACT = Sizes()
-ALL_PADDED = Sizes(*[None, *[PADDED] * 5])
+EXACT = BucketShape()
 
 
-class Ladder:
-    """A few sizes, of which each batch takes the smallest that hold it.
+class SizeBuckets:
+    """A few bucket shapes; each batch takes the smallest one that covers it.
 
     Args:
-        largest: What any batch of the same shapes needs at most.
-        samples: Exact sizes of some batches, to fit the steps to; with none, there is only the
-            largest.
+        largest: BucketShape. The most that any batch of the same input shapes needs.
+        samples: The exact shapes of some batches, to fit the buckets to. Without samples, `largest`
+            is the only bucket.
 
-    >>> ladder = Ladder(Sizes(words=900), [Sizes(words=n) for n in (100, 110, 120, 130, 300)])
-    >>> [ladder.fit(Sizes(words=n)).words for n in (70, 200, 301, 305)]
+    >>> samples = [BucketShape(words=n) for n in (100, 110, 120, 130, 300)]
+    >>> buckets = SizeBuckets(BucketShape(words=900), samples)
+    >>> [buckets.smallest(BucketShape(words=n)).words for n in (70, 200, 301, 305)]
     [128, 240, 304, 900]
     """
 
-    def __init__(self, largest: Sizes, samples: Iterable[Sizes] = ()):
+    def __init__(self, largest: BucketShape, samples: Iterable[BucketShape] = ()) -> None:
         flat, top = np.array([sample._flat() for sample in samples]), largest._flat()
-        shares = SHARES if len(flat) else ()
-        levels = [
-            largest._with(np.minimum(_rounded_up(np.quantile(flat, share, axis=0)), top))
-            for share in shares
+        shapes = [
+            largest._with(np.minimum(_round_up(np.quantile(flat, fraction, axis=0)), top))
+            for fraction in (FRACTIONS if len(flat) else ())
         ]
-        self.levels = [_in_segments(level) for level in [*levels, largest]]
+        self.shapes = [shape._in_segments() for shape in (*shapes, largest)]
 
-    def fit(self, needed: Sizes) -> Sizes:
-        """The smallest level that holds `needed`."""
-        return next(level for level in self.levels if level.hold(needed))
+    def smallest(self, needed: BucketShape) -> BucketShape:
+        """The smallest bucket that covers `needed`."""
+        return next(shape for shape in self.shapes if shape.covers(needed))
 
 
-def largest(shapes: Mapping[str, Sequence[int]], halves: Sequence[str]) -> Sizes:
-    """What batches need at most whose public inputs have these shapes."""
-    kinds = ("responses", *halves)
+def largest_shape(shapes: Mapping[str, Sequence[int]], sources: Sequence[str]) -> BucketShape:
+    """The most that batches of public inputs of these shapes need."""
+    kinds = ("responses", *sources)
     rows = {kind: int(np.prod(shapes[kind][:2])) for kind in kinds}
     steps = {kind: shapes[kind][2] for kind in kinds}
-    live = {kind: (rows[kind],) * steps[kind] for kind in kinds}
-    if "utterances" in halves:
-        live["contexts"] = (shapes["utterances"][0],) * shapes["utterances"][1]
-    return Sizes(
+    sizes: dict[str, Any] = {kind: (rows[kind],) * steps[kind] for kind in kinds}
+    if "utterances" in sources:
+        sizes["contexts"] = (shapes["utterances"][0],) * shapes["utterances"][1]
+    sizes |= {f"{source}_words": int(np.prod(shapes[source][1:])) for source in sources}
+    return BucketShape(
         words=sum(rows[kind] * steps[kind] for kind in kinds),
-        encoder=(sum(rows.values()),) * max(steps.values()),
-        **live,
-        **{f"{half}_words": int(np.prod(shapes[half][1:])) for half in halves},
+        sentences=(sum(rows.values()),) * max(steps.values()),
+        **sizes,
     )
 
 
-def _in_segments(sizes: Sizes) -> Sizes:
-    """With the live rows of steps that run together made equal."""
-    changes = {}
-    for field in dataclasses.fields(sizes):
-        live = getattr(sizes, field.name)
-        if isinstance(live, tuple):
-            first = [live[step - step % STEPS_TOGETHER] for step in range(len(live))]
-            changes[field.name] = tuple(first)
-    return dataclasses.replace(sizes, **changes)
-
-
-def _rounded_up(numbers: np.ndarray) -> np.ndarray:
+def _round_up(numbers: np.ndarray) -> np.ndarray:
     return -(-numbers // ROUNDED_TO).astype(int) * ROUNDED_TO

@@ -1,16 +1,18 @@
-"""Masks made of lengths: 1.0 where there is a word, 0.0 elsewhere."""
+"""Masks made of lengths: 1.0 for a word, 0.0 for padding."""
 
 from __future__ import annotations
 
 from keras import ops
 
+from dim_tf.packing.layout import Tensor
 
-def length_mask(lengths, size: int):
-    """1.0 before each length and 0.0 from there on.
+
+def length_mask(lengths: Tensor, size: int) -> Tensor:
+    """1.0 before each length and 0.0 from it on.
 
     Args:
         lengths: int, shape [...].
-        size: Length of the new last axis.
+        size: int. Length of the new last axis.
 
     Returns:
         float32, shape [..., size].

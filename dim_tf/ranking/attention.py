@@ -10,10 +10,10 @@ import keras
 import numpy as np
 
 from dim_tf.data.text import EOS
-from dim_tf.packing.buckets import Sizes
+from dim_tf.packing.layout import PackedBatch
 from dim_tf.ranking.heatmap import Heatmap
-from dim_tf.runtime.compile import Arrays, Form, compiled
-from dim_tf.runtime.scorer import FirstAlone
+from dim_tf.runtime.compile import Arrays, Executor, compile_forward
+from dim_tf.runtime.scorer import CompileOnce
 
 if TYPE_CHECKING:
     from dim_tf.config import ModelConfig
@@ -32,12 +32,13 @@ class Attention:
     """
 
     def __init__(self, model: keras.Model):
-        self._model, self._form = model, Form(model)
+        self._model, self._executor = model, Executor(model)
         # TensorFlow takes a second operation by operation, and ten to compile; JAX a minute, and a
         # few seconds to compile, since it leaves out what comes after the attention.
         self._program = self._weights
-        if self._form.fixed:
-            self._program = FirstAlone(compiled(model, self._weights, self._form.signature))
+        if self._executor.fixed:
+            forward = compile_forward(model, self._weights, self._executor.example)
+            self._program = CompileOnce(forward)
 
     def __call__(self, inputs: Arrays) -> dict[str, np.ndarray]:
         """The weights.
@@ -51,15 +52,18 @@ class Attention:
             number. Each row of a word that is there adds up to 1. A half that the model does not
             have, or does not match word by word, is left out.
         """
-        if not self._form.packs:
+        if not self._executor.supports_packing:
             return {}
-        weights = self._program(*self._form.pack(inputs))
+        weights = self._program(self._executor.pack(inputs))
         return {name: np.asarray(values) for name, values in weights.items()}
 
-    def _weights(self, batch: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
-        tensors = self._model.tensors(batch, sizes)
-        found = {name: tensors.get(f"responses_to_{kind}") for name, (kind, _) in HALVES.items()}
-        return {name: weights for name, weights in found.items() if weights is not None}
+    def _weights(self, batch: PackedBatch) -> dict[str, Any]:
+        attention = self._model.forward(batch, return_intermediates=True)["attention"]
+        return {
+            name: attention[source].to_source
+            for name, (source, _) in HALVES.items()
+            if source in attention
+        }
 
 
 def heatmaps(

@@ -1,4 +1,4 @@
-"""Starts Keras on one of the two backends that can train here, quietly."""
+"""Starts Keras quietly, on one of the two supported backends."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ BACKENDS = ("tensorflow", "jax")
 def load() -> None:
     """Imports Keras and its backend; call it before the first `import keras` of a command.
 
-    On JAX it also has float32 numbers multiplied as such, see `_multiply_exactly`.
+    On JAX it also makes float32 products exact, see `_multiply_exactly`.
 
     Raises:
-        ConfigError: The backend that is asked for is another one, or not installed.
+        ConfigError: The requested backend is not supported, or not installed.
     """
     name = os.environ.get("KERAS_BACKEND") or BACKENDS[0]
     if name not in BACKENDS:
@@ -34,9 +34,9 @@ def load() -> None:
 
 
 def _import_keras(name: str) -> None:
-    # What Keras' own settings file says of the backend does not count.
+    # Overrides the backend in Keras' own settings file.
     os.environ["KERAS_BACKEND"] = name
-    # Must be there before TensorFlow is: its products of many small matrices are slow without.
+    # Must be set before TensorFlow starts: its products of many small matrices are slow without it.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     _keep_freed_memory()
     try:
@@ -50,22 +50,22 @@ def _import_keras(name: str) -> None:
 
 
 def _multiply_exactly() -> None:
-    """Lets float32 mean float32: JAX would have a GPU round to 10 bits what it multiplies.
+    """Multiplies float32 numbers as float32: by default JAX rounds them to 10 bits on a GPU.
 
-    A precision that has been chosen (`JAX_DEFAULT_MATMUL_PRECISION`) stays. bfloat16 numbers are
-    multiplied exactly in any case.
+    A chosen precision (`JAX_DEFAULT_MATMUL_PRECISION`) stays. Products of bfloat16 numbers are
+    exact in any case.
     """
     import jax
 
-    if jax.config.jax_default_matmul_precision is None:
+    if jax.config.jax_default_matmul_precision is None:  # type: ignore[attr-defined]
         jax.config.update("jax_default_matmul_precision", "highest")
 
 
 def _keep_freed_memory() -> None:
-    """Lets the C library keep what is freed for what is allocated next, where it is glibc.
+    """Lets glibc keep freed memory for the next allocation.
 
-    A step allocates and frees gigabytes in blocks of megabytes. By default glibc gives each back to
-    the system, which clears the pages of the next one: a fifth of the time of a step.
+    A step allocates and frees gigabytes in blocks of megabytes. By default glibc returns each block
+    to the system, which clears the pages of the next one: a fifth of the time of a step.
     """
     trim_threshold, mmap_max, arena_max = -1, -4, -8  # names of <malloc.h>
     with contextlib.suppress(OSError, AttributeError):
@@ -77,10 +77,10 @@ def _keep_freed_memory() -> None:
 
 @contextlib.contextmanager
 def without_notices() -> Iterator[None]:
-    """Holds back what libraries write to the file of standard error while they are loaded.
+    """Hides what libraries write to standard error while they are loaded.
 
-    TensorFlow writes some notices there before it looks at TF_CPP_MIN_LOG_LEVEL. They are kept
-    from the reader only at level 3, which the command lines choose (`dim_tf.cli.parser`).
+    TensorFlow writes some notices before it reads TF_CPP_MIN_LOG_LEVEL. They are hidden only at
+    level 3, which the command lines set (`dim_tf.cli.parser`).
     """
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
         yield

@@ -1,14 +1,13 @@
-"""How a model is run by a compiled program, on the backend that Keras runs on.
+"""Compiled programs of a model, for the backend that Keras runs on.
 
-The inputs are a dict of arrays, whatever the model wants. A `MatchingModel` computes packed: on
-TensorFlow in one program for all sizes; on JAX, and in TensorFlow's own compiler, in a few programs
-for the sizes of a `Ladder`.
+The inputs are a dict of arrays, whatever the model takes. A `MatchingModel` computes packed: on
+TensorFlow in one program for all sizes; on JAX, and in TensorFlow's XLA, in one program for each of
+a few `SizeBuckets`.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,122 +15,142 @@ import numpy as np
 
 from dim_tf.errors import ConfigError
 from dim_tf.models.base import MatchingModel
+from dim_tf.models.inputs import empty_inputs
+from dim_tf.packing import layout
 from dim_tf.packing.batch import pack
-from dim_tf.packing.buckets import EXACT, Ladder, Sizes, largest
+from dim_tf.packing.buckets import BucketShape, SizeBuckets, largest_shape
+from dim_tf.packing.layout import PackedBatch, Tensor
 
 Arrays = Mapping[str, np.ndarray]
+Batch = PackedBatch | Arrays
+
+if keras.backend.backend() == "jax":
+    from jax.tree_util import register_pytree_node
+
+    for structure in layout.Tree.__subclasses__():
+        register_pytree_node(structure, lambda t: t.tree_flatten()[:2], structure.tree_unflatten)
 
 
-class Form:
-    """The form in which a model computes: packed if it has one, else from its public inputs.
+class Executor:
+    """Runs a model on batches: packed if it supports that, else from its public inputs.
 
     Args:
-        model: Takes a dict of arrays and gives logits.
-        samples: Inputs of some batches, where sizes are fixed to fit them to; without, each batch
-            costs what the largest would.
-        jit_compile: Whether TensorFlow compiles with XLA, for fixed sizes then.
+        model: keras.Model. Takes a dict of arrays and returns logits.
+        samples: Inputs of some batches, to fit fixed sizes to. Without samples, where sizes are
+            fixed, each batch costs as much as the largest possible one.
+        jit_compile: bool. Whether TensorFlow compiles with XLA, for fixed sizes.
 
     Attributes:
-        packs: Whether the model has a packed form.
-        fixed: Whether it runs in fixed sizes.
+        supports_packing: bool. Whether the model has a packed form.
+        fixed: bool. Whether it runs in fixed sizes.
     """
 
     def __init__(
         self, model: keras.Model, samples: Iterable[Arrays] = (), jit_compile: bool = False
-    ):
+    ) -> None:
         self._model, self.jit_compile = model, jit_compile
-        self.packs = isinstance(model, MatchingModel)
-        self.fixed = self.packs and (jit_compile or backend_name() == "jax")
-        self._ladders: dict[Any, Ladder] = {}
+        self.supports_packing = isinstance(model, MatchingModel)
+        self.fixed = self.supports_packing and (jit_compile or backend_name() == "jax")
+        self._buckets: dict[Any, SizeBuckets] = {}
         self._samples: dict[Any, list[Arrays]] = {}
         for inputs in samples if self.fixed else ():
             self._samples.setdefault(_shapes(inputs), []).append(inputs)
 
-    def call(self, batch: Mapping[str, Any], sizes: Sizes, training: bool = False):
-        """Logits of a packed batch."""
-        if self.packs:
-            return self._model.packed(batch, sizes, training)
+    def logits(self, batch: Batch, training: bool = False) -> Tensor:
+        """The logits of a batch of `pack`, [B, C]."""
+        if self.supports_packing:
+            return self._model.forward(batch, training)
         return self._model(batch, training=training)
 
-    def pack(self, inputs: Arrays) -> tuple[dict[str, Any], Sizes]:
-        """The batch that `call` takes, made of public inputs, and its fixed sizes, if any."""
-        if not self.packs:
-            return dict(inputs), EXACT
-        halves = self._model.halves
+    def pack(self, inputs: Arrays) -> Batch:
+        """The batch for `logits`, made of public inputs; filled up to a bucket if sizes are fixed.
+
+        A model without a packed form takes the inputs as they are.
+        """
+        if not self.supports_packing:
+            return dict(inputs)
+        sources = self._model.sources
+        exact = pack(inputs, sources)
         if not self.fixed:
-            return pack(inputs, halves), EXACT
+            return exact
         shapes = _shapes(inputs)
-        if shapes not in self._ladders:
-            samples = [Sizes.of(pack(one, halves)) for one in self._samples.get(shapes, ())]
-            self._ladders[shapes] = Ladder(largest(dict(shapes), halves), samples)
-        sizes = self._ladders[shapes].fit(Sizes.of(pack(inputs, halves)))
-        return pack(inputs, halves, sizes), sizes
+        if shapes not in self._buckets:
+            samples = [BucketShape.of(pack(one, sources)) for one in self._samples.get(shapes, ())]
+            largest = largest_shape(dict(shapes), sources)
+            self._buckets[shapes] = SizeBuckets(largest, samples)
+        return pack(inputs, sources, self._buckets[shapes].smallest(BucketShape.of(exact)))
 
-    def signature(self) -> Any:
-        """TensorFlow's description of all batches, whatever their sizes."""
-        import tensorflow as tf
-
-        if not self.packs:
-            tensors = keras.tree.flatten(self._model.inputs)
-            return {tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors}
-        return described(self.pack(empty_inputs(self._model))[0])
+    def example(self) -> Batch:
+        """A batch of one turn of padding, for the types and the structure of all batches."""
+        if self.supports_packing:
+            return self.pack(empty_inputs(self._model.inputs))
+        return {tensor.name: tensor for tensor in keras.tree.flatten(self._model.inputs)}
 
 
-def empty_inputs(model: keras.Model) -> dict[str, np.ndarray]:
-    """One turn of nothing but padding: all arrays, and those axes that no batch changes."""
-    tensors = keras.tree.flatten(model.inputs)
-    return {
-        tensor.name: np.zeros([1, *(size or 1 for size in tensor.shape[1:])], np.int32)
-        for tensor in tensors
-    }
+def present_candidates(batch: Batch) -> Tensor:
+    """Which candidates of a batch are present, bool [B, C]."""
+    lengths = batch.responses_len if isinstance(batch, PackedBatch) else batch["responses_len"]
+    return lengths > 0
 
 
-def described(batch: Mapping[str, Any]) -> dict[str, Any]:
-    """TensorFlow's description of batches like this one, but of other sizes."""
+def tensor_specs(example: Any) -> list[Any]:
+    """TensorFlow's specifications of the arrays of batches like this one, of any size."""
     import tensorflow as tf
 
-    # Axes that are the same in all batches.
-    fixed = {"live": (0,), "words_char": (1,), "encoded": (1,), "last": (1,)}
+    known = {"batch_sizes": 0, "characters": 1, "states": 1, "last": 1}  # axes of fixed sizes
 
-    def describe(name: str, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return described(value)
-        axes = fixed.get(name, ())
-        shape = [size if axis in axes else None for axis, size in enumerate(value.shape)]
-        return tf.TensorSpec(shape, value.dtype)
+    def spec(path: tuple[Any, ...], leaf: Any) -> Any:
+        if isinstance(leaf, keras.KerasTensor):
+            return tf.TensorSpec(leaf.shape, leaf.dtype)
+        axis = known.get(path[-1])
+        return tf.TensorSpec(
+            [n if k == axis else None for k, n in enumerate(leaf.shape)], leaf.dtype
+        )
 
-    return {name: describe(name, value) for name, value in batch.items()}
+    return [spec(path, leaf) for path, leaf in keras.tree.flatten_with_path(example)]
 
 
-def compiled(
-    model: keras.Model, function: Callable[..., Any], signature: Callable[[], Any]
-) -> Callable[[Mapping[str, Any], Sizes], Any]:
-    """A pass through a model without dropout, with the weights of the moment.
+def compile_forward(
+    model: keras.Model, function: Callable[[Any], Any], example: Callable[[], Any]
+) -> Callable[[Any], Any]:
+    """Compiles a pass through a model without dropout, with its current weights.
 
     Args:
-        model: Whose weights they are.
-        function: `function(batch, sizes)`, of a dict of arrays.
-        signature: Gives TensorFlow's description of the batches, whose sizes are exact there.
+        model: keras.Model. The model.
+        function: Takes a batch: a tree of arrays.
+        example: Returns a batch; TensorFlow compiles for its structure and any sizes.
     """
     if backend_name() == "tensorflow":
         import tensorflow as tf
 
-        forward = tf.function(lambda batch: function(batch, EXACT), input_signature=[signature()])
-        return lambda batch, sizes: forward(batch)
+        structure = example()
+
+        @tf.function(input_signature=tensor_specs(structure))
+        def forward(*leaves: Tensor) -> Any:
+            return function(keras.tree.pack_sequence_as(structure, leaves))
+
+        return lambda batch: forward(*keras.tree.flatten(batch))
 
     import jax
 
-    @functools.partial(jax.jit, static_argnames="sizes")
-    def stateless(trainable, other, batch, sizes):
-        return run_stateless(model, lambda: function(batch, sizes), trainable, other)[0]
+    @jax.jit
+    def stateless(trainable: Any, non_trainable: Any, batch: Any) -> Any:
+        return run_stateless(model, lambda: function(batch), trainable, non_trainable)[0]
 
-    return lambda batch, sizes: stateless(
-        values(model.trainable_variables), values(model.non_trainable_variables), batch, sizes
+    return lambda batch: stateless(
+        variable_values(model.trainable_variables),
+        variable_values(model.non_trainable_variables),
+        batch,
     )
 
 
-def run_stateless(model: keras.Model, function: Callable[[], Any], trainable, non_trainable):
-    """What a function gives with these weights, and the new values of those not trained."""
+def run_stateless(
+    model: keras.Model,
+    function: Callable[[], Any],
+    trainable: Sequence[Tensor],
+    non_trainable: Sequence[Tensor],
+) -> tuple[Any, list[Tensor]]:
+    """The result of a function with these weights, and the new values of those not trained."""
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     with keras.StatelessScope(
         state_mapping=list(zip(variables, [*trainable, *non_trainable], strict=True))
@@ -144,17 +163,17 @@ def run_stateless(model: keras.Model, function: Callable[[], Any], trainable, no
     return result, new
 
 
-def values(variables) -> list[Any]:
+def variable_values(variables: Iterable[keras.Variable]) -> list[Tensor]:
     """The backend's tensors of Keras variables."""
     return [variable.value for variable in variables]
 
 
 def backend_name() -> str:
-    """The backend, one of those that can train here."""
+    """The backend: tensorflow or jax. Raises `ConfigError` for another one."""
     name = keras.backend.backend()
     if name not in ("tensorflow", "jax"):
         raise ConfigError(f"KERAS_BACKEND: found {name!r}, expected tensorflow or jax")
-    return name
+    return str(name)
 
 
 def _shapes(inputs: Arrays) -> tuple[tuple[str, tuple[int, ...]], ...]:

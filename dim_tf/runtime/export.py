@@ -120,7 +120,6 @@ def _traced(model: keras.Model) -> tuple[Any, dict[str, Any]]:
     import tensorflow as tf
 
     from dim_tf.models.base import MatchingModel
-    from dim_tf.packing.buckets import EXACT
     from dim_tf.packing.in_graph import pack_in_graph
 
     signature = {
@@ -130,7 +129,7 @@ def _traced(model: keras.Model) -> tuple[Any, dict[str, Any]]:
 
     def forward(inputs):
         if isinstance(model, MatchingModel):
-            logits = model.packed(pack_in_graph(inputs, model.halves), EXACT)
+            logits = model.forward(pack_in_graph(inputs, model.sources))
         else:
             logits = model(inputs, training=False)
         return {"logits": logits}

@@ -1,4 +1,4 @@
-"""Scores without dropout, with the weights of the moment.
+"""Scores without dropout, with the current weights.
 
 `Scorer` scores batches of turns. `turn_scorer` scores one turn with any number of candidates: the
 turn is encoded once, and so are the candidates, whose encodings can be kept for other turns.
@@ -8,241 +8,256 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from dim_tf.models.base import MatchingModel
-from dim_tf.packing.batch import pack_sentences, plan_matching
-from dim_tf.packing.buckets import EXACT, Sizes, largest
-from dim_tf.runtime.compile import Arrays, Form, backend_name, compiled, described, empty_inputs
+from dim_tf.models.base import Encoded, MatchingModel
+from dim_tf.models.inputs import empty_inputs
+from dim_tf.packing.batch import pack_matching, pack_sentences
+from dim_tf.packing.buckets import EXACT, BucketShape, largest_shape
+from dim_tf.packing.layout import EncoderBatch, Tensor
+from dim_tf.runtime.compile import Arrays, Executor, backend_name, compile_forward
 
 # At most so many candidates go through a model at once, so that memory is bounded. Where sizes are
-# fixed, there are programs for these two numbers, and the last chunk is filled up with absent ones.
-FEW, MANY = 20, 100
+# fixed, programs are compiled for these two numbers, and a chunk is filled up to one of them.
+SMALL_CHUNK, LARGE_CHUNK = 20, 100
 
 
 class Scorer:
     """Scores batches of public inputs.
 
     Args:
-        model: Takes a dict of arrays and gives logits.
-        samples: As for `Form`.
+        model: keras.Model. Takes a dict of arrays and returns logits.
+        samples: As for `Executor`.
 
     Attributes:
-        form: How the model computes.
-        any_size: Whether one program scores batches of all sizes.
+        executor: Executor. Packs and runs batches.
+        any_size: bool. Whether one program scores batches of all sizes.
     """
 
-    def __init__(self, model: keras.Model, samples: Iterable[Arrays] = ()):
+    def __init__(self, model: keras.Model, samples: Iterable[Arrays] = ()) -> None:
         self.any_size = backend_name() == "tensorflow"
-        self.form = Form(model, samples)
-        self._forward = FirstAlone(compiled(model, self.form.call, self.form.signature))
+        self.executor = Executor(model, samples)
+        forward = compile_forward(model, self.executor.logits, self.executor.example)
+        self._forward = CompileOnce(forward)
 
     def __call__(self, inputs: Arrays) -> np.ndarray:
-        """float32 [B, C]: the raw logit of every slot, absent ones too."""
-        return np.asarray(self._forward(*self.form.pack(inputs)), "float32")
+        """The raw logit of every candidate slot, absent ones too; float32 [B, C]."""
+        return np.asarray(self._forward(self.executor.pack(inputs)), "float32")
 
 
-class FirstAlone:
+class CompileOnce:
     """A program that one thread compiles while the others that need it wait.
 
-    JAX would compile it once a thread.
+    JAX would compile it once in each thread.
 
     Args:
-        program: Takes a batch and its fixed sizes, and is compiled for their shapes.
+        program: Takes a batch, and is compiled for its structure and shapes.
     """
 
-    def __init__(self, program: Callable[[Mapping[str, Any], Sizes], Any]):
+    def __init__(self, program: Callable[[Any], Any]) -> None:
         self._program = program
-        self._lock, self._compiled = threading.Lock(), set()
+        self._lock, self._compiled = threading.Lock(), set[Any]()
 
-    def __call__(self, batch: Mapping[str, Any], sizes: Sizes) -> Any:
-        """What the program gives."""
+    def __call__(self, batch: Any) -> Any:
+        """The result of the program."""
         if backend_name() == "tensorflow":  # one program for all shapes, and its own lock
-            return self._program(batch, sizes)
-        shapes = sizes, tuple(np.shape(value) for value in keras.tree.flatten(batch))
-        if shapes in self._compiled:
-            return self._program(batch, sizes)
+            return self._program(batch)
+        from jax.tree_util import tree_flatten
+
+        leaves, structure = tree_flatten(batch)
+        key = structure, tuple(np.shape(leaf) for leaf in leaves)
+        if key in self._compiled:
+            return self._program(batch)
         with self._lock:
-            result = self._program(batch, sizes)
-            self._compiled.add(shapes)
+            result = self._program(batch)
+            self._compiled.add(key)
         return result
 
 
 @dataclasses.dataclass(frozen=True)
-class Replies:
+class EncodedCandidates:
     """Encoded candidates.
 
     Args:
-        words: The encoded words of all, one candidate after the other, [words, D].
-        lengths: Words of each, int [N].
+        words: [words, D]. The encoded words of one candidate after the other.
+        lengths: int [N]. Words of each candidate.
     """
 
     words: np.ndarray
     lengths: np.ndarray
 
-    def chunks(self, size: int) -> Iterator[Replies]:
-        """The same in order, so many at a time."""
+    def chunks(self, size: int) -> Iterator[EncodedCandidates]:
+        """The same in order, at most `size` candidates at a time."""
         ends = np.cumsum(self.lengths)
         for first in range(0, len(self.lengths), size):
             lengths = self.lengths[first : first + size]
             start = ends[first] - lengths[0]
-            yield Replies(self.words[start : ends[first + len(lengths) - 1]], lengths)
+            words = self.words[start : ends[first + len(lengths) - 1]]
+            yield EncodedCandidates(words, lengths)
 
 
-def turn_scorer(model: keras.Model) -> EncodingScorer | PublicScorer:
-    """What scores one turn with any number of candidates, as well as the model can."""
-    return EncodingScorer(model) if isinstance(model, MatchingModel) else PublicScorer(model)
+def turn_scorer(model: keras.Model) -> CachedScorer | PlainScorer:
+    """The best scorer that the model supports, for one turn with any number of candidates."""
+    return CachedScorer(model) if isinstance(model, MatchingModel) else PlainScorer(model)
 
 
-class PublicScorer:
-    """One turn, by a model that cannot encode a candidate apart from it.
+class PlainScorer:
+    """Scores one turn with a model that cannot encode a candidate separately.
 
     Args:
-        model: Takes a dict of arrays and gives logits.
+        model: keras.Model. Takes a dict of arrays and returns logits.
 
     Attributes:
-        batch: Scores several turns at once.
+        batch: Scorer. Scores several turns at once.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model) -> None:
         self.batch = Scorer(model)
 
     def encode(self, responses: Arrays) -> Arrays:
-        """What `score` takes of candidates: their inputs with B = 1."""
+        """The candidates as `score` takes them: their inputs with B = 1."""
         return responses
 
-    def score(self, turn: Arrays, replies: Arrays) -> np.ndarray:
+    def score(self, turn: Arrays, candidates: Arrays) -> np.ndarray:
         """The logits of all candidates, float32 [N]."""
-        count = replies["responses_len"].shape[1]
-        scores = []
-        for first in range(0, count, FEW):
-            chunk = {name: value[:, first : first + FEW] for name, value in replies.items()}
-            scores.append(self.batch({**turn, **_filled(chunk, FEW)})[0])
-        return np.concatenate(scores)[:count]
+        return _score_chunks(self.batch, turn, candidates, SMALL_CHUNK, lambda _: SMALL_CHUNK)
 
     score_once = score
 
 
-class EncodingScorer:
-    """One turn, by a model that encodes every sentence by itself and matches then.
+class CachedScorer:
+    """Scores one turn with a model that encodes every sentence on its own, and then matches.
 
     Args:
-        model: The model.
+        model: MatchingModel. The model.
 
     Attributes:
-        batch: Scores several turns at once.
+        batch: Scorer. Scores several turns at once.
     """
 
-    def __init__(self, model: MatchingModel):
-        self._halves = model.halves
+    def __init__(self, model: MatchingModel) -> None:
+        self._sources = model.sources
         self.batch = Scorer(model)
-        self._fixed = self.batch.form.fixed
+        self._fixed = self.batch.executor.fixed
         self._length = model.config.max_response_len
-        empty, halves = empty_inputs(model), model.halves
+        empty = empty_inputs(model.inputs)
         # One program encodes all kinds of sentences.
-        self._steps = max(empty[kind].shape[-1] for kind in ("responses", *halves))
-        sentences, places = pack_sentences(empty, halves, EXACT, self._steps)
-        self._encode = FirstAlone(compiled(model, model.encode, lambda: described(sentences)))
-        places["responses"] = np.zeros(empty["responses"].shape, np.int32)
+        self._steps = max(empty[kind].shape[-1] for kind in ("responses", *self._sources))
+        sentences, grids = pack_sentences(empty, self._sources, EXACT, self._steps)
+        self._encode = CompileOnce(compile_forward(model, model.encode, lambda: sentences))
+        grids["responses"] = np.zeros(empty["responses"].shape, np.int32)
         states = np.zeros((1, 2 * model.config.rnn_units), model.compute_dtype)
-        batch = {"encoded": states, "last": states, "encoder": sentences["encoder"]}
-        batch |= plan_matching(empty, places, halves, EXACT)
+        batch = pack_matching(empty, sentences, grids, self._sources, EXACT)
+        example = {"batch": batch, "states": states, "last": states}
 
-        def match(batch: Mapping[str, Any], sizes: Sizes):
-            return model.match((batch["encoded"], batch["last"]), batch, sizes)["logits"]
+        def match(inputs: dict[str, Any]) -> Tensor:
+            encoded = Encoded(inputs["states"], inputs["last"])
+            return model.forward(inputs["batch"], encoded=encoded)
 
-        self._match = FirstAlone(compiled(model, match, lambda: described(batch)))
+        self._match = CompileOnce(compile_forward(model, match, lambda: example))
 
-    def encode(self, responses: Arrays) -> Replies:
+    def encode(self, responses: Arrays) -> EncodedCandidates:
         """Encodes candidates, given as the inputs of one turn, [1, N, ...]."""
         words = []
-        for first in range(0, responses["responses_len"].shape[1], MANY):
-            chunk = {name: value[:, first : first + MANY] for name, value in responses.items()}
-            there = np.arange(self._length) < chunk["responses_len"][0, :, None]  # [n, R]
-            chunk = _filled(chunk, self._chunk_size(len(there)))
-            (encoded, _), _, places = self._encoded(chunk, ["responses"])
-            words.append(encoded[places["responses"][0, : len(there)][there]])
-        return Replies(np.concatenate(words), responses["responses_len"][0])
+        for chunk in _chunks(responses, LARGE_CHUNK):
+            mask = np.arange(self._length) < chunk["responses_len"][0, :, None]  # [n, R]
+            chunk = _filled(chunk, self._chunk_size(len(mask)))
+            encoded, _, grids = self._encoded(chunk, ["responses"])
+            words.append(encoded.states[grids["responses"][0, : len(mask)][mask]])
+        return EncodedCandidates(np.concatenate(words), responses["responses_len"][0])
 
-    def score(self, turn: Arrays, replies: Replies) -> np.ndarray:
+    def score(self, turn: Arrays, candidates: EncodedCandidates) -> np.ndarray:
         """The logits of all candidates, float32 [N].
 
         Args:
             turn: The inputs that are not of candidates, B = 1.
-            replies: What `encode` made.
+            candidates: EncodedCandidates. The result of `encode`.
         """
-        encoded = self._encoded(turn, self._halves)
+        encoded = self._encoded(turn, self._sources)
         scores = []
-        for chunk in replies.chunks(MANY):
-            logits = self._match(*self._pack(turn, encoded, chunk))
+        for chunk in candidates.chunks(LARGE_CHUNK):
+            logits = self._match(self._pack(turn, encoded, chunk))
             scores.append(np.asarray(logits, "float32")[0, : len(chunk.lengths)])
         return np.concatenate(scores)
 
     def score_once(self, turn: Arrays, responses: Arrays) -> np.ndarray:
-        """The same of candidates that are not needed again.
+        """The logits of candidates that are not needed again.
 
         They go through the whole model: to encode the turn again for each chunk costs little, and
-        there are no further programs to compile.
+        needs no further programs.
         """
-        scores = []
-        for first in range(0, responses["responses_len"].shape[1], MANY):
-            chunk = {name: value[:, first : first + MANY] for name, value in responses.items()}
-            count = chunk["responses_len"].shape[1]
-            filled = _filled(chunk, self._chunk_size(count))
-            scores.append(self.batch({**turn, **filled})[0, :count])
-        return np.concatenate(scores)
+        return _score_chunks(self.batch, turn, responses, LARGE_CHUNK, self._chunk_size)
 
-    def _pack(self, turn: Arrays, encoded, replies: Replies) -> tuple[dict[str, Any], Sizes]:
-        """The batch of a turn and some candidates, and its fixed sizes, if any."""
-        (words, last), plan, places = encoded
-        size = self._chunk_size(len(replies.lengths))
-        lengths = np.pad(replies.lengths, (0, size - len(replies.lengths)))
-        there = np.arange(self._length) < lengths[:, None]  # [C, R]
-        stand = np.zeros(there.shape, np.int32)
-        stand[there] = len(words) + np.arange(len(replies.words))
+    def _pack(
+        self,
+        turn: Arrays,
+        encoded: tuple[Encoded, EncoderBatch, dict[str, np.ndarray]],
+        candidates: EncodedCandidates,
+    ) -> dict[str, Any]:
+        """The batch of an encoded turn and some candidates."""
+        (states, last), sentences, grids = encoded
+        size = self._chunk_size(len(candidates.lengths))
+        lengths = np.pad(candidates.lengths, (0, size - len(candidates.lengths)))
+        mask = np.arange(self._length) < lengths[:, None]  # [C, R]
+        grid = np.zeros(mask.shape, np.int32)
+        grid[mask] = len(states) + np.arange(len(candidates.words))
         turn = {**turn, "responses_len": lengths[None]}
-        places = {**places, "responses": stand[None]}
-        # Grids point to the first word where there is none: one must be there.
-        sizes, missing = EXACT, 1
+        grids = {**grids, "responses": grid[None]}
+        # Empty cells of a grid point to the first word, which must exist.
+        bucket, missing = EXACT, 1
         if self._fixed:
             shapes = {name: value.shape for name, value in turn.items()}
-            sizes = largest({**shapes, "responses": (1, *there.shape)}, self._halves)
-            sizes = dataclasses.replace(sizes, encoder=self._all_of(turn, self._halves).encoder)
-            missing = there.size - len(replies.words)
-        filling = np.zeros((missing, words.shape[1]), words.dtype)
-        batch = {
-            "encoded": np.concatenate([words, replies.words, filling]),
+            bucket = largest_shape({**shapes, "responses": (1, *mask.shape)}, self._sources)
+            missing = mask.size - len(candidates.words)
+        filling = np.zeros((missing, states.shape[1]), states.dtype)
+        return {
+            "batch": pack_matching(turn, sentences, grids, self._sources, bucket),
+            "states": np.concatenate([states, candidates.words, filling]),
             "last": last,
-            "encoder": plan,
-            **plan_matching(turn, places, self._halves, sizes),
         }
-        return batch, sizes
 
-    def _encoded(self, inputs: Arrays, kinds: Sequence[str]):
-        """The encoder's words and last states, its plan, and where the words are."""
-        sizes = self._all_of(inputs, kinds) if self._fixed else EXACT
-        batch, places = pack_sentences(inputs, kinds, sizes, self._steps)
-        encoded = [np.asarray(values) for values in self._encode(batch, sizes)]
-        return encoded, batch["encoder"], places
-
-    def _all_of(self, inputs: Arrays, kinds: Sequence[str]) -> Sizes:
-        """Sizes of the encoder that hold any sentences of these shapes."""
-        rows = sum(inputs[f"{kind}_len"].size for kind in kinds)
-        return Sizes(words=rows * self._steps, encoder=(rows,) * self._steps)
+    def _encoded(
+        self, inputs: Arrays, kinds: Sequence[str]
+    ) -> tuple[Encoded, EncoderBatch, dict[str, np.ndarray]]:
+        """Encoded sentences, their layout, and the encoded word at each position."""
+        bucket = EXACT
+        if self._fixed:  # sizes that hold any sentences of these shapes
+            rows = sum(inputs[f"{kind}_len"].size for kind in kinds)
+            bucket = BucketShape(words=rows * self._steps, sentences=(rows,) * self._steps)
+        sentences, grids = pack_sentences(inputs, kinds, bucket, self._steps)
+        states, last = self._encode(sentences)
+        return Encoded(np.asarray(states), np.asarray(last)), sentences, grids
 
     def _chunk_size(self, count: int) -> int:
-        """For how many candidates the program is that takes so many."""
+        """The number of candidates that a program takes for `count` of them."""
         if not self._fixed:
             return count
-        return FEW if count <= FEW else MANY
+        return SMALL_CHUNK if count <= SMALL_CHUNK else LARGE_CHUNK
+
+
+def _chunks(responses: Arrays, size: int) -> Iterator[dict[str, np.ndarray]]:
+    """Candidates [1, N, ...] in order, at most `size` at a time."""
+    for first in range(0, responses["responses_len"].shape[1], size):
+        yield {name: value[:, first : first + size] for name, value in responses.items()}
+
+
+def _score_chunks(
+    scorer: Scorer, turn: Arrays, responses: Arrays, size: int, filled_size: Callable[[int], int]
+) -> np.ndarray:
+    """The logits of all candidates, float32 [N], by the whole model."""
+    scores = []
+    for chunk in _chunks(responses, size):
+        count = chunk["responses_len"].shape[1]
+        scores.append(scorer({**turn, **_filled(chunk, filled_size(count))})[0, :count])
+    return np.concatenate(scores)
 
 
 def _filled(responses: Arrays, count: int) -> dict[str, np.ndarray]:
-    """Candidates [1, n, ...] with absent ones behind them: [1, count, ...]."""
+    """Candidates [1, n, ...] with absent ones at the end: [1, count, ...]."""
     missing = count - responses["responses_len"].shape[1]
     return {
         name: np.pad(value, [(0, 0), (0, missing), *[(0, 0)] * (value.ndim - 2)])

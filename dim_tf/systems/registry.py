@@ -84,10 +84,10 @@ register(
     System("profile", "Profile"),
     System("kv_profile", "KV Profile"),
     System("ft_pc", "FT-PC"),
-    System("imn", "IMN", "dim_tf.models.imn:build_imn", reads_persona=False, needs_context=True),
-    System("imn_ctx", "IMN_ctx", "dim_tf.models.imn_ctx:build_imn_ctx", **IMN),
-    System("imn_utr", "IMN_utr", "dim_tf.models.imn_utr:build_imn_utr", **IMN),
-    System("dim", "DIM", "dim_tf.models.dim:build_dim", base="imn"),
+    System("imn", "IMN", "dim_tf.models.imn:IMN", reads_persona=False, needs_context=True),
+    System("imn_ctx", "IMN_ctx", "dim_tf.models.imn_ctx:IMNCtx", **IMN),
+    System("imn_utr", "IMN_utr", "dim_tf.models.imn_utr:IMNUtr", **IMN),
+    System("dim", "DIM", "dim_tf.models.dim:DIM", base="imn"),
 )
 
 

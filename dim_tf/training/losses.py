@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from dim_tf.models.dtypes import at_least_float32
+from dim_tf.packing.layout import Tensor
 
 # Absent candidates take this logit: exp() of it, less any real logit, is exactly 0 in float32.
 ABSENT = -1e30
 
 
-def masked_cross_entropy(target: Any, logits: Any, present: Any) -> Any:
-    """Mean softmax cross-entropy of the gold replies, over the candidates that are there.
+def masked_cross_entropy(target: Tensor, logits: Tensor, present: Tensor) -> Tensor:
+    """Mean softmax cross-entropy of the gold replies, over the present candidates.
 
     Args:
         target: int [B], the column of the gold reply, which must be present.
@@ -35,7 +34,7 @@ def masked_cross_entropy(target: Any, logits: Any, present: Any) -> Any:
     return ops.mean(ops.logsumexp(logits, axis=-1) - gold)
 
 
-def masked_accuracy(target: Any, logits: Any, present: Any) -> Any:
+def masked_accuracy(target: Tensor, logits: Tensor, present: Tensor) -> Tensor:
     """The part of the turns whose gold reply scores higher than every other candidate.
 
     Arguments as in `masked_cross_entropy`. A tie is a mistake, as in `dim_tf.evaluation.metrics`.

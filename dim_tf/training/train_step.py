@@ -7,20 +7,31 @@ lives in the process; and `fit` refuses inputs whose leading sizes differ.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy as np
 
 from dim_tf.config import TrainingConfig
-from dim_tf.runtime.compile import Arrays, Form, backend_name, run_stateless, values
+from dim_tf.packing.buckets import EXACT, BucketShape
+from dim_tf.packing.layout import PackedBatch, Tensor
+from dim_tf.runtime.compile import (
+    Arrays,
+    Batch,
+    Executor,
+    backend_name,
+    present_candidates,
+    run_stateless,
+    tensor_specs,
+    variable_values,
+)
 from dim_tf.training.losses import masked_accuracy, masked_cross_entropy
+
+Update = Callable[[Batch, np.ndarray, np.ndarray], tuple[Tensor, Tensor]]
 
 
 def adam(config: TrainingConfig) -> keras.optimizers.Optimizer:
-    """The paper's optimizer: Adam whose learning rate falls in steps."""
+    """The paper's optimizer: Adam with a learning rate that falls in steps."""
     schedule = keras.optimizers.schedules.ExponentialDecay(
         config.learning_rate, config.decay_steps, config.decay_rate, staircase=True
     )
@@ -28,7 +39,7 @@ def adam(config: TrainingConfig) -> keras.optimizers.Optimizer:
 
 
 def learning_rate(config: TrainingConfig, update: int) -> float:
-    """The learning rate that update number `update` (from 1) is made with.
+    """The learning rate of update number `update` (from 1).
 
     >>> learning_rate(TrainingConfig(), 5000), round(learning_rate(TrainingConfig(), 5001), 9)
     (0.001, 0.00096)
@@ -37,7 +48,7 @@ def learning_rate(config: TrainingConfig, update: int) -> float:
 
 
 def dropout_seeds(seed: int, update: int, layers: int) -> np.ndarray:
-    """uint32 [layers, 2]: where each dropout layer's random numbers start in one update.
+    """The state of each dropout layer's random numbers in one update, uint32 [layers, 2].
 
     >>> dropout_seeds(1, 1, 2).shape, (dropout_seeds(1, 1, 2) == dropout_seeds(1, 2, 2)).any()
     ((2, 2), np.False_)
@@ -48,15 +59,17 @@ def dropout_seeds(seed: int, update: int, layers: int) -> np.ndarray:
 class TrainingStep:
     """Makes updates: loss, gradients, optimizer, as one compiled function.
 
-    Args:
-        model: Built; takes a dict of arrays with `responses_len` among them.
-        optimizer: Not used for another model before.
-        seed: Of the dropout masks.
-        samples: Inputs of some batches, where sizes are fixed to fit them to; without, each batch
-            costs what the largest would.
-        jit_compile: Whether TensorFlow compiles the update with XLA, for fixed sizes then.
-
     The Keras variables of model and optimizer are up to date after every update.
+
+    Args:
+        model: keras.Model. Built; takes a dict of arrays with `responses_len` among them.
+        optimizer: keras.optimizers.Optimizer. Not used for another model before.
+        seed: int. Seed of the dropout masks.
+        samples: As for `Executor`.
+        jit_compile: bool. Whether TensorFlow compiles the update with XLA, for fixed sizes.
+
+    Attributes:
+        executor: Executor. Packs and runs batches.
     """
 
     def __init__(
@@ -66,86 +79,121 @@ class TrainingStep:
         seed: int,
         samples: Iterable[Arrays] = (),
         jit_compile: bool = False,
-    ):
+    ) -> None:
         optimizer.build(model.trainable_variables)
         self._seed = seed
         self._seed_states = _seed_states(model)
-        self.form = Form(model, samples, jit_compile)
-        make = {"tensorflow": _tensorflow_update, "jax": _jax_update}
-        self._update = make[backend_name()](model, self.form, optimizer, self._seed_states)
+        self.executor = Executor(model, samples, jit_compile)
+        make = {"tensorflow": _tensorflow_update, "jax": _jax_update}[backend_name()]
+        self._update = make(model, self.executor, optimizer, self._seed_states)
 
-    def update(self, number: int, inputs: Arrays, target: np.ndarray) -> tuple[Any, Any]:
+    def update(self, number: int, inputs: Arrays, target: np.ndarray) -> tuple[Tensor, Tensor]:
         """Makes update `number` (from 1); returns (loss, accuracy) as the backend's scalars.
 
         They are those of the weights before the update. Turning them into floats waits for the
         device; until then the next update can be prepared.
         """
         seeds = dropout_seeds(self._seed, number, len(self._seed_states))
-        return self._update(*self.form.pack(inputs), target, seeds)
+        return self._update(self.executor.pack(inputs), target, seeds)
 
 
-def _tensorflow_update(model, form, optimizer, seed_states) -> Callable:
+def _tensorflow_update(
+    model: keras.Model,
+    executor: Executor,
+    optimizer: keras.optimizers.Optimizer,
+    seed_states: Sequence[keras.Variable],
+) -> Update:
     import tensorflow as tf
 
-    def update(batch, target, seeds, sizes):
+    fixed = executor.fixed
+
+    def update(batch: Batch, target: Tensor, seeds: Tensor) -> tuple[Tensor, Tensor]:
         for state, value in zip(seed_states, tf.unstack(seeds), strict=True):
             state.assign(value)
         with tf.GradientTape() as tape:
-            logits = form.call(batch, sizes, True)
+            logits = executor.logits(batch, training=True)
             loss = _loss(batch, target, logits)
-        gradients = tape.gradient(loss, values(model.trainable_variables))
+        gradients = tape.gradient(loss, variable_values(model.trainable_variables))
         optimizer.apply(gradients, model.trainable_variables)
         return loss, _accuracy(batch, target, logits)
 
-    any_target = tf.TensorSpec([None], tf.int32)
-    any_seeds = tf.TensorSpec([len(seed_states), 2], tf.uint32)
+    def compiled(structure: Batch) -> Callable[..., tuple[Tensor, Tensor]]:
+        signature = None
+        if not fixed:
+            any_target = tf.TensorSpec([None], tf.int32)
+            any_seeds = tf.TensorSpec([len(seed_states), 2], tf.uint32)
+            signature = [any_target, any_seeds, *tensor_specs(structure)]
 
-    @functools.cache
-    def compiled(sizes):
-        signature = None if form.fixed else [form.signature(), any_target, any_seeds]
+        def update_leaves(target: Tensor, seeds: Tensor, *leaves: Tensor) -> tuple[Tensor, Tensor]:
+            return update(keras.tree.pack_sequence_as(structure, leaves), target, seeds)
+
         return tf.function(
-            lambda batch, target, seeds: update(batch, target, seeds, sizes),
-            input_signature=signature,
-            jit_compile=form.jit_compile,
+            update_leaves, input_signature=signature, jit_compile=executor.jit_compile
         )
 
-    return lambda batch, sizes, target, seeds: compiled(sizes)(
-        batch, tf.cast(target, tf.int32), tf.convert_to_tensor(seeds)
-    )
+    programs: dict[BucketShape, Callable[..., tuple[Tensor, Tensor]]] = {}
+
+    def run(batch: Batch, target: np.ndarray, seeds: np.ndarray) -> tuple[Tensor, Tensor]:
+        bucket = BucketShape.of(batch) if isinstance(batch, PackedBatch) and fixed else EXACT
+        if bucket not in programs:
+            programs[bucket] = compiled(batch if fixed else executor.example())
+        return programs[bucket](
+            tf.cast(target, tf.int32), tf.convert_to_tensor(seeds), *keras.tree.flatten(batch)
+        )
+
+    return run
 
 
-def _jax_update(model, form, optimizer, seed_states) -> Callable:
+def _jax_update(
+    model: keras.Model,
+    executor: Executor,
+    optimizer: keras.optimizers.Optimizer,
+    seed_states: Sequence[keras.Variable],
+) -> Update:
     import jax
 
     is_seed = {id(state) for state in seed_states}
     kept = [v for v in model.non_trainable_variables if id(v) not in is_seed]
 
-    def loss_of(trainable, others, batch, sizes, target, seeds):
-        found = iter(others), iter(seeds)
+    def loss_of(
+        trainable: list[Tensor],
+        other: list[Tensor],
+        batch: Batch,
+        target: Tensor,
+        seeds: Tensor,
+    ) -> tuple[Tensor, tuple[Tensor, list[Tensor]]]:
+        values, seed_values = iter(other), iter(seeds)
         non_trainable = [
-            next(found[1] if id(v) in is_seed else found[0]) for v in model.non_trainable_variables
+            next(seed_values if id(v) in is_seed else values) for v in model.non_trainable_variables
         ]
         logits, new = run_stateless(
-            model, lambda: form.call(batch, sizes, training=True), trainable, non_trainable
+            model, lambda: executor.logits(batch, training=True), trainable, non_trainable
         )
         pairs = zip(model.non_trainable_variables, new, strict=True)
-        new_others = [value for v, value in pairs if id(v) not in is_seed]
-        return _loss(batch, target, logits), (_accuracy(batch, target, logits), new_others)
+        new_other = [value for v, value in pairs if id(v) not in is_seed]
+        return _loss(batch, target, logits), (_accuracy(batch, target, logits), new_other)
 
-    @functools.partial(jax.jit, static_argnames="sizes")
-    def update(trainable, others, slots, batch, target, seeds, sizes):
-        (loss, (accuracy, others)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
-            trainable, others, batch, sizes, target, seeds
+    @jax.jit
+    def update(
+        trainable: list[Tensor],
+        other: list[Tensor],
+        slots: list[Tensor],
+        batch: Batch,
+        target: Tensor,
+        seeds: Tensor,
+    ) -> tuple[Tensor, Tensor, tuple[list[Tensor], ...]]:
+        (loss, (accuracy, other)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+            trainable, other, batch, target, seeds
         )
         trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
-        return loss, accuracy, (trainable, others, slots)
+        return loss, accuracy, (trainable, other, slots)
 
-    variables = (model.trainable_variables, kept, optimizer.variables)
+    groups = (model.trainable_variables, kept, optimizer.variables)
 
-    def run(batch, sizes, target, seeds):
-        state = [values(group) for group in variables]
-        loss, accuracy, new = update(*state, batch, target, seeds, sizes)
-        for group, fresh in zip(variables, new, strict=True):
+    def run(batch: Batch, target: np.ndarray, seeds: np.ndarray) -> tuple[Tensor, Tensor]:
+        state = [variable_values(group) for group in groups]
+        loss, accuracy, new = update(*state, batch, target, seeds)
+        for group, fresh in zip(groups, new, strict=True):
             for variable, value in zip(group, fresh, strict=True):
                 variable.assign(value)
         return loss, accuracy
@@ -153,14 +201,14 @@ def _jax_update(model, form, optimizer, seed_states) -> Callable:
     return run
 
 
-def _loss(inputs, target, logits):
-    return masked_cross_entropy(target, logits, inputs["responses_len"] > 0)
+def _loss(batch: Batch, target: Tensor, logits: Tensor) -> Tensor:
+    return masked_cross_entropy(target, logits, present_candidates(batch))
 
 
-def _accuracy(inputs, target, logits):
-    return masked_accuracy(target, logits, inputs["responses_len"] > 0)
+def _accuracy(batch: Batch, target: Tensor, logits: Tensor) -> Tensor:
+    return masked_accuracy(target, logits, present_candidates(batch))
 
 
-def _seed_states(model: keras.Model) -> list[Any]:
+def _seed_states(model: keras.Model) -> list[keras.Variable]:
     """The variables from which the dropout layers draw, in the order of the model."""
     return [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]

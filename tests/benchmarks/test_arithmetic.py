@@ -10,7 +10,6 @@ import pytest
 
 from benchmarks.arithmetic import ideas
 from dim_tf.packing.batch import pack
-from dim_tf.packing.buckets import EXACT
 from dim_tf.systems.registry import build_model
 from tests.random_model import CONFIG, random_inputs, word_table
 
@@ -30,7 +29,7 @@ def test_the_last_count_is_that_of_the_fast_model(monkeypatch):
         return result
 
     monkeypatch.setattr(keras.ops, "matmul", count)
-    model.packed(batch, EXACT)
+    model.forward(batch)
     expected = ideas(CONFIG, inputs)["characters of distinct words"]
     # Characters, the hidden layer of the prediction and the sum over profiles are not `matmul`.
     candidates = inputs["responses_len"].size

@@ -1,4 +1,4 @@
-"""DIM drops where the authors do: with the same masks it gives what the plain model gives."""
+"""DIM drops where the authors do: with the same masks it equals the reference."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from benchmarks.plain_weights import copy_weights, tf1_gradients
-from dim_tf.models.reference import build_plain, dropout_places
+from dim_tf.models.reference import build_reference
 from dim_tf.models.tf1 import tf1_name
-from dim_tf.packing.batch import pack
+from dim_tf.packing.batch import SOURCES, pack
 from dim_tf.packing.buckets import EXACT
 from dim_tf.packing.packed_sequence import pack_rows
 from dim_tf.systems.registry import build_model
@@ -21,16 +21,15 @@ pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="takes minutes where nothing is compiled"
 )
 
-HALVES = ("utterances", "personas")
-KINDS = (*HALVES, "responses")  # in the order in which the encoder takes them
+KINDS = (*SOURCES, "responses")  # in the order in which the encoder takes them
 
 
-def draw_masks(rng, inputs) -> dict[str, np.ndarray]:
-    """Of each place where the authors drop a mask of 0 and 2, in the shape of the plain model."""
+def draw_masks(rng, inputs, names) -> dict[str, np.ndarray]:
+    """For each point where the authors drop a mask of 0 and 2, in the shape of the reference."""
     units, masks = CONFIG.rnn_units, {}
     batch, candidates, _ = inputs["responses"].shape
-    for place in dropout_places(CONFIG):
-        kind, *rest = place.split("/")
+    for name in names:
+        kind, *rest = name.split("/")
         if not rest:  # joined, hidden
             shape = (batch, candidates, 16 * units if kind == "joined" else 256)
         else:
@@ -42,7 +41,7 @@ def draw_masks(rng, inputs) -> dict[str, np.ndarray]:
                 "responses": (batch * candidates, inputs["responses"].shape[2], units),
                 "aggregated": (batch * candidates, count, units),
             }[rest[0]]
-        masks[place] = 2.0 * rng.integers(0, 2, shape).astype("float32")
+        masks[name] = 2.0 * rng.integers(0, 2, shape).astype("float32")
     return masks
 
 
@@ -50,13 +49,13 @@ def packed_masks(masks, inputs, sizes) -> dict[str, list[np.ndarray]]:
     """The same masks as the packed form needs them: layer -> masks in the order of its calls."""
     batch, candidates, words = inputs["responses"].shape
 
-    def both(place):
-        return np.concatenate([masks[f"{place}/forward"], masks[f"{place}/backward"]], axis=-1)
+    def both(name):
+        return np.concatenate([masks[f"{name}/forward"], masks[f"{name}/backward"]], axis=-1)
 
-    def places_of(kind):
+    def flat_index(kind):
         lengths, steps = inputs[f"{kind}_len"].ravel(), inputs[kind].shape[2]
-        live = getattr(sizes, kind)
-        return pack_rows(lengths, np.full(lengths.size, steps), steps, live)["places"]
+        limits = np.full(lengths.size, steps)
+        return pack_rows(lengths, limits, steps, getattr(sizes, kind)).flat_index
 
     # All sentences one below the other, padded to the longest.
     longest = max(inputs[kind].shape[2] for kind in KINDS)
@@ -71,26 +70,27 @@ def packed_masks(masks, inputs, sizes) -> dict[str, list[np.ndarray]]:
             rows.append(np.pad(mask, ((0, 0), (0, missing), (0, 0))))
         lengths.append(inputs[f"{kind}_len"].ravel())
     lengths = np.concatenate(lengths)
-    places = pack_rows(lengths, np.full(len(lengths), longest), longest, sizes.encoder)["places"]
+    limits = np.full(len(lengths), longest)
+    packed = pack_rows(lengths, limits, longest, sizes.sentences).flat_index
 
     def of_sentences(rows):
         rows = np.concatenate(rows)
-        return rows.reshape(-1, rows.shape[-1])[places]
+        return rows.reshape(-1, rows.shape[-1])[packed]
 
-    # The copies of a word side by side: those of the candidates...
+    # The copies of a word are adjacent: those of the candidates...
     matched = []
-    for half in HALVES:
-        _, count, steps = inputs[half].shape
-        mask = both(f"{half}/matched").reshape(batch, candidates, count * steps, -1)
+    for source in SOURCES:
+        _, count, steps = inputs[source].shape
+        mask = both(f"{source}/matched").reshape(batch, candidates, count * steps, -1)
         mask = mask.swapaxes(1, 2).reshape(batch * count * steps, candidates, -1)
-        matched.append(mask[places_of(half)])
-    # ... and of a response's words those that saw the context and the persona.
-    mask = np.stack([both(f"{half}/responses") for half in HALVES], axis=2)
-    mask = mask.reshape(batch * candidates * words, len(HALVES), -1)
-    matched.append(mask[places_of("responses")])
+        matched.append(mask[flat_index(source)])
+    # ... and of a response's word those that attended to the context and to the persona.
+    mask = np.stack([both(f"{source}/responses") for source in SOURCES], axis=2)
+    mask = mask.reshape(batch * candidates * words, len(SOURCES), -1)
+    matched.append(mask[flat_index("responses")])
 
     number, count = inputs["utterances_num"], inputs["utterances"].shape[1]
-    contexts = pack_rows(number, np.full(batch, count), count, sizes.contexts)["places"]
+    contexts = pack_rows(number, np.full(batch, count), count, sizes.contexts).flat_index
     mask = both("utterances/aggregated").reshape(batch, candidates, count, -1)
     aggregated = mask.swapaxes(1, 2).reshape(batch * count, candidates, -1)[contexts]
 
@@ -130,19 +130,25 @@ def loss_and_gradients(model, call, inputs, target):
 
 @pytest.fixture(scope="module")
 def case():
-    """Inputs with empty rows, masks, the model, and what the plain model makes of them."""
+    """Inputs with empty rows, masks, the model, and the results of the reference."""
     rng = np.random.default_rng(1)
     inputs, target = random_inputs(rng), np.ones(4, "int32")
     inputs["responses_len"][:, 1] = 3
-    masks = draw_masks(rng, inputs)
+    plain = build_reference(CONFIG, word_table())
+    dropouts = plain.get_layer("reference").dropouts
+    masks = draw_masks(rng, inputs, dropouts)
     fast = build_model("dim", CONFIG.replace(dropout=0.5), word_table())
     variables = random_variables(rng, fast, 0.3)
     variables["aggregation_layer/pers_b"] = np.ones(1)
     for variable in fast.trainable_variables:
         variable.assign(variables[tf1_name(variable)])
-    plain = build_plain(CONFIG, word_table(), lambda x, place: x * masks[place])
     copy_weights(fast, plain)
-    loss, gradients = loss_and_gradients(plain, lambda: plain(inputs), inputs, target)
+    names = {id(layer): name for name, layer in dropouts.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            keras.layers.Dropout, "call", lambda layer, x, training: x * masks[names[id(layer)]]
+        )
+        loss, gradients = loss_and_gradients(plain, lambda: plain(inputs), inputs, target)
     return inputs, target, masks, fast, loss, tf1_gradients(plain, gradients)
 
 
@@ -159,9 +165,9 @@ def test_the_same_masks_give_the_same_loss_and_gradients(case, monkeypatch, fill
         return values * mask
 
     monkeypatch.setattr(keras.layers.Dropout, "call", dropped)
-    batch = pack(inputs, fast.halves, sizes)
+    batch = pack(inputs, fast.sources, sizes)
     loss, gradients = loss_and_gradients(
-        fast, lambda: fast.packed(batch, sizes, training=True), inputs, target
+        fast, lambda: fast.forward(batch, training=True), inputs, target
     )
     assert not any(left.values())
     assert loss == pytest.approx(expected_loss, abs=1e-5)

@@ -31,12 +31,12 @@ def model(whole):
     return whole
 
 
-def check_equations(model, seed, **halves):
+def check_equations(model, seed, **ablation):
     rng = np.random.default_rng(seed)
     variables = random_variables(rng, model)
     load_tf1_variables(model, variables)
     inputs = random_inputs(rng)
-    expected = NumpyDIM(variables, word_table(), **halves).logits(inputs)
+    expected = NumpyDIM(variables, word_table(), **ablation).logits(inputs)
     np.testing.assert_allclose(np.asarray(model(inputs)), expected, rtol=0, atol=1e-5)
 
 
@@ -47,11 +47,11 @@ def test_equations(seed, model):
 
 
 @pytest.mark.parametrize(("use_context", "use_persona"), [(True, False), (False, True)])
-def test_equations_of_a_half(use_context, use_persona):
-    halves = {"use_context": use_context, "use_persona": use_persona}
-    model = build(**halves)
+def test_equations_of_an_ablation(use_context, use_persona):
+    ablation = {"use_context": use_context, "use_persona": use_persona}
+    model = build(**ablation)
     for seed in (1, 2):
-        check_equations(model, seed, **halves)
+        check_equations(model, seed, **ablation)
 
 
 @pytest.mark.backend
@@ -71,14 +71,14 @@ def test_persona_scores_pass_a_relu(model):
 
 
 @pytest.mark.backend
-def test_what_lies_past_the_lengths_changes_nothing(model):
+def test_padding_changes_nothing(model):
     inputs = random_inputs(np.random.default_rng(5))
     logits = np.asarray(model(inputs))
     for name in ("utterances", "responses", "personas"):
         words = inputs[name].shape[-1]
-        live = np.arange(words) < inputs[f"{name}_len"][..., None]
-        inputs[name] = inputs[name] * live
-        inputs[f"{name}_char"] = inputs[f"{name}_char"] * live[..., None]
+        mask = np.arange(words) < inputs[f"{name}_len"][..., None]
+        inputs[name] = inputs[name] * mask
+        inputs[f"{name}_char"] = inputs[f"{name}_char"] * mask[..., None]
     assert np.array_equal(logits, np.asarray(model(inputs)))
 
 

@@ -12,7 +12,7 @@ from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.models.inputs import KINDS
 from dim_tf.models.tf1 import load_tf1_variables, tf1_name
 from dim_tf.packing.batch import pack
-from dim_tf.packing.buckets import EXACT, largest
+from dim_tf.packing.buckets import EXACT, largest_shape
 from dim_tf.systems.registry import build_model
 from dim_tf.training.losses import masked_cross_entropy
 from dim_tf.training.train_step import TrainingStep, adam
@@ -25,13 +25,13 @@ pytestmark = pytest.mark.backend
 # there. What the packed form never makes (padded outputs of a BiLSTM, the four-fold enhanced
 # vectors) has no counterpart.
 TENSORS = {
-    "final_utterances": "final_utterances",
-    "aggregated_responses_ur": "aggregated_responses_utterances",
-    "final_personas": "final_personas",
-    "aggregated_responses_pr": "aggregated_responses_personas",
-    "aggregated_utterances": "aggregated_utterances",
-    "aggregated_personas": "aggregated_personas",
-    "joined_feature": "joined",
+    "final_utterances": lambda found: found["matched"]["utterances"].swapaxes(1, 2),
+    "aggregated_responses_ur": lambda found: found["responses"]["utterances"],
+    "final_personas": lambda found: found["matched"]["personas"].swapaxes(1, 2),
+    "aggregated_responses_pr": lambda found: found["responses"]["personas"],
+    "aggregated_utterances": lambda found: found["context"],
+    "aggregated_personas": lambda found: found["persona"],
+    "joined_feature": lambda found: found["joined"],
 }
 
 
@@ -99,7 +99,7 @@ def padded_value_and_gradients(model):
 
 @pytest.fixture(scope="module")
 def gradients_of(built):
-    """What computes loss and gradients with the weights of the moment, by form."""
+    """The functions of loss and gradients with the current weights, by form."""
     return {
         "packed": functools.partial(value_and_gradients, built),
         "padded": padded_value_and_gradients(built),
@@ -108,29 +108,28 @@ def gradients_of(built):
 
 @pytest.fixture(scope="module")
 def tensors(golden, built):
-    """What the model computes on its way, and the batch that it is computed of."""
+    """The intermediate tensors of the model, and their batch."""
     load_tf1_variables(built, part(golden, "var/"))
     inputs = part(golden, "in/")
 
-    def compute(batch, sizes):
-        encoded = built.encode(batch, sizes)
-        return {**built.match(encoded, batch, sizes), "encoded": encoded[0]}
+    def compute(batch):
+        return built.forward(batch, return_intermediates=True)
 
     if keras.backend.backend() == "jax":
         import jax
 
-        # Of all sizes these compile fastest.
-        sizes = largest({name: value.shape for name, value in inputs.items()}, built.halves)
-        batch = pack(inputs, built.halves, sizes)
-        found = jax.jit(lambda batch: compute(batch, sizes))(batch)
+        # Of all buckets the largest compiles fastest.
+        shapes = {name: value.shape for name, value in inputs.items()}
+        batch = pack(inputs, built.sources, largest_shape(shapes, built.sources))
+        found = jax.jit(compute)(batch)
     else:
-        batch = pack(inputs, built.halves)
-        found = compute(batch, EXACT)
-    return {name: np.asarray(tensor) for name, tensor in found.items()}, batch
+        batch = pack(inputs, built.sources, EXACT)
+        found = compute(batch)
+    return keras.tree.map_structure(np.asarray, found), batch
 
 
-def there_of(golden, kind):
-    """Which places hold words, [B, N, T]."""
+def mask_of(golden, kind):
+    """True for words, [B, N, T]."""
     return np.arange(golden[f"in/{kind}"].shape[2]) < golden[f"in/{kind}_len"][..., None]
 
 
@@ -149,45 +148,45 @@ def test_logits(golden, model, tensors):
 @pytest.mark.parametrize("kind", KINDS)
 def test_encoded_words(golden, tensors, kind):
     found, batch = tensors
-    there = there_of(golden, kind)
-    expected = golden[f"mid/{kind}_output"].reshape(*there.shape, -1)
+    mask, layout = mask_of(golden, kind), getattr(batch, kind)
+    expected = golden[f"mid/{kind}_output"].reshape(*mask.shape, -1)
     padded = np.zeros_like(expected)
-    padded[there] = found["encoded"][batch[kind]["grid"][batch[kind]["mask"] > 0]]
+    padded[mask] = found["states"][layout.grid[layout.grid_mask > 0]]
     np.testing.assert_allclose(padded, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("half", "letter"), [("utterances", "u"), ("personas", "p")])
-def test_what_is_seen(golden, tensors, half, letter):
-    """Weights @ words, the words of the others side by side; the authors' are padded."""
+@pytest.mark.parametrize(("source", "letter"), [("utterances", "u"), ("personas", "p")])
+def test_attention(golden, tensors, source, letter):
+    """Weights @ words, the words of a source side by side; the authors' are padded."""
     found, batch = tensors
-    responses = found["encoded"][batch["responses"]["grid"]]  # [B, C, R, D]
-    words = found["encoded"][batch[half]["grid"]]  # [B, X, D]
-    to_responses, to_others = found[f"{half}_to_responses"], found[f"responses_to_{half}"]
-    live = there_of(golden, "responses")  # [B, C, R]
-    by_responses = to_others @ words[:, None]  # [B, C, R, D]
+    responses = found["states"][batch.responses.grid]  # [B, C, R, D]
+    words = found["states"][getattr(batch, source).grid]  # [B, X, D]
+    to_responses, to_source = found["attention"][source]
+    mask = mask_of(golden, "responses")  # [B, C, R]
+    attended = to_source @ words[:, None]  # [B, C, R, D]
     expected = golden[f"mid/attended_responses_output_{letter}r"]
-    np.testing.assert_allclose(by_responses[live], expected[live], rtol=0, atol=1e-5)
-    assert not to_others[~live].any()
+    np.testing.assert_allclose(attended[mask], expected[mask], rtol=0, atol=1e-5)
+    assert not to_source[~mask].any()
 
-    by_others = to_responses @ responses  # [B, C, X, D]
-    expected = golden[f"mid/attended_{half}_output_{letter}r"]  # [B, C, N*T, D]
+    attended = to_responses @ responses  # [B, C, X, D]
+    expected = golden[f"mid/attended_{source}_output_{letter}r"]  # [B, C, N*T, D]
     similarity = golden[f"mid/similarity_matrix_{letter.upper()}R"]  # [B, C, R, N*T]
-    for turn, places in enumerate(there_of(golden, half)):
-        there, count = places.ravel(), places.sum()
-        wanted = expected[turn][:, there]
-        np.testing.assert_allclose(by_others[turn, :, :count], wanted, rtol=0, atol=1e-5)
+    for turn, source_mask in enumerate(mask_of(golden, source)):
+        source_mask, count = source_mask.ravel(), source_mask.sum()
+        wanted = expected[turn][:, source_mask]
+        np.testing.assert_allclose(attended[turn, :, :count], wanted, rtol=0, atol=1e-5)
         assert not to_responses[turn, :, count:].any()
-        powers = np.exp(similarity[turn][..., there])
-        weights = (powers / powers.sum(axis=-1, keepdims=True))[live[turn]]
-        seen = to_others[turn][live[turn]]
-        np.testing.assert_allclose(seen[:, :count], weights, rtol=0, atol=1e-5)
-        assert not seen[:, count:].any()
+        powers = np.exp(similarity[turn][..., source_mask])
+        weights = (powers / powers.sum(axis=-1, keepdims=True))[mask[turn]]
+        found_weights = to_source[turn][mask[turn]]
+        np.testing.assert_allclose(found_weights[:, :count], weights, rtol=0, atol=1e-5)
+        assert not found_weights[:, count:].any()
 
 
 @pytest.mark.parametrize("name", TENSORS)
 def test_intermediate_tensors(golden, tensors, name):
     expected = golden[f"mid/{name}"]
-    found = tensors[0][TENSORS[name]].reshape(expected.shape)
+    found = TENSORS[name](tensors[0]).reshape(expected.shape)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 

@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from dim_tf.models.lstm import _run_segments, run_lstm
-from dim_tf.packing.packed_sequence import Packing, pack_rows
+from dim_tf.packing.packed_sequence import PackedRows, pack_rows
 from tests.packed_rows import LENGTHS, MODES, ROWS, STEPS, make, on_tensorflow, packed_of
 
 UNITS = 3
@@ -24,9 +24,9 @@ def plain_row(gates, kernel, backward):
     states = np.zeros((len(gates), UNITS))
     steps = range(len(gates))
     for step in reversed(steps) if backward else steps:
-        enter, candidate, forget, leave = np.split(gates[step] + hidden @ kernel, 4)
-        cell = sigmoid(forget + 1) * cell + sigmoid(enter) * np.tanh(candidate)
-        hidden = states[step] = sigmoid(leave) * np.tanh(cell)
+        i, g, f, o = np.split(gates[step] + hidden @ kernel, 4)
+        cell = sigmoid(f + 1) * cell + sigmoid(i) * np.tanh(g)
+        hidden = states[step] = sigmoid(o) * np.tanh(cell)
     return states
 
 
@@ -48,25 +48,24 @@ def test_states_are_those_of_a_plain_loop(mode, copies, backward):
         for copy in range(copies or 1):
             states = plain_row(gates[row, :length, copy], kernel, backward)
             expected[row, :length, copy] = states
-    plan, packing = make(mode, copies)
-    packed = ops.convert_to_tensor(packed_of(plan, gates))
-    found = run_lstm(packing, packed, ops.convert_to_tensor(kernel, dtype="float32"), backward)
-    found, expected = np.asarray(found), packed_of(plan, expected)
-    there = np.repeat(plan["there"] > 0, copies or 1)
-    np.testing.assert_allclose(found[there], expected[there], rtol=0, atol=1e-6)
+    layout, rows = make(mode, copies)
+    packed = ops.convert_to_tensor(packed_of(layout, gates))
+    found = run_lstm(rows, packed, ops.convert_to_tensor(kernel, dtype="float32"), backward)
+    found, expected = np.asarray(found), packed_of(layout, expected)
+    mask = np.repeat(layout.mask > 0, copies or 1)
+    np.testing.assert_allclose(found[mask], expected[mask], rtol=0, atol=1e-6)
     if backward:
-        assert not found[~there].any()
+        assert not found[~mask].any()
 
 
 @pytest.mark.backend
 @pytest.mark.parametrize("mode", [pytest.param(None, marks=on_tensorflow), "fixed"])
 def test_a_cell_sums_up_in_float32_what_bfloat16_would_lose(mode):
     steps, entering = 300, 0.0025  # to 0.75: from 0.5 on bfloat16 cannot tell it from nothing
-    plan = pack_rows(np.array([steps]), np.array([steps]), steps)
-    packing = Packing(plan, mode and (1,) * steps)
+    rows = PackedRows(pack_rows(np.array([steps]), np.array([steps]), steps, mode and (1,) * steps))
     gates = np.tile([20.0, np.arctanh(entering), 20.0, 20.0], (steps, 1))
     gates = ops.convert_to_tensor(gates, dtype="bfloat16")
-    states = run_lstm(packing, gates, ops.zeros((1, 4), dtype="bfloat16"), backward=False)
+    states = run_lstm(rows, gates, ops.zeros((1, 4), dtype="bfloat16"), backward=False)
     assert keras.backend.standardize_dtype(states.dtype) == "bfloat16"
     last = float(np.asarray(ops.cast(states, "float32"))[-1, 0])
     assert last == pytest.approx(np.tanh(steps * entering), rel=1e-2)
@@ -82,15 +81,15 @@ def test_the_gradient_by_hand_is_the_one_that_tensorflow_finds(copies, backward,
     import tensorflow as tf
 
     gates, kernel = random_case(copies)
-    plan, exact = make("exact", copies)
+    layout, exact = make("exact", copies)
     _, fixed = make("fixed", copies)
-    sources = [tf.cast(packed_of(plan, gates), dtype), tf.cast(kernel, dtype)]
+    sources = [tf.cast(packed_of(layout, gates), dtype), tf.cast(kernel, dtype)]
     weights = np.random.default_rng(4).normal(size=(len(sources[0]), UNITS)).astype("float32")
     results = []
-    for run, packing in ((run_lstm, exact), (_run_segments, fixed)):
+    for run, rows in ((run_lstm, exact), (_run_segments, fixed)):
         with tf.GradientTape() as tape:
             tape.watch(sources)
-            states = run(packing, *sources, backward)
+            states = run(rows, *sources, backward)
             total = tf.reduce_sum(tf.cast(states, "float32") * weights)
         found = [states, *tape.gradient(total, sources)]
         assert {tensor.dtype.name for tensor in found} == {dtype}

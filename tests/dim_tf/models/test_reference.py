@@ -1,13 +1,14 @@
-"""The plain model against the authors' numbers, and against DIM where these cannot see."""
+"""The reference against the authors' numbers, and against DIM where these have no cases."""
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 
 from benchmarks.plain_weights import copy_weights, load_tf1_variables, tf1_gradients
 from dim_tf.config import ModelConfig, TrainingConfig
-from dim_tf.models.reference import build_plain, dropout_places
+from dim_tf.models.reference import build_reference
 from dim_tf.models.tf1 import TF1_NAMES
 from dim_tf.runtime.scorer import Scorer
 from dim_tf.systems.registry import build_model
@@ -36,7 +37,7 @@ def random_weights(rng, plain, fast) -> None:
 @pytest.fixture
 def authors(golden):
     sizes = {ours: int(golden[f"cfg/{theirs}"]) for ours, theirs in SIZES.items()}
-    model = build_plain(ModelConfig(**sizes), golden["table/word"])
+    model = build_reference(ModelConfig(**sizes), golden["table/word"])
     load_tf1_variables(model, part(golden, "var/"))
     return model
 
@@ -65,7 +66,7 @@ def test_logits_are_those_of_dim(use_context, use_persona):
     """With empty utterances, contexts and personas, and absent candidates."""
     config = CONFIG.replace(use_context=use_context, use_persona=use_persona)
     rng = np.random.default_rng(1)
-    fast, plain = build_model("dim", config, table()), build_plain(config, table())
+    fast, plain = build_model("dim", config, table()), build_reference(config, table())
     random_weights(rng, plain, fast)
     inputs = test_dim.random_inputs(rng)
     expected = np.asarray(fast(inputs, training=False))
@@ -74,7 +75,7 @@ def test_logits_are_those_of_dim(use_context, use_persona):
 
 def test_gradients_are_those_of_dim():
     rng = np.random.default_rng(2)
-    fast, plain = build_model("dim", CONFIG, table()), build_plain(CONFIG, table())
+    fast, plain = build_model("dim", CONFIG, table()), build_reference(CONFIG, table())
     random_weights(rng, plain, fast)
     inputs, target = test_dim.random_inputs(rng), np.full(4, 1)
     inputs["responses_len"][:, 1] = 3
@@ -92,9 +93,9 @@ def test_gradients_are_those_of_dim():
 def test_bfloat16_is_where_dim_has_it():
     config = CONFIG.replace(precision="bfloat16")
     rng = np.random.default_rng(1)
-    fast, plain = build_model("dim", config, table()), build_plain(config, table())
+    fast, plain = build_model("dim", config, table()), build_reference(config, table())
     random_weights(rng, plain, fast)
-    layer = plain.get_layer("plain")
+    layer = plain.get_layer("reference")
     for bilstm in (layer.encoder, layer.matcher, layer.aggregator):
         assert {lstm.compute_dtype for lstm in bilstm} == {"bfloat16"}
         assert {lstm.variable_dtype for lstm in bilstm} == {"float32"}
@@ -102,54 +103,38 @@ def test_bfloat16_is_where_dim_has_it():
     inputs = test_dim.random_inputs(rng)
     logits, expected = np.asarray(plain(inputs)), np.asarray(fast(inputs, training=False))
     assert logits.dtype == np.float32
-    exact = build_plain(CONFIG, table())
+    exact = build_reference(CONFIG, table())
     exact.set_weights(plain.get_weights())
     coarse = np.abs(logits - np.asarray(exact(inputs))).max()
     assert 1e-4 < coarse < 0.1 * np.abs(expected).max()
     assert np.abs(logits - expected).max() < 3 * coarse
 
 
-def test_dropout_has_the_authors_places():
-    """A given `drop` sees every output once: words, LSTM directions, joined features, hidden."""
-    seen = {}
+def test_dropout_is_where_the_authors_have_it(monkeypatch):
+    """Every output is dropped once: words, LSTM directions, joined features, hidden layer."""
+    plain = build_reference(CONFIG, table())
+    names = {id(layer): name for name, layer in plain.get_layer("reference").dropouts.items()}
+    shapes = {}
 
-    def drop(x, place):
-        assert place not in seen
-        seen[place] = tuple(x.shape)
+    def call(layer, x, training=False):
+        assert names[id(layer)] not in shapes
+        shapes[names[id(layer)]] = tuple(x.shape)
         return x
 
-    plain = build_plain(CONFIG, table(), drop)
-    seen.clear()
+    monkeypatch.setattr(keras.layers.Dropout, "call", call)
     inputs = test_dim.random_inputs(np.random.default_rng(3))
     plain(inputs, training=True)
-    assert sorted(seen) == sorted(dropout_places(CONFIG))
-    assert len(seen) == 21
+    assert set(shapes) == set(names.values())
+    assert len(shapes) == 21
     units, embedded = CONFIG.rnn_units, CONFIG.word_dim + 150
-    assert {place: shape[-1] for place, shape in seen.items()} == {
-        place: {"embedded": embedded, "joined": 16 * units, "hidden": 256}.get(
-            place.rpartition("/")[2], units
-        )
-        for place in seen
+    sizes = {"embedded": embedded, "joined": 16 * units, "hidden": 256}
+    assert {name: shape[-1] for name, shape in shapes.items()} == {
+        name: sizes.get(name.rpartition("/")[2], units) for name in shapes
     }
     batch, utterances, words = inputs["utterances"].shape
     candidates = inputs["responses"].shape[1]
-    assert seen["utterances/encoded/backward"] == (batch * utterances, words, units)
-    assert seen["utterances/matched/forward"] == (batch * candidates * utterances, words, units)
-
-
-def test_masks_can_be_given():
-    """Masks that drop nothing but double the hidden layer double what it adds to the logits."""
-    fast = build_model("dim", CONFIG, table())
-    inputs = test_dim.random_inputs(np.random.default_rng(4))
-    factors = dict.fromkeys(dropout_places(CONFIG), 1.0)
-    logits = []
-    for factor in (1.0, 2.0):
-        factors["hidden"] = factor
-        plain = build_plain(CONFIG, table(), lambda x, place: x * factors[place])
-        random_weights(np.random.default_rng(5), plain, fast)
-        bias = np.asarray(plain.get_layer("plain").logits.bias.value)
-        logits.append(np.asarray(plain(inputs)) - bias)
-    np.testing.assert_allclose(logits[1], 2 * logits[0], rtol=1e-5, atol=1e-5)
+    assert shapes["utterances/encoded/backward"] == (batch * utterances, words, units)
+    assert shapes["utterances/matched/forward"] == (batch * candidates * utterances, words, units)
 
 
 @pytest.mark.slow
@@ -158,7 +143,7 @@ def test_training_steps_and_scores():
     inputs = test_dim.random_inputs(np.random.default_rng(6), SHORT)
     inputs["responses_len"][:, 1] = 2
     target = np.ones(4, "int32")
-    plain = build_plain(SHORT, table())
+    plain = build_reference(SHORT, table())
     fast = build_model("dim", SHORT, table())
     random_weights(np.random.default_rng(7), plain, fast)
     np.testing.assert_allclose(Scorer(plain)(inputs), np.asarray(plain(inputs)), rtol=0, atol=1e-6)

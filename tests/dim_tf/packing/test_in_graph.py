@@ -1,4 +1,4 @@
-"""The plan that a program makes of tensors against the one that NumPy makes beforehand."""
+"""The layout that a program makes of tensors against the one that NumPy makes on the host."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from keras import ops
 
-from dim_tf.packing.buckets import EXACT
 from dim_tf.packing.in_graph import _pack_rows, pack_in_graph
 from dim_tf.packing.packed_sequence import pack_rows
 from dim_tf.systems.registry import build_model, implemented
@@ -23,24 +22,23 @@ def test_rows_are_laid_out_as_numpy_does(seed):
     rng = np.random.default_rng(seed)
     limits = rng.integers(1, 5, 7).astype("int32")
     lengths = rng.integers(0, limits + 1).astype("int32")
-    plan, stand = _pack_rows(lengths, limits, 4)
+    layout, packed_index = _pack_rows(lengths, limits, 4, padded=False)
     expected = pack_rows(lengths, limits, 4)
-    assert plan.keys() == expected.keys()
-    for name, values in expected.items():
-        np.testing.assert_array_equal(plan[name], values, err_msg=name)
-    words = np.asarray(stand)[np.arange(4) < lengths[:, None]]
+    for found, values in zip(keras.tree.flatten(layout), keras.tree.flatten(expected), strict=True):
+        np.testing.assert_array_equal(found, values)
+    words = np.asarray(packed_index)[np.arange(4) < lengths[:, None]]
     assert sorted(words) == list(range(lengths.sum()))
 
 
 @pytest.mark.parametrize("name", implemented())
-def test_logits_are_those_of_a_plan_made_beforehand(name):
+def test_logits_are_those_of_a_layout_made_on_the_host(name):
     model = build_model(name, CONFIG, word_table())
     inputs = random_inputs(np.random.default_rng(1))
     for values in inputs.values():
-        values[0] = 0  # a turn of nothing at all
+        values[0] = 0  # an empty turn
     expected = np.asarray(model(inputs))
     for turns in (slice(None), slice(1)):
         chosen = {key: ops.convert_to_tensor(values[turns]) for key, values in inputs.items()}
-        found = model.packed(pack_in_graph(chosen, model.halves), EXACT)
+        found = model.forward(pack_in_graph(chosen, model.sources))
         np.testing.assert_allclose(found, expected[turns], atol=2e-6)
     assert len(np.unique(expected)) > 4

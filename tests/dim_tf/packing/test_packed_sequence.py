@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from dim_tf.packing.packed_sequence import Packing, pack_rows
+from dim_tf.packing.layout import PADDED
+from dim_tf.packing.packed_sequence import PackedRows, pack_rows
 from tests.packed_rows import (
-    EXACT_LIVE,
+    EXACT_SIZES,
     LENGTHS,
     LIMITS,
-    LIVE,
     MODES,
     ROWS,
+    SIZES,
     STEPS,
     make,
     on_tensorflow,
@@ -29,65 +32,68 @@ def random_words(copies=None):
     return np.random.default_rng(1).normal(size=shape)
 
 
-@pytest.mark.parametrize("live", list(LIVE.values()), ids=list(LIVE))
-def test_a_plan_lays_out_every_word_once(live):
-    plan = pack_rows(LENGTHS, LIMITS, STEPS, live)
-    assert {array.dtype for array in plan.values()} == {np.dtype("int32")}
-    assert tuple(plan["live"]) == (live or EXACT_LIVE)
-    rows, steps = np.divmod(plan["places"], STEPS)
-    assert np.array_equal(steps, np.repeat(np.arange(STEPS), plan["live"]))
-    there = plan["there"] > 0
-    assert np.array_equal(there, LENGTHS[rows] > steps)
+@pytest.mark.parametrize("sizes", list(SIZES.values()), ids=list(SIZES))
+def test_a_layout_has_every_word_once(sizes):
+    layout = pack_rows(LENGTHS, LIMITS, STEPS, sizes)
+    assert {array.dtype for array in keras.tree.flatten(layout)} == {np.dtype("int32")}
+    expected = (ROWS,) * STEPS if sizes == PADDED else sizes or EXACT_SIZES
+    assert tuple(layout.batch_sizes) == expected
+    rows, steps = np.divmod(layout.flat_index, STEPS)
+    assert np.array_equal(steps, np.repeat(np.arange(STEPS), layout.batch_sizes))
+    mask = layout.mask > 0
+    assert np.array_equal(mask, LENGTHS[rows] > steps)
     words = {(row, step) for row, length in enumerate(LENGTHS) for step in range(length)}
-    assert sorted(zip(rows[there], steps[there], strict=True)) == sorted(words)
+    assert sorted(zip(rows[mask], steps[mask], strict=True)) == sorted(words)
     for step in range(STEPS):
-        # The rows stand in one order at all steps, and those that are there come first.
-        assert np.array_equal(rows[steps == step], rows[: plan["live"][step]])
-        assert np.all(np.diff(plan["there"][steps == step]) <= 0)
+        # The rows have one order at all steps, and rows with a word come first.
+        assert np.array_equal(rows[steps == step], rows[: layout.batch_sizes[step]])
+        assert np.all(np.diff(layout.mask[steps == step]) <= 0)
 
 
-@pytest.mark.parametrize("live", list(LIVE.values()), ids=list(LIVE))
-def test_a_plan_says_where_rows_are_and_end(live):
-    plan = pack_rows(LENGTHS, LIMITS, STEPS, live)
-    first = plan["live"][0]
-    assert len(plan["ends"]) == len(plan["padded"]) == first
-    for row, (length, limit, rank) in enumerate(zip(LENGTHS, LIMITS, plan["ranks"], strict=True)):
+@pytest.mark.parametrize("sizes", list(SIZES.values()), ids=list(SIZES))
+def test_a_layout_has_the_position_and_the_end_of_each_row(sizes):
+    layout = pack_rows(LENGTHS, LIMITS, STEPS, sizes)
+    first = layout.batch_sizes[0]
+    assert len(layout.last_index) == len(layout.is_padded) == first
+    for row, (length, limit, position) in enumerate(
+        zip(LENGTHS, LIMITS, layout.unsorted_indices, strict=True)
+    ):
         if length == 0:
-            assert rank == first
+            assert position == first
         else:
-            assert plan["places"][rank] == row * STEPS
-            assert plan["places"][plan["ends"][rank]] == row * STEPS + length - 1
-            assert plan["padded"][rank] == (length < limit)
+            assert layout.flat_index[position] == row * STEPS
+            assert layout.flat_index[layout.last_index[position]] == row * STEPS + length - 1
+            assert layout.is_padded[position] == (length < limit)
 
 
 def test_rows_of_one_length_keep_their_order():
-    plan = pack_rows(np.array([1, 2, 1, 2]), np.full(4, 2), steps=2)
-    assert plan["places"].tolist() == [2, 6, 0, 4, 3, 7]
+    layout = pack_rows(np.array([1, 2, 1, 2]), np.full(4, 2), steps=2)
+    assert layout.flat_index.tolist() == [2, 6, 0, 4, 3, 7]
 
 
-def test_a_plan_of_nothing_but_empty_rows():
-    plan = pack_rows(np.zeros(2, int), np.full(2, 3), steps=3)
-    assert plan["live"].tolist() == [0, 0, 0]
-    assert plan["ranks"].tolist() == [0, 0]
-    assert len(plan["places"]) == len(plan["ends"]) == 0
+def test_a_layout_of_empty_rows():
+    layout = pack_rows(np.zeros(2, int), np.full(2, 3), steps=3)
+    assert layout.batch_sizes.tolist() == [0, 0, 0]
+    assert layout.unsorted_indices.tolist() == [0, 0]
+    assert len(layout.flat_index) == len(layout.last_index) == 0
 
 
 @pytest.mark.backend
 @pytest.mark.parametrize("copies", [None, 2])
 @pytest.mark.parametrize("mode", MODES)
-def test_cut_gives_the_words_of_each_segment(mode, copies):
-    plan, packing = make(mode, copies)
-    packed = packed_of(plan, random_words(copies))
-    pieces = [np.asarray(piece) for piece in packing.cut(ops.convert_to_tensor(packed))]
-    sizes = [steps * int(live) for _, steps, _, live in packing.segments]
-    assert [len(piece) for piece in pieces] == sizes
+def test_steps_are_split_into_segments(mode, copies):
+    layout, rows = make(mode, copies)
+    packed = packed_of(layout, random_words(copies))
+    pieces = [np.asarray(piece) for piece in rows.split_steps(ops.convert_to_tensor(packed))]
+    assert [len(piece) for piece in pieces] == [n * int(size) for n, _, size in rows.segments]
     assert np.array_equal(np.concatenate(pieces), packed)
-    assert sum(steps for _, steps, _, _ in packing.segments) == packing.steps == STEPS
-    there = np.asarray(packing.there())
-    assert there.shape == (len(packed), 1)
-    assert np.array_equal(there[:, 0], np.repeat(plan["there"] > 0, copies or 1))
-    assert packing.exact == (mode == "exact")
-    assert [int(live) for live in packing.live] == [n * (copies or 1) for n in plan["live"]]
+    assert sum(steps for steps, _, _ in rows.segments) == rows.steps == STEPS
+    mask = np.asarray(rows.mask())
+    assert mask.shape == (len(packed), 1)
+    assert np.array_equal(mask[:, 0], np.repeat(layout.mask > 0, copies or 1))
+    assert rows.exact == (mode == "exact")
+    sizes = [n * (copies or 1) for n in layout.batch_sizes]
+    assert [int(size) for size in rows.batch_sizes] == sizes
 
 
 @pytest.mark.backend
@@ -95,20 +101,20 @@ def test_steps_with_as_many_rows_are_one_segment():
     def segments(mode):
         return [tuple(map(int, segment)) for segment in make(mode, 2)[1].segments]
 
-    assert segments("padded") == [(0, 3, 0, 12)]
+    assert segments("padded") == [(3, 0, 12)]
     if keras.backend.backend() == "tensorflow":
-        assert segments("rounded") == [(0, 1, 0, 10), (1, 1, 10, 10), (2, 1, 20, 4)]
+        assert segments("rounded") == [(1, 0, 10), (1, 10, 10), (1, 20, 4)]
     else:
-        assert segments("rounded") == [(0, 2, 0, 10), (2, 1, 20, 4)]
+        assert segments("rounded") == [(2, 0, 10), (1, 20, 4)]
 
 
 @pytest.mark.backend
 @pytest.mark.parametrize("copies", [None, 2])
 @pytest.mark.parametrize("mode", MODES)
-def test_ends_and_restore_bring_last_words_back(mode, copies):
-    plan, packing = make(mode, copies)
+def test_last_words_return_to_their_rows(mode, copies):
+    layout, rows = make(mode, copies)
     padded = random_words(copies).astype("float32")
-    found = packing.restore(packing.ends(ops.convert_to_tensor(packed_of(plan, padded))))
+    found = rows.unsort(rows.last_words(ops.convert_to_tensor(packed_of(layout, padded))))
     expected = padded[np.arange(ROWS), np.maximum(LENGTHS - 1, 0)]
     expected[LENGTHS == 0] = 0
     assert np.array_equal(np.asarray(found), expected)
@@ -118,12 +124,12 @@ def test_ends_and_restore_bring_last_words_back(mode, copies):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("copies", [None, 2])
 @pytest.mark.parametrize("mode", MODES)
-def test_maximum_sees_the_padding_only_where_there_is_some(mode, copies, dtype):
-    plan, packing = make(mode, copies)
+def test_the_maximum_includes_padding_only_in_short_rows(mode, copies, dtype):
+    layout, rows = make(mode, copies)
     padded = np.round(random_words(copies).astype("float32") - 0.5, 1)
     padded = np.asarray(ops.cast(ops.cast(padded, dtype), "float32"))
-    found = packing.maximum(ops.convert_to_tensor(packed_of(plan, padded), dtype=dtype))
-    found = np.asarray(ops.cast(packing.restore(found), "float32"))
+    found = rows.max_pool(ops.convert_to_tensor(packed_of(layout, padded), dtype=dtype))
+    found = np.asarray(ops.cast(rows.unsort(found), "float32"))
     for row, (length, limit) in enumerate(zip(LENGTHS, LIMITS, strict=True)):
         words = padded[row, :length]
         floor = 0.0 if length < limit else -np.inf
@@ -132,30 +138,31 @@ def test_maximum_sees_the_padding_only_where_there_is_some(mode, copies, dtype):
 
 
 @pytest.mark.backend
-def test_restore_gives_the_shape_of_the_ranks():
-    plan, _ = make("fixed")
-    plan["ranks"] = plan["ranks"].reshape(2, 3)
+def test_unsorted_vectors_have_the_shape_of_the_indices():
+    layout, _ = make("fixed")
+    indices = layout.unsorted_indices.reshape(2, 3)
+    layout = dataclasses.replace(layout, unsorted_indices=indices)
     vectors = np.arange(8.0, dtype="float32").reshape(4, 2)
-    restored = Packing(plan, EXACT_LIVE).restore(ops.convert_to_tensor(vectors))
-    assert np.array_equal(np.asarray(restored), np.vstack([vectors, [[0, 0]]])[plan["ranks"]])
+    unsorted = PackedRows(layout).unsort(ops.convert_to_tensor(vectors))
+    assert np.array_equal(np.asarray(unsorted), np.vstack([vectors, [[0, 0]]])[indices])
 
 
 @on_tensorflow
 @pytest.mark.parametrize("copies", [None, 2])
 def test_gradients_by_hand_are_those_that_tensorflow_finds(copies):
-    """Of the maximum and of the cut: exact packings have them by hand, fixed ones have not."""
+    """Exact rows have gradients of maximum and split by hand, fixed ones automatic ones."""
     import tensorflow as tf
 
-    plan, exact = make("exact", copies)
+    layout, exact = make("exact", copies)
     _, fixed = make("fixed", copies)
-    packed = tf.constant(packed_of(plan, random_words(copies)))
+    packed = tf.constant(packed_of(layout, random_words(copies)))
     upstream = np.random.default_rng(2).normal(size=(4 * (copies or 1), SIZE)).astype("float32")
     results = []
-    for packing in (exact, fixed):
+    for rows in (exact, fixed):
         with tf.GradientTape() as tape:
             tape.watch(packed)
-            pooled = packing.maximum(packed)
-            first, *_, last = packing.cut(packed)
+            pooled = rows.max_pool(packed)
+            first, *_, last = rows.split_steps(packed)
             total = tf.reduce_sum(pooled * upstream) + tf.reduce_sum(first**2)
             total += tf.reduce_sum(last**3)
         results.append((pooled.numpy(), tape.gradient(total, packed).numpy()))
@@ -168,10 +175,11 @@ def test_gradients_by_hand_are_those_that_tensorflow_finds(copies):
 def test_of_equal_words_in_bfloat16_the_first_gets_the_gradient():
     import tensorflow as tf
 
-    plan, packing = make("exact")
-    words = tf.ones((len(plan["places"]), SIZE), tf.bfloat16)
+    layout, rows = make("exact")
+    words = tf.ones((len(layout.flat_index), SIZE), tf.bfloat16)
     with tf.GradientTape() as tape:
         tape.watch(words)
-        total = tf.reduce_sum(packing.maximum(words))
+        total = tf.reduce_sum(rows.max_pool(words))
     found = tf.cast(tape.gradient(total, words), tf.float32).numpy()
-    assert np.array_equal(found, np.repeat(plan["places"] % STEPS == 0, SIZE).reshape(-1, SIZE))
+    first = np.repeat(layout.flat_index % STEPS == 0, SIZE).reshape(-1, SIZE)
+    assert np.array_equal(found, first)

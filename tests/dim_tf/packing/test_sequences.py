@@ -1,4 +1,4 @@
-"""Sentences in the grid of attention, and packed again."""
+"""Sentences in the grid of attention, and packed for matching."""
 
 from __future__ import annotations
 
@@ -8,27 +8,26 @@ import pytest
 from keras import ops
 
 from dim_tf.models.inputs import KINDS
-from dim_tf.packing.batch import pack
-from dim_tf.packing.buckets import Sizes, largest
-from dim_tf.packing.packed_sequence import Sequences, permute
+from dim_tf.packing.batch import SOURCES, pack
+from dim_tf.packing.buckets import EXACT, largest_shape
+from dim_tf.packing.packed_sequence import PackedSentences, permute
 from tests.random_model import random_inputs
 
-HALVES = ("utterances", "personas")
 INPUTS = random_inputs(np.random.default_rng(1))
-ALL = largest({name: value.shape for name, value in INPUTS.items()}, HALVES)
+LARGEST = largest_shape({name: value.shape for name, value in INPUTS.items()}, SOURCES)
 CANDIDATES = INPUTS["responses"].shape[1]
 
 
 @pytest.fixture(scope="module", params=["exact", "largest"])
 def packed(request):
-    """A batch and its sizes."""
-    batch = pack(INPUTS, HALVES, None if request.param == "exact" else ALL)
-    return batch, Sizes.of(batch)
+    """A batch, exact or filled."""
+    return pack(INPUTS, SOURCES, EXACT if request.param == "exact" else LARGEST)
 
 
-def sequences_of(packed, kind, copies):
-    batch, sizes = packed
-    return batch[kind], Sequences(batch[kind], getattr(sizes, kind), copies)
+def sentences_of(packed, kind, copies):
+    """The layout of one kind of sentences, and what packs them."""
+    layout = getattr(packed, kind)
+    return layout, PackedSentences(layout, copies)
 
 
 def random_tensor(*shape):
@@ -37,62 +36,64 @@ def random_tensor(*shape):
 
 @pytest.mark.backend
 @pytest.mark.parametrize("kind", KINDS)
-def test_words_go_to_the_grid_and_come_back(packed, kind):
-    plan, sequences = sequences_of(packed, kind, None)
-    encoded = random_tensor(len(packed[0]["encoder"]["there"]), 3)
-    grid = np.asarray(sequences.grid_of(ops.convert_to_tensor(encoded)))
-    assert grid.shape == (*plan["grid"].shape, 3)
-    there = plan["there"] > 0
-    assert there.sum() == plan["mask"].sum() == INPUTS[f"{kind}_len"].sum()
-    back = np.asarray(sequences.packed(ops.convert_to_tensor(grid)))
-    words = np.asarray(sequences.words)
-    assert np.array_equal(back[there], encoded[words[there]])
-    assert len(set(words[there])) == there.sum()
+def test_words_are_gathered_into_the_grid_and_packed_again(packed, kind):
+    layout, sentences = sentences_of(packed, kind, None)
+    encoded = random_tensor(len(packed.sentences.word_index), 3)
+    grid = np.asarray(sentences.to_grid(ops.convert_to_tensor(encoded)))
+    assert grid.shape == (*layout.grid.shape, 3)
+    mask = layout.rows.mask > 0
+    assert mask.sum() == layout.grid_mask.sum() == INPUTS[f"{kind}_len"].sum()
+    back = np.asarray(sentences.pack(ops.convert_to_tensor(grid)))
+    words = np.asarray(sentences.word_index)
+    assert np.array_equal(back[mask], encoded[words[mask]])
+    assert len(set(words[mask])) == mask.sum()
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("kind", HALVES)
-def test_the_copies_of_a_word_lie_side_by_side(packed, kind):
-    plan, sequences = sequences_of(packed, kind, CANDIDATES)
-    batch, size = plan["grid"].shape
+@pytest.mark.parametrize("kind", SOURCES)
+def test_the_copies_of_a_word_are_adjacent(packed, kind):
+    layout, sentences = sentences_of(packed, kind, CANDIDATES)
+    batch, size = layout.grid.shape
     grid = random_tensor(batch, CANDIDATES, size, 3)
-    found = np.asarray(sequences.packed_copies(ops.convert_to_tensor(grid)))
-    assert found.shape == (len(plan["places"]), CANDIDATES, 3)
-    for word, place in enumerate(plan["places"]):
-        assert np.array_equal(found[word], grid[place // size, :, place % size])
+    found = np.asarray(sentences.pack_copies(ops.convert_to_tensor(grid)))
+    assert found.shape == (len(layout.rows.flat_index), CANDIDATES, 3)
+    for word, cell in enumerate(layout.rows.flat_index):
+        assert np.array_equal(found[word], grid[cell // size, :, cell % size])
 
 
 @pytest.mark.backend
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_gradient_of_a_permutation_is_that_of_a_gather(packed, kind):
-    """At the places of words: of the others it is of no meaning."""
-    plan, sequences = sequences_of(packed, kind, None)
-    grid = random_tensor(*plan["grid"].shape, 2)
-    weights = random_tensor(len(plan["places"]), 2) * plan["there"][:, None]
+    """In the cells with words; in empty cells it is undefined."""
+    layout, sentences = sentences_of(packed, kind, None)
+    grid = random_tensor(*layout.grid.shape, 2)
+    weights = random_tensor(len(layout.rows.flat_index), 2) * layout.rows.mask[:, None]
 
     def taken(grid):
-        return ops.take(ops.reshape(grid, (-1, 2)), plan["places"], axis=0)
+        return ops.take(ops.reshape(grid, (-1, 2)), layout.rows.flat_index, axis=0)
 
-    found, expected = gradient(sequences.packed, grid, weights), gradient(taken, grid, weights)
-    there = plan["mask"] > 0
-    assert np.array_equal(found[there], expected[there])
-    assert not expected[~there].any()
+    found, expected = gradient(sentences.pack, grid, weights), gradient(taken, grid, weights)
+    mask = layout.grid_mask > 0
+    assert np.array_equal(found[mask], expected[mask])
+    assert not expected[~mask].any()
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("kind", HALVES)
+@pytest.mark.parametrize("kind", SOURCES)
 def test_the_gradient_of_copies_is_that_of_a_gather(packed, kind):
-    plan, sequences = sequences_of(packed, kind, CANDIDATES)
-    batch, size = plan["grid"].shape
+    layout, sentences = sentences_of(packed, kind, CANDIDATES)
+    batch, size = layout.grid.shape
     grid = random_tensor(batch, CANDIDATES, size, 2)
-    weights = random_tensor(len(plan["places"]), CANDIDATES, 2) * plan["there"][:, None, None]
-    found = gradient(sequences.packed_copies, grid, weights)
+    weights = (
+        random_tensor(len(layout.rows.flat_index), CANDIDATES, 2) * layout.rows.mask[:, None, None]
+    )
+    found = gradient(sentences.pack_copies, grid, weights)
     expected = np.zeros_like(grid)
-    for word in np.flatnonzero(plan["there"]):
-        turn, place = divmod(plan["places"][word], size)
-        expected[turn, :, place] += weights[word]
-    there = np.broadcast_to(plan["mask"][:, None] > 0, found.shape[:-1])
-    assert np.array_equal(found[there], expected[there])
+    for word in np.flatnonzero(layout.rows.mask):
+        turn, cell = divmod(layout.rows.flat_index[word], size)
+        expected[turn, :, cell] += weights[word]
+    mask = np.broadcast_to(layout.grid_mask[:, None] > 0, found.shape[:-1])
+    assert np.array_equal(found[mask], expected[mask])
 
 
 @pytest.mark.backend
@@ -105,7 +106,7 @@ def test_a_permutation_and_its_inverse():
 
 
 def gradient(function, value, weights):
-    """Of the sum of function(value) * weights, by the backend."""
+    """The gradient of the sum of function(value) * weights, by the backend."""
 
     def total(value):
         return ops.sum(function(value) * weights)

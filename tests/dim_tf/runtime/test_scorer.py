@@ -9,9 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from dim_tf.packing.buckets import EXACT
 from dim_tf.runtime import scorer as scorer_module
-from dim_tf.runtime.scorer import FirstAlone, PublicScorer, Scorer, turn_scorer
+from dim_tf.runtime.scorer import CompileOnce, PlainScorer, Scorer, turn_scorer
 from tests.random_model import CONFIG, built, random_inputs, word_table
 from tests.tiny import build_tiny
 
@@ -27,8 +26,8 @@ SYSTEMS = [
 @pytest.fixture
 def chunks(monkeypatch):
     """Few candidates at a time, so that a few candidates are many chunks."""
-    monkeypatch.setattr(scorer_module, "FEW", 3)
-    monkeypatch.setattr(scorer_module, "MANY", 3)
+    monkeypatch.setattr(scorer_module, "SMALL_CHUNK", 3)
+    monkeypatch.setattr(scorer_module, "LARGE_CHUNK", 3)
 
 
 def turns_of(inputs):
@@ -65,13 +64,13 @@ def test_a_turn_is_encoded_once_and_candidates_never_again(chunks):
     scorer, encoded, matched = turn_scorer(model), [], []
     encode, match = scorer._encode, scorer._match
 
-    def count_encoded(batch, sizes):
-        encoded.append(len(batch["words"]))
-        return encode(batch, sizes)
+    def count_encoded(sentences):
+        encoded.append(len(sentences.words))
+        return encode(sentences)
 
-    def count_matched(batch, sizes):
-        matched.append(batch["responses_len"].shape[1])
-        return match(batch, sizes)
+    def count_matched(inputs):
+        matched.append(inputs["batch"].responses_len.shape[1])
+        return match(inputs)
 
     scorer._encode, scorer._match = count_encoded, count_matched
     (first, replies, _), (second, _, _) = turns_of(inputs)
@@ -88,7 +87,7 @@ def test_a_model_that_cannot_encode_apart_is_asked_for_everything(chunks):
     model = build_tiny(CONFIG, word_table())
     inputs = random_inputs(np.random.default_rng(10), CONFIG.replace(max_candidates=8), batch=2)
     scorer = turn_scorer(model)
-    assert isinstance(scorer, PublicScorer)
+    assert isinstance(scorer, PlainScorer)
     turn, replies, both = next(turns_of(inputs))
     found = scorer.score(turn, scorer.encode(replies))
     np.testing.assert_allclose(found, Scorer(model)(both)[0], rtol=0, atol=1e-5)
@@ -109,18 +108,18 @@ def test_one_thread_compiles_and_then_all_run(monkeypatch):
     monkeypatch.setattr(scorer_module, "backend_name", lambda: "jax")
     inside, overlaps, start = [], [], threading.Barrier(4)
 
-    def program(batch, sizes):
+    def program(batch):
         inside.append(1)
         time.sleep(0.05)
         overlaps.append(len(inside))
         inside.pop()
         return batch["x"].sum()
 
-    once = FirstAlone(program)
+    once = CompileOnce(program)
 
     def call(number):
         start.wait()
-        return once({"x": np.ones((2, 3))}, EXACT)
+        return once({"x": np.ones((2, 3))})
 
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(call, range(4))) == [6.0] * 4
@@ -128,5 +127,5 @@ def test_one_thread_compiles_and_then_all_run(monkeypatch):
         list(threads.map(call, range(4)))
     assert max(overlaps) > 1
     # Another shape is another program.
-    assert once({"x": np.ones((2, 4))}, EXACT) == 8.0
+    assert once({"x": np.ones((2, 4))}) == 8.0
     assert len(once._compiled) == 2

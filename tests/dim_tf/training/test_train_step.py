@@ -4,7 +4,7 @@ import pytest
 
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.evaluation.metrics import ranks
-from dim_tf.packing.buckets import EXACT, SHARES
+from dim_tf.packing.buckets import FRACTIONS, BucketShape
 from dim_tf.runtime.scorer import Scorer
 from dim_tf.systems.registry import build_model
 from dim_tf.training.train_step import TrainingStep, adam, learning_rate
@@ -169,13 +169,14 @@ def random_epoch(rng, batch=16, last=5):
     return [random_inputs(rng, SHORT, size) for size in (*[batch] * 15, last)]
 
 
-def compiled_for(form, batches):
-    """What a compiled function tells apart: shapes, types and sizes of packed batches."""
+def compiled_for(executor, batches):
+    """The shapes, types and sizes of packed batches: a program is compiled for each."""
     found = set()
     for inputs in batches:
-        packed, sizes = form.pack(inputs)
-        arrays = keras.tree.flatten(packed)
-        found.add((tuple((array.shape, str(array.dtype)) for array in arrays), sizes))
+        batch = executor.pack(inputs)
+        arrays = keras.tree.flatten(batch)
+        shapes = tuple((array.shape, str(array.dtype)) for array in arrays)
+        found.add((shapes, BucketShape.of(batch)))
     return found
 
 
@@ -186,12 +187,12 @@ def test_programs_with_fixed_sizes_are_few(dim):
     batches = [inputs for _ in range(2) for inputs in random_epoch(rng)]
     on_jax = keras.backend.backend() == "jax"
     step = TrainingStep(dim, adam(TrainingConfig()), 1, samples, jit_compile=not on_jax)
-    forms = [step.form, *([Scorer(dim, samples).form] if on_jax else [])]
-    for form in forms:
-        assert form.fixed
-        found = compiled_for(form, batches)
+    executors = [step.executor, *([Scorer(dim, samples).executor] if on_jax else [])]
+    for executor in executors:
+        assert executor.fixed
+        found = compiled_for(executor, batches)
         assert len({sizes for _, sizes in found}) == len(found)
-        assert 2 <= len(found) <= 2 * (len(SHARES) + 1) == 8
+        assert 2 <= len(found) <= 2 * (len(FRACTIONS) + 1) == 8
 
 
 def test_fewer_candidates_have_programs_of_their_own(dim):
@@ -201,14 +202,14 @@ def test_fewer_candidates_have_programs_of_their_own(dim):
     batches = [random_inputs(rng, short, 16) for short in shorts * 30]
     on_jax = keras.backend.backend() == "jax"
     step = TrainingStep(dim, adam(TrainingConfig()), 1, batches, jit_compile=not on_jax)
-    assert len(compiled_for(step.form, batches)) <= 2 * len(SHARES)
+    assert len(compiled_for(step.executor, batches)) <= 2 * len(FRACTIONS)
 
 
 def test_without_samples_there_is_one_program_for_each_shape(dim):
     rng = np.random.default_rng(7)
     on_jax = keras.backend.backend() == "jax"
     step = TrainingStep(dim, adam(TrainingConfig()), seed=1, jit_compile=not on_jax)
-    assert len(compiled_for(step.form, random_epoch(rng))) == 2
+    assert len(compiled_for(step.executor, random_epoch(rng))) == 2
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a compiler of TensorFlow's")
@@ -225,7 +226,7 @@ def test_an_update_compiled_by_xla_is_the_same():
     config = TrainingConfig(learning_rate=0.1, epsilon=1e-2)
     plain = TrainingStep(dim, adam(config), seed=1)
     fixed = TrainingStep(dim, adam(config), seed=1, jit_compile=True)
-    assert plain.form.pack(data[0][0])[1] == EXACT
+    assert plain.executor.pack(data[0][0]).sentences.rows.step_sizes is None
     results = []
     for step in (plain, fixed):
         for variable, value in zip(dim.trainable_variables, start, strict=True):

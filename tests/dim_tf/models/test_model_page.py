@@ -1,0 +1,36 @@
+"""docs/model.md: cited lines carry the equation, named functions exist."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import numpy as np
+
+from dim_tf.models import reference
+from dim_tf.packing.packed_sequence import pack_rows
+
+PAGE = Path(__file__).parents[3].joinpath("docs/model.md").read_text("utf-8")
+ROW = re.compile(
+    r"\| ([\d, ]+) \| .* \| \[reference.py:(\d+)\].* \| \[`(\w+)\.(\w+)`\]\(.*/(\w+).py\)"
+)
+
+
+def test_the_table_of_equations():
+    lines = Path(reference.__file__).read_text("utf-8").splitlines()
+    found = []
+    for equations, line, owner, function, module in ROW.findall(PAGE):
+        first, last = re.search(r"#.*\((\d+)(?:-(\d+))?\)$", lines[int(line) - 1]).groups()
+        cited = range(int(first), int(last or first) + 1)
+        assert set(map(int, equations.split(","))) <= set(cited), line
+        found += map(int, equations.split(","))
+        module = importlib.import_module(f"dim_tf.models.{module}")
+        assert callable(getattr(getattr(module, owner), function))
+    assert found == list(range(4, 26))
+
+
+def test_the_picture_of_packed_words():
+    layout = pack_rows(np.array([2, 0, 3, 1]), np.full(4, 4), steps=4)
+    for name, values in re.findall(r"^(\w+) +\[([\d, ]+)\]", PAGE, flags=re.MULTILINE):
+        assert getattr(layout, name).tolist() == [int(n) for n in values.split(",")], name

@@ -127,7 +127,7 @@ def _traced(model: keras.Model) -> tuple[Any, dict[str, Any]]:
         for tensor in keras.tree.flatten(model.inputs)
     }
 
-    def forward(inputs):
+    def forward(inputs: dict[str, Any]) -> dict[str, Any]:
         if isinstance(model, MatchingModel):
             logits = model.forward(pack_in_graph(inputs, model.sources))
         else:

@@ -27,7 +27,7 @@ ELSEWHERE = (
     "sudo apt-get install",
     ".venv/bin/python -m pip install",
     ".venv/bin/tensorboard",
-    "KERAS_BACKEND=jax .venv/bin/python -c",
+    "KERAS_BACKEND=jax .venv/bin/python",  # for a GPU
     ".venv/bin/ruff",
     ".venv/bin/lint-imports",
     "./tests/run.sh",

@@ -14,35 +14,15 @@ from collections.abc import Sequence
 from dim_tf.cli.parser import Parser, positive
 from dim_tf.cli.parser import run as run_command
 from dim_tf.config import ModelConfig
-from dim_tf.runs import tf1_checkpoint
 from dim_tf.runs.run import check_free
-
-LENGTHS = (
-    "max_utterances",
-    "max_utterance_len",
-    "max_candidates",
-    "max_response_len",
-    "max_profiles",
-    "max_profile_len",
-    "max_word_len",
-)
+from dim_tf.runs.tf1_checkpoint import LENGTHS, convert
 
 
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
     check_free(arguments.out)
-    run, model = tf1_checkpoint.convert(
-        arguments.tf1_checkpoint,
-        arguments.vocab,
-        arguments.char_vocab,
-        arguments.vectors,
-        arguments.out,
-        persona=arguments.persona,
-        version=arguments.version,
-        lengths={name: getattr(arguments, name) for name in LENGTHS},
-        unknown_word=arguments.unknown_word,
-    )
+    run, model = convert(arguments)
     from dim_tf.evaluation import model_card
 
     with run.creating() as unfinished:

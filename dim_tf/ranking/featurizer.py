@@ -1,4 +1,4 @@
-"""Texts of turns to what a model takes of them."""
+"""From the texts of turns to the inputs of a model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dim_tf.runs.run import Run
 Sentence = Sequence[str]
 
 
-class TurnEncoder:
+class Featurizer:
     """Makes texts into the inputs of `dim_tf.build_model`, by the rules of a run.
 
     Args:
@@ -25,7 +25,7 @@ class TurnEncoder:
 
     @property
     def profiles_read(self) -> int:
-        """How many profiles the model reads."""
+        """The number of profiles that the model reads."""
         return self._config.max_profiles if self._config.use_persona else 0
 
     def context(self, texts: Sequence[str]) -> list[Sentence]:
@@ -42,19 +42,18 @@ class TurnEncoder:
         return [tuple(self._rules.candidate(text)[:length]) for text in texts]
 
     def distinct(self, texts: Sequence[str]) -> tuple[list[Sentence], np.ndarray]:
-        """The distinct candidates, and the place of each text among them, int [C].
+        """The distinct candidates, and the index of each text among them, int [C].
 
-        Equal candidates are to be scored once: another place among others may round another way,
-        and equal scores are to be equal.
+        Equal candidates are scored once: in another position their scores may round differently.
         """
         sentences = self.candidates(texts)
-        places = {sentence: place for place, sentence in enumerate(dict.fromkeys(sentences))}
-        return list(places), np.array([places[sentence] for sentence in sentences])
+        indices = {sentence: index for index, sentence in enumerate(dict.fromkeys(sentences))}
+        return list(indices), np.array([indices[sentence] for sentence in sentences])
 
     def turns(
         self, contexts: Sequence[Sequence[Sentence]], personas: Sequence[Sequence[Sentence]]
     ) -> dict[str, np.ndarray]:
-        """The inputs of B turns that are the same for all their candidates."""
+        """The inputs of B turns without those of their candidates."""
         config, inputs = self._config, {}
         for name, rows, count, length in (
             ("utterances", contexts, config.max_utterances, config.max_utterance_len),
@@ -65,7 +64,7 @@ class TurnEncoder:
         return inputs
 
     def responses(self, rows: Sequence[Sequence[Sentence]]) -> dict[str, np.ndarray]:
-        """The inputs of the candidates of B turns; where a turn has fewer, the last are absent."""
+        """The inputs of the candidates of B turns; missing candidates are padded at the end."""
         count = max(map(len, rows))
         return self._encoded("responses", rows, count, self._config.max_response_len)
 
@@ -77,12 +76,12 @@ class TurnEncoder:
         lengths = np.zeros((len(rows), count), np.int32)
         characters = np.zeros((*words.shape, self._config.max_word_len), np.int32)
         for row, sentences in enumerate(rows):
-            for place, sentence in enumerate(sentences):
+            for column, sentence in enumerate(sentences):
                 read = sentence[:length]
-                words[row, place] = self._vocabulary.word_ids(read, length)
-                lengths[row, place] = len(read)
+                words[row, column] = self._vocabulary.word_ids(read, length)
+                lengths[row, column] = len(read)
                 for position, word in enumerate(read):
-                    characters[row, place, position] = self._vocabulary.character_ids(
+                    characters[row, column, position] = self._vocabulary.character_ids(
                         word, self._config.max_word_len
                     )
         return {name: words, f"{name}_len": lengths, f"{name}_char": characters}

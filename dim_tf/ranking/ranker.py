@@ -14,7 +14,7 @@ from dim_tf.data.text import json_type_name
 from dim_tf.errors import CheckpointError, ConfigError, DataError, UsageError, did_you_mean
 from dim_tf.evaluation.calibration import Calibration
 from dim_tf.evaluation.metrics import probabilities
-from dim_tf.ranking.featurizer import TurnEncoder
+from dim_tf.ranking.featurizer import Featurizer
 from dim_tf.ranking.turn import FIELDS, Pool, Turn, batches, check_candidates, check_texts
 from dim_tf.runs.run import Run
 
@@ -27,14 +27,12 @@ if TYPE_CHECKING:
 class Ranker:
     """Ranks candidate replies by how well they fit a context and a persona.
 
-    Open one with `Ranker.load`; text becomes words by the rules that the run was trained with.
+    Open one with `Ranker.load`. Several threads may use one ranker.
 
     Args:
-        run: The run: its words, characters, sizes and rules.
-        model: Its model.
-        calibration: Of these weights, if there is one.
-
-    Several threads may use one ranker; they get the answers that one thread gets.
+        run: Run. Its words, characters, sizes and text rules.
+        model: keras.Model. Its model.
+        calibration: Calibration. That of these weights, or None.
 
     An untrained model of three words shows the call:
 
@@ -66,7 +64,7 @@ class Ranker:
 
         self.run, self.calibration = run, calibration
         self._token = object()
-        self._encoder = TurnEncoder(run)
+        self._featurizer = Featurizer(run)
         self._scorer, self._attention = turn_scorer(model), Attention(model)
 
     @classmethod
@@ -74,17 +72,16 @@ class Ranker:
         """Opens a run folder with its best weights, and its calibration if it has one.
 
         Args:
-            run: The folder, or the name of a model that comes with the repository, such as
-                "personachat-subset"; see `dim_tf.runs.pretrained`.
-            precision: What to compute in, "float32" or "bfloat16", if another than the run's own.
+            run: str. The folder, or the name of a pretrained model such as "personachat-subset".
+            precision: str. "float32" or "bfloat16"; None for the run's own.
 
         Raises:
             CheckpointError: It is no run folder, is damaged, or its weights are missing, not
                 finite, or of another model.
-            ConfigError: Another precision.
+            ConfigError: An unknown precision.
 
         Warns:
-            UserWarning: The calibration is of other weights, and left aside.
+            UserWarning: The calibration is of other weights, and is not used.
         """
         opened = Run.open(run)
         return cls(opened, opened.load_model(precision), Calibration.load(opened.path))
@@ -96,34 +93,33 @@ class Ranker:
         candidates: Sequence[str] | Pool = (),
         top_k: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Ranks candidates, best first; among equal scores the one given first.
+        """Ranks candidates, best first; equal scores keep the given order.
 
         Args:
-            context: The utterances so far, oldest first; the last one is the partner's and the
-                speakers alternate backwards from it. May be empty. The model reads the last
-                `max_utterances` of the run (15).
-            persona: The profile sentences that the run was trained to read: the own ones, the
-                partner's, or first the own and then the partner's. May be empty. The model reads
-                the first `max_profiles` (5, or 10 for both).
-            candidates: The replies to choose from, one or more; or what `encode` made of them.
-            top_k: Give only the first so many; all if None.
+            context: list of str. The utterances so far, oldest first; the last one is the partner's
+                and the speakers alternate backwards from it. May be empty. The model reads the last
+                `max_utterances` (15).
+            persona: list of str. The profiles that the run was trained to read: self, their, or
+                self and then their profiles. May be empty. The model reads the first
+                `max_profiles` (5, or 10 for both).
+            candidates: list of str, or Pool. The replies to choose from, one or more; or a pool of
+                `encode`.
+            top_k: int. Rows to return; None for all.
 
         Returns:
-            A dict for each: `rank` (from 1), `index` (its place in `candidates`, from 0),
-            `candidate` (the text), `score` (the raw logit) and `probability` (softmax of the
-            scores over all of `candidates`, whatever `top_k`). If the run is calibrated, the
-            probability is the calibrated one, and there is `fits`: whether the candidate reaches
-            the run's threshold. If the first one does not, no candidate fits.
+            list of dict. For each candidate `rank` (from 1), `index` (into `candidates`),
+            `candidate` (the text), `score` (the logit) and `probability` (softmax of the scores of
+            all candidates). If the run is calibrated, the probability is the calibrated one, and
+            `fits` says whether the candidate reaches the threshold of the run. If the first one
+            does not, no candidate fits.
 
         Warns:
-            UserWarning: Profiles are left out: more than the model reads, or a model without
-                persona.
+            UserWarning: The model does not read all profiles.
 
         Raises:
-            DataError: There are no candidates; an argument is no list of texts; a text has no
-                words in it.
+            DataError: No candidates; an argument that is no list of texts; a text without words.
             ConfigError: `top_k` is no whole number of at least 1.
-            UsageError: The candidates were encoded by another ranker.
+            UsageError: The pool belongs to another ranker.
             CheckpointError: The weights give a score that is not a finite number.
         """
         _check_top_k(top_k)
@@ -133,26 +129,26 @@ class Ranker:
     def rank_many(
         self, turns: Iterable[Mapping[str, Any] | Turn], top_k: int | None = None
     ) -> list[list[dict[str, Any]]]:
-        """Ranks the candidates of many turns: faster than calling `rank` for each, where possible.
+        """Ranks the candidates of many turns, on TensorFlow faster than `rank` turn by turn.
 
-        Turns of similar sizes go through the model together, on TensorFlow; so scores may differ
-        from those of `rank` in their last digits. On JAX, which computes in fixed sizes, and for
-        pools and more than 100 candidates, one turn follows the other.
+        On TensorFlow, turns of similar sizes are batched, so scores may differ from those of `rank`
+        in their last digits. On JAX, and for pools and more than 100 candidates, turns are ranked
+        one by one.
 
         Args:
-            turns: Each with any of `context`, `persona` and `candidates`, as for `rank`; or what
-                `turn` made of them.
-            top_k: As for `rank`.
+            turns: list of dict, or of Turn. Each has any of `context`, `persona` and `candidates`,
+                as for `rank`, or comes from `turn`.
+            top_k: int. As for `rank`.
 
         Returns:
-            What `rank` gives, of each turn in order.
+            list of list of dict. The ranking of each turn.
 
         Warns:
             UserWarning: As in `rank`.
 
         Raises:
-            DataError: As in `rank`, and for a turn with an unknown field; the message begins with
-                the turn's place, such as `turns[3]`. All are checked before any is ranked.
+            DataError: As in `rank`, and for an unknown field; the message names the turn, such as
+                `turns[3]`. All turns are checked before any is ranked.
             ConfigError, UsageError, CheckpointError: As in `rank`.
         """
         _check_top_k(top_k)
@@ -163,12 +159,12 @@ class Ranker:
         checked = list(map(self._turn_at, itertools.count(), turns))
         rankings: dict[int, list[dict[str, Any]]] = {}
         together = self._scorer.batch.any_size
-        for places in batches(checked) if together else ([place] for place in range(len(checked))):
-            batch = [checked[place] for place in places]
-            scores = [self._scored(batch[0])] if len(batch) == 1 else self._scored_together(batch)
-            for place, turn, found in zip(places, batch, scores, strict=True):
-                rankings[place] = self._ranking(turn, found, top_k)
-        return [rankings[place] for place in range(len(checked))]
+        for indices in batches(checked) if together else ([n] for n in range(len(checked))):
+            batch = [checked[index] for index in indices]
+            scores = [self._score(batch[0])] if len(batch) == 1 else self._score_batch(batch)
+            for index, turn, found in zip(indices, batch, scores, strict=True):
+                rankings[index] = self._ranking(turn, found, top_k)
+        return [rankings[index] for index in range(len(checked))]
 
     def turn(
         self,
@@ -176,38 +172,22 @@ class Ranker:
         persona: Sequence[str] = (),
         candidates: Sequence[str] | Pool = (),
     ) -> Turn:
-        """Checks the texts of a turn, for `rank_many`; arguments, warnings and errors as `rank`."""
+        """Checks a turn for `rank_many`; arguments, warnings and errors as in `rank`."""
         return self._turn(context, persona, candidates, stacklevel=3)
 
     def encode(self, candidates: Sequence[str]) -> Pool:
-        """Encodes candidates once, for many calls of `rank`.
-
-        Args:
-            candidates: One or more texts.
-
-        Raises:
-            DataError: As in `rank`.
-        """
+        """Encodes candidates once, for many calls of `rank`; raises `DataError` as `rank`."""
         texts = check_candidates(candidates)
-        sentences, places = self._encoder.distinct(texts)
-        replies = self._scorer.encode(self._encoder.responses([sentences]))
-        return Pool(tuple(texts), places, replies, self._token)
+        sentences, indices = self._featurizer.distinct(texts)
+        encoded = self._scorer.encode(self._featurizer.responses([sentences]))
+        return Pool(tuple(texts), indices, encoded, self._token)
 
     def explain(
         self, context: Sequence[str], persona: Sequence[str], candidate: str
     ) -> Explanation:
-        """What each word of a candidate looks at in the context and in the persona (equation 9).
+        """The attention weights of a candidate to context and persona (equation 9).
 
-        Args:
-            context: As for `rank`.
-            persona: As for `rank`.
-            candidate: One text.
-
-        Warns:
-            UserWarning: As in `rank`.
-
-        Raises:
-            DataError: As in `rank`.
+        Arguments, warnings and errors are those of `rank`, for one candidate.
         """
         from dim_tf.ranking.attention import Explanation, heatmaps
 
@@ -216,12 +196,12 @@ class Ranker:
                 f"found {json_type_name(candidate)}, expected a text", field="candidate"
             )
         turn = self._turn(context, persona, [candidate], stacklevel=3)
-        inputs, encoder = self._inputs([turn]), self._encoder
-        [words] = encoder.candidates([candidate])
-        inputs |= encoder.responses([[words]])
+        inputs, featurizer = self._inputs([turn]), self._featurizer
+        [words] = featurizer.candidates([candidate])
+        inputs |= featurizer.responses([[words]])
         sentences = {
-            "context": encoder.context(turn.context),
-            "persona": encoder.persona(turn.persona),
+            "context": featurizer.context(turn.context),
+            "persona": featurizer.persona(turn.persona),
         }
         maps = heatmaps(self._attention(inputs), inputs, words, sentences)
         return Explanation(candidate, maps.get("context"), maps.get("persona"))
@@ -233,13 +213,12 @@ class Ranker:
         candidates: Sequence[str] | Pool,
         stacklevel: int,
     ) -> Turn:
-        """See `turn`."""
         context, persona = check_texts(context, "context"), check_texts(persona, "persona")
         if not isinstance(candidates, Pool):
             candidates = check_candidates(candidates)
         elif candidates.owner is not self._token:
-            raise UsageError("these candidates were encoded by another Ranker; use its own encode")
-        room = self._encoder.profiles_read
+            raise UsageError("this pool was encoded by another Ranker; use its own encode")
+        room = self._featurizer.profiles_read
         if len(persona) > room:
             reads = f"the first {room}" if room else "none"
             warnings.warn(
@@ -248,8 +227,7 @@ class Ranker:
             )
         return Turn(context, persona[:room], candidates)
 
-    def _turn_at(self, place: int, turn: Mapping[str, Any] | Turn) -> Turn:
-        """A turn of many, checked."""
+    def _turn_at(self, index: int, turn: Mapping[str, Any] | Turn) -> Turn:
         try:
             if isinstance(turn, Turn):
                 return self._turn(turn.context, turn.persona, turn.candidates, stacklevel=4)
@@ -262,34 +240,34 @@ class Ranker:
                 raise DataError(f"no such field is known{hint}", field=str(name))
             return self._turn(*(turn.get(name, ()) for name in FIELDS), stacklevel=4)
         except (DataError, UsageError) as error:
-            raise type(error)(f"turns[{place}]: {error}") from None
+            raise type(error)(f"turns[{index}]: {error}") from None
 
     def _inputs(self, turns: Sequence[Turn]) -> dict[str, np.ndarray]:
-        """What the model takes of turns besides their candidates."""
-        return self._encoder.turns(
-            [self._encoder.context(turn.context) for turn in turns],
-            [self._encoder.persona(turn.persona) for turn in turns],
+        """The inputs of turns without those of their candidates."""
+        return self._featurizer.turns(
+            [self._featurizer.context(turn.context) for turn in turns],
+            [self._featurizer.persona(turn.persona) for turn in turns],
         )
 
-    def _scored(self, turn: Turn) -> np.ndarray:
-        """The logits of one turn's candidates, float32 [C]."""
+    def _score(self, turn: Turn) -> np.ndarray:
+        """The logits of the candidates of a turn, float32 [C]."""
         inputs = self._inputs([turn])
         if isinstance(turn.candidates, Pool):
             pool = turn.candidates
-            return self._scorer.score(inputs, pool.replies)[pool.places]
-        sentences, places = self._encoder.distinct(turn.candidates)
-        return self._scorer.score_once(inputs, self._encoder.responses([sentences]))[places]
+            return self._scorer.score(inputs, pool.encoded)[pool.indices]
+        sentences, indices = self._featurizer.distinct(turn.candidates)
+        return self._scorer.score_once(inputs, self._featurizer.responses([sentences]))[indices]
 
-    def _scored_together(self, turns: Sequence[Turn]) -> Iterator[np.ndarray]:
-        """The same of several turns in one pass."""
-        distinct = [self._encoder.distinct(turn.candidates) for turn in turns]
-        responses = self._encoder.responses([sentences for sentences, _ in distinct])
+    def _score_batch(self, turns: Sequence[Turn]) -> Iterator[np.ndarray]:
+        """As `_score`, for several turns in one pass."""
+        distinct = [self._featurizer.distinct(turn.candidates) for turn in turns]
+        responses = self._featurizer.responses([sentences for sentences, _ in distinct])
         logits = self._scorer.batch({**self._inputs(turns), **responses})  # [B, C]
-        for row, (_, places) in zip(logits, distinct, strict=True):
-            yield row[places]
+        for row, (_, indices) in zip(logits, distinct, strict=True):
+            yield row[indices]
 
     def _ranking(self, turn: Turn, scores: np.ndarray, top_k: int | None) -> list[dict[str, Any]]:
-        """The rows of a turn whose candidates have these logits, [C]."""
+        """The rows of a turn, from the logits of its candidates, [C]."""
         if not np.isfinite(scores).all():
             index = int(np.flatnonzero(~np.isfinite(scores))[0])
             raise CheckpointError(

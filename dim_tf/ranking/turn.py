@@ -1,4 +1,4 @@
-"""Turns as texts: checked, and put together by their sizes."""
+"""Turns as texts: checks, and batches of similar sizes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dim_tf.data.text import json_type_name, text_error
 from dim_tf.errors import DataError
 
 FIELDS = ("context", "persona", "candidates")
-# What goes through the model together: at most so many turns, and so many candidates in all.
+# Largest batch, in turns and in candidates.
 TURNS_TOGETHER, CANDIDATES_TOGETHER = 32, 640
-# A turn with more candidates than that fills a batch by itself.
+# A turn with more candidates is a batch of its own.
 MANY_CANDIDATES = 100
 
 
@@ -23,15 +23,15 @@ class Pool:
     """Candidates that a `Ranker` has encoded, to be ranked many times.
 
     Args:
-        candidates: The texts.
-        places: For each the place of its sentence among the distinct ones, int [C].
-        replies: The distinct sentences, as the ranker's model keeps them.
-        owner: A token of the ranker that encoded them.
+        candidates: tuple of str. The texts.
+        indices: int [C]. The index of each text among the distinct ones.
+        encoded: The distinct texts, as the scorer of the ranker encodes them.
+        owner: object. A token of the ranker.
     """
 
     candidates: tuple[str, ...]
-    places: np.ndarray
-    replies: Any
+    indices: np.ndarray
+    encoded: Any
     owner: object
 
     def __len__(self) -> int:
@@ -40,13 +40,7 @@ class Pool:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Turn:
-    """A turn whose texts `Ranker.turn` has checked.
-
-    Args:
-        context: The utterances.
-        persona: The profiles that the model reads.
-        candidates: The texts, or a pool of the same ranker.
-    """
+    """A turn whose texts `Ranker.turn` has checked; `persona` has the profiles the model reads."""
 
     context: list[str]
     persona: list[str]
@@ -54,15 +48,12 @@ class Turn:
 
     @property
     def texts(self) -> Sequence[str]:
-        """The candidates as texts."""
+        """The candidates."""
         return self.candidates.candidates if isinstance(self.candidates, Pool) else self.candidates
 
 
 def check_texts(values: Sequence[str], field: str) -> list[str]:
-    """The texts of an argument.
-
-    Raises:
-        DataError: It is no list, or something in it is no text or has no words.
+    """Checks that an argument is a list of texts with words; raises `DataError` if not.
 
     >>> check_texts(["hello", " "], "context")
     Traceback (most recent call last):
@@ -74,15 +65,15 @@ def check_texts(values: Sequence[str], field: str) -> list[str]:
         raise DataError(
             f"found {json_type_name(values)}, expected a list of texts{hint}", field=field
         )
-    for place, text in enumerate(values):
+    for index, text in enumerate(values):
         problem = text_error(text)
         if problem:
-            raise DataError(problem, field=f"{field}[{place}]")
+            raise DataError(problem, field=f"{field}[{index}]")
     return list(values)
 
 
 def check_candidates(candidates: Sequence[str]) -> list[str]:
-    """The texts of candidates; raises `DataError` as `check_texts`, and if there are none."""
+    """As `check_texts`, for one candidate or more."""
     candidates = check_texts(candidates, "candidates")
     if not candidates:
         raise DataError("found no candidate, expected at least one", field="candidates")
@@ -90,21 +81,21 @@ def check_candidates(candidates: Sequence[str]) -> list[str]:
 
 
 def batches(turns: Sequence[Turn]) -> Iterator[list[int]]:
-    """The places of turns that are to be scored together, those of similar sizes."""
+    """Batches of turns of similar sizes, as indices."""
 
-    def size(place: int) -> tuple[int, int]:
-        return len(turns[place].texts), len(turns[place].context)
+    def size(index: int) -> tuple[int, int]:
+        return len(turns[index].texts), len(turns[index].context)
 
     batch: list[int] = []
-    for place in sorted(range(len(turns)), key=size):
-        count = size(place)[0]
-        if count > MANY_CANDIDATES or isinstance(turns[place].candidates, Pool):
-            yield [place]
+    for index in sorted(range(len(turns)), key=size):
+        count = size(index)[0]
+        if count > MANY_CANDIDATES or isinstance(turns[index].candidates, Pool):
+            yield [index]
             continue
-        # The others of the batch have at most as many candidates, and get as many slots.
+        # Turns are sorted: all of the batch are padded to `count` candidates.
         if len(batch) == TURNS_TOGETHER or (len(batch) + 1) * count > CANDIDATES_TOGETHER:
             yield batch
             batch = []
-        batch.append(place)
+        batch.append(index)
     if batch:
         yield batch

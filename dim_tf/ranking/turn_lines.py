@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,21 +26,8 @@ ANSWERS = ("ranking", "error", "line")
 BATCH = 128
 
 
-@dataclasses.dataclass(frozen=True)
-class _Line:
-    """A line of the input.
-
-    Attributes:
-        number: int. From 1.
-        extra: dict. The fields that are copied to the output.
-        turn: Turn. What to rank; None for a bad line.
-        error: str. What is wrong with a bad line.
-    """
-
-    number: int
-    extra: Mapping[str, Any]
-    turn: Turn | None
-    error: str = ""
+# The output of a line so far, and its turn; None for a bad line.
+Answer = tuple[dict[str, Any], Turn | None]
 
 
 def check_files(source: str, output: str) -> None:
@@ -53,7 +39,11 @@ def check_files(source: str, output: str) -> None:
     """
     if output != STANDARD:
         atomic.check_output(output, "--output")
-        _check_no_part(output)
+        if (part := Path(f"{output}.part")).exists():
+            raise UsageError(
+                f"--output: {part} exists, from a call that was stopped or is still running; move "
+                "it away, or give another --output"
+            )
     if source != STANDARD:
         if not Path(source).exists():
             raise DataError("the file is missing, expected JSON Lines", path=source)
@@ -76,19 +66,22 @@ def rank_file(ranker: Ranker, source: str, output: str, top_k: int | None) -> tu
     with writing(output) as out, Progress("ranking", None, "turns") as progress:
         # A program that writes to standard input may wait for each answer.
         size = 1 if source == STANDARD else BATCH
-        for batch in _batches(_lines(ranker, source, label, progress.say), size):
-            for record in _answers(ranker, batch, top_k):
-                out.write(_json_line(record))
+        for batch in _batches(_read(ranker, source, label, progress.say), size):
+            rankings = iter(ranker.rank_many([turn for _, turn in batch if turn], top_k))
+            for answer, turn in batch:
+                if turn:
+                    answer["ranking"] = next(rankings)
+                out.write(_json_line(answer))
+                bad += turn is None
             out.flush()
             turns += len(batch)
-            bad += sum(line.turn is None for line in batch)
             progress.advance(len(batch))
         if turns == 0:
             raise DataError("found no turn, expected one JSON object a line", path=label)
     return turns, bad
 
 
-def _lines(ranker: Ranker, source: str, label: str, say: Callable[[str], None]) -> Iterator[_Line]:
+def _read(ranker: Ranker, source: str, label: str, say: Callable[[str], None]) -> Iterator[Answer]:
     """Reads the lines that are not blank, and reports what is wrong with them."""
     reported: set[str] = set()
     stream = sys.stdin.buffer if source == STANDARD else source
@@ -96,7 +89,7 @@ def _lines(ranker: Ranker, source: str, label: str, say: Callable[[str], None]) 
         if not line.strip():
             continue
         record: dict[str, Any] = {}
-        turn, problem = None, ""
+        turn, error = None, {}
         try:
             record = _record(line)
             with collect_warnings() as texts:
@@ -105,19 +98,19 @@ def _lines(ranker: Ranker, source: str, label: str, say: Callable[[str], None]) 
                 if text not in reported:
                     reported.add(text)
                     say(f"warning: {label}:{number}: {text} (reported only once)")
-        except DataError as error:
-            problem = str(error)
+        except DataError as problem:
+            error = {"error": str(problem), "line": number}
             say(f"error: {label}:{number}: {problem}")
         extra = {name: value for name, value in record.items() if name not in (*FIELDS, *ANSWERS)}
-        yield _Line(number, extra, turn, problem)
+        yield {**extra, **error}, turn
 
 
-def _batches(lines: Iterator[_Line], size: int) -> Iterator[list[_Line]]:
+def _batches(answers: Iterator[Answer], size: int) -> Iterator[list[Answer]]:
     """Batches of lines; those before damage in the file are yielded before the error is raised."""
-    batch: list[_Line] = []
+    batch: list[Answer] = []
     try:
-        for line in lines:
-            batch.append(line)
+        for answer in answers:
+            batch.append(answer)
             if len(batch) == size:
                 yield batch
                 batch = []
@@ -127,16 +120,6 @@ def _batches(lines: Iterator[_Line], size: int) -> Iterator[list[_Line]]:
         raise
     if batch:
         yield batch
-
-
-def _answers(ranker: Ranker, batch: Sequence[_Line], top_k: int | None) -> Iterator[dict[str, Any]]:
-    """The output of each line."""
-    rankings = iter(ranker.rank_many([line.turn for line in batch if line.turn is not None], top_k))
-    for line in batch:
-        if line.turn is None:
-            yield {**line.extra, "error": line.error, "line": line.number}
-        else:
-            yield {**line.extra, "ranking": next(rankings)}
 
 
 def _record(line: bytes) -> dict[str, Any]:
@@ -178,12 +161,8 @@ def writing(output: str) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    part = _part_of(output)
-    try:
-        handle = part.open("xb")
-    except FileExistsError:
-        _check_no_part(output)
-        raise
+    part = Path(f"{output}.part")
+    handle = part.open("xb")
     try:
         with handle:
             yield handle
@@ -196,17 +175,3 @@ def writing(output: str) -> Iterator[BinaryIO]:
             part.unlink(missing_ok=True)
         raise
     part.replace(output)
-
-
-def _part_of(output: str) -> Path:
-    return Path(f"{output}.part")
-
-
-def _check_no_part(output: str) -> None:
-    """Keeps the part that a stopped call has written from being overwritten."""
-    part = _part_of(output)
-    if part.exists():
-        raise UsageError(
-            f"--output: {part} exists, from a call that was stopped or is still running; move it "
-            "away, or give another --output"
-        )

@@ -1,4 +1,4 @@
-"""The rank of each tested turn's right reply, kept in the run folder for later comparisons."""
+"""The ranks of the gold replies of tested turns, kept for later comparisons."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ ARRAYS = ("rows", "ranks", "gold")
 
 @dataclasses.dataclass(frozen=True)
 class TurnRanks:
-    """Ranks of some turns of a table.
+    """Ranks of turns of a table.
 
     Attributes:
-        rows: The turns' rows in their table, int [N].
-        ranks: The rank of each right reply, from 1, int [N].
-        gold: The right reply's row in the sentence store of the prepared folder, int [N]: with the
-            fingerprint it tells turns of two tables apart.
-        fingerprint: The prepared folder's `text_fingerprint`.
+        rows: int [N]. Rows of the turns in their table.
+        ranks: int [N]. Ranks of the gold replies, from 1.
+        gold: int [N]. Rows of the gold replies in the sentence store of the prepared folder; with
+            the fingerprint they distinguish the turns of two tables.
+        fingerprint: str. The `text_fingerprint` of the prepared folder.
     """
 
     rows: np.ndarray
@@ -36,7 +36,7 @@ class TurnRanks:
         return len(self.ranks)
 
     def measure(self, name: str) -> np.ndarray:
-        """What "hits@1" or "MRR" is the mean of, float64 [N].
+        """The values whose mean is "hits@1" or "MRR", float64 [N].
 
         >>> ranks = TurnRanks(np.array([0, 1]), np.array([1, 4]), np.array([7, 7]), "")
         >>> ranks.measure("hits@1").tolist(), ranks.measure("MRR").tolist()
@@ -56,17 +56,17 @@ class TurnRanks:
 
 
 def path_of(run: Record, key: str) -> Path:
-    """Where the ranks behind an entry of `results.json` lie.
+    """The file with the ranks of a result.
 
     Args:
-        run: The run.
-        key: Name of the entry, such as `test_self_original` or `test_self_original, 500 turns`.
+        run: Record. The run.
+        key: str. Name of the result, such as "test_self_original, 500 turns".
     """
     return run.path / RANKS / f"{key.replace(', ', '_').replace(' ', '_')}.npz"
 
 
 def save(run: Record, key: str, ranks: TurnRanks) -> None:
-    """Keeps ranks in the run folder."""
+    """Writes ranks into the run folder."""
     path = path_of(run, key)
     path.parent.mkdir(exist_ok=True)
     arrays = {name: getattr(ranks, name) for name in ARRAYS}
@@ -88,23 +88,22 @@ def load(run: Record, key: str) -> TurnRanks:
             path=path,
         )
     arrays = atomic.read_npz(path)
+    count = np.size(arrays.get("rows", ()))
     for name in ARRAYS:
-        array = arrays.get(name)
-        if array is None or array.ndim != 1 or array.dtype.kind not in "iu" or not len(array):
-            raise DataError("expected whole numbers, one a turn", path=path, field=name)
-        if len(array) != len(arrays["rows"]):
-            expected = f"found {len(array)} turns, expected {len(arrays['rows'])}, those of rows"
-            raise DataError(expected, path=path, field=name)
+        array = arrays.get(name, np.zeros(0))
+        if array.shape != (count,) or array.dtype.kind not in "iu" or not count:
+            found = f"found {array.dtype} {array.shape}, expected integers ({count},)"
+            raise DataError(found, path=path, field=name)
     if arrays["ranks"].min() < 1:
         raise DataError("found a rank below 1", path=path, field="ranks")
-    fingerprint = arrays.get("fingerprint")
-    if fingerprint is None or fingerprint.shape != () or fingerprint.dtype.kind != "U":
+    fingerprint = arrays.get("fingerprint", np.zeros(0))
+    if fingerprint.shape != () or fingerprint.dtype.kind != "U":
         raise DataError("expected a text", path=path, field="fingerprint")
     return TurnRanks(**{name: arrays[name] for name in ARRAYS}, fingerprint=str(fingerprint))
 
 
 def is_current(run: Record, key: str) -> bool:
-    """Whether the run was tested as `key` says, with the weights that are its best ones now."""
+    """Whether the run has the result `key`, of its current best weights."""
     entry = run.results().get(key)
-    same_weights = entry is not None and entry.get("update") == run.best_update()
-    return same_weights and path_of(run, key).is_file()
+    is_current = entry is not None and entry.get("update") == run.best_update()
+    return is_current and path_of(run, key).is_file()

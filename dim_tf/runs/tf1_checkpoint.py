@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
@@ -24,49 +25,44 @@ CHARACTER_KERNELS = tuple(f"CNN_char_emb/conv_{n}/w" for n in range(len(CHARACTE
 ENCODER_KERNEL = "encoding_layer/bidirectional_rnn/bidirectional_rnn/fw/lstm_cell/kernel"
 
 
-def convert(
-    prefix: str | os.PathLike,
-    vocab: str | os.PathLike,
-    char_vocab: str | os.PathLike,
-    vectors: Sequence[str],
-    out: str | os.PathLike,
-    *,
-    persona: str,
-    version: str,
-    lengths: Mapping[str, int],
-    unknown_word: str | None = None,
-) -> tuple[Run, keras.Model]:
+# What neither the checkpoint nor the vocabularies tell.
+LENGTHS = (
+    "max_utterances",
+    "max_utterance_len",
+    "max_candidates",
+    "max_response_len",
+    "max_profiles",
+    "max_profile_len",
+    "max_word_len",
+)
+
+
+def convert(arguments: argparse.Namespace) -> tuple[Run, keras.Model]:
     """Makes a run, not yet on disk, and its model with the weights of a checkpoint.
 
     Args:
-        prefix: str. Prefix of the checkpoint's files, such as `checkpoints/model-10000`.
-        vocab: str. The authors' vocab.txt.
-        char_vocab: str. The authors' char_vocab.txt.
-        vectors: list of str. Files of word vectors; those of several files are concatenated.
-        out: str. The run folder.
-        persona: str. The persona that the model reads.
-        version: str. The version of the personas.
-        lengths: dict. The `max_...` settings of `ModelConfig`.
-        unknown_word: str. The word whose vector unknown words get; None for zeros.
+        arguments: Namespace. The options of `dim_tf.convert`.
 
     Raises:
         CheckpointError: The checkpoint is missing, damaged, or not one of DIM.
         DataError: A file does not belong to the checkpoint.
         UsageError: TensorFlow is not installed.
     """
+    prefix = arguments.tf1_checkpoint
     arrays = read_checkpoint(prefix)
     units, word_dim, character_rows = _sizes(arrays)
-    words = tf1_vocab.words_of_authors(tf1_vocab.read_words(vocab))
-    characters = _characters(char_vocab, character_rows)
+    words = tf1_vocab.words_of_authors(tf1_vocab.read_words(arguments.vocab))
+    characters = _characters(arguments.char_vocab, character_rows)
     sizes = {"rnn_units": units, "word_dim": word_dim, "char_vocab_size": len(characters)}
+    sizes |= {name: getattr(arguments, name) for name in LENGTHS}
     run = Run(
-        path=Path(out),
+        path=Path(arguments.out),
         model="dim",
-        model_config=ModelConfig(**sizes, **lengths),
+        model_config=ModelConfig(**sizes),
         training_config=None,
         text=dataclasses.asdict(TextRules()),
-        persona=persona,
-        version=version,
+        persona=arguments.persona,
+        version=arguments.version,
         prepared={
             "fingerprint": "",
             "name": f"the checkpoint {Path(prefix).name}",
@@ -75,7 +71,7 @@ def convert(
         },
         words=words,
         characters=characters,
-        word_vectors=_vectors(vectors, words, word_dim, unknown_word),
+        word_vectors=_vectors(arguments.vectors, words, word_dim, arguments.unknown_word),
     )
     model = run.build_model()
     from dim_tf.models.tf1 import load_tf1_variables

@@ -29,26 +29,16 @@ DEFAULT_MODEL, DEFAULT_PERSONA = "dim", "self"
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What a command line asks for.
+    """What a command line asks for."""
 
-    Attributes:
-        settings: dict. The given settings, by the names of their config fields.
-        chosen: dict. Those of `model`, `persona` and `version` that are given.
-        resumed: Run. The run to resume, or None.
-        initial: Run. The run whose weights are the initial ones, or None.
-    """
-
-    settings: dict[str, Any]
-    chosen: dict[str, str]
-    resumed: Run | None
-    initial: Run | None
+    settings: dict[str, Any]  # the given ones, by the names of their config fields
+    chosen: dict[str, str]  # those of model, persona and version that are given
+    resumed: Run | None  # the run to resume
+    initial: Run | None  # the run whose weights are the initial ones
 
 
 def check_request(arguments: argparse.Namespace) -> Request:
-    """Checks all that can be checked before the data is read.
-
-    Args:
-        arguments: Namespace. What the parser of `dim_tf.train` gives.
+    """Checks the options of `dim_tf.train` as far as possible before the data is read.
 
     Raises:
         UsageError: Options that exclude each other; the run exists, or cannot be resumed like this.
@@ -79,12 +69,7 @@ def check_request(arguments: argparse.Namespace) -> Request:
 
 
 def start_training(arguments: argparse.Namespace) -> Trainer:
-    """The trainer that a command line asks for, new or resumed, with its run folder.
-
-    Raises:
-        UsageError, ConfigError, CheckpointError, DataError: As `check_request`, `check_data`,
-            `initial_weights.check` and `open_training`.
-    """
+    """Checks the options of `dim_tf.train` and opens the training that they ask for."""
     request = check_request(arguments)
     data = PreparedData.load(arguments.prepared)
     if request.resumed:

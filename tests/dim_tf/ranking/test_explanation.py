@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from dim_tf.errors import DataError
-from dim_tf.ranking.attention import Attention, Explanation
-from dim_tf.ranking.heatmap import Heatmap
+from dim_tf.ranking.attention import Attention
 from dim_tf.ranking.ranker import Ranker
 from tests.tiny_run import tf1_variables, tiny_ranker, tiny_run
 
@@ -39,7 +38,7 @@ def test_words_and_weights():
     run = tiny_run(Path("tiny"))
     model = run.build_model()
     load_tf1_variables(model, tf1_variables())
-    encoder = ranker._encoder
+    encoder = ranker._featurizer
     inputs = encoder.turns([encoder.context(CONTEXT)], [encoder.persona(PERSONA)])
     inputs |= encoder.responses([encoder.candidates(["dogs like tea , you"])])
     weights = Attention(model)(inputs)["persona"][0, 0, :4, :8]
@@ -60,30 +59,6 @@ def test_what_is_not_there_has_no_map():
     assert found.context.rows == ("tea",)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((CONTEXT, PERSONA, ["tea"]), 'field "candidate": found a list, expected a text'),
-        ((CONTEXT, PERSONA, None), 'field "candidate": found null, expected a text'),
-        ((CONTEXT, PERSONA, " "), 'field "candidates[0]": found an empty text, expected words'),
-        (("hello", PERSONA, "tea"), 'field "context": found a text, expected a list of texts'),
-    ],
-)
-def test_arguments_that_are_refused(arguments, message):
-    with pytest.raises(DataError) as error:
-        tiny_ranker().explain(*arguments)
-    assert str(error.value).startswith(message)
-
-
-def test_the_text_shows_the_largest_weights():
-    weights = np.array([[0.1, 0.2, 0.3, 0.4], [0.25] * 4])
-    context = Heatmap("reply to context", ("i", "ski"), (("a", "b"), ("c", "d")), (), weights)
-    persona = Heatmap("reply to persona", ("i", "ski"), (("e",),), (), np.ones((2, 1)))
-    assert Explanation("i ski", context, persona).text(shown=2).splitlines() == [
-        "reply to context",
-        "  i    d 0.40  c 0.30",
-        "  ski  a 0.25  b 0.25",
-        "reply to persona",
-        "  i    e 1.00",
-        "  ski  e 1.00",
-    ]
+def test_a_candidate_that_is_no_text():
+    with pytest.raises(DataError, match='field "candidate": found a list, expected a text'):
+        tiny_ranker().explain(CONTEXT, PERSONA, ["tea"])

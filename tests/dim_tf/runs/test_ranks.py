@@ -65,10 +65,10 @@ def test_same_turns():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"ranks": np.array([1.0, 2.0, 3.0])}, 'field "ranks": expected whole numbers'),
-        ({"ranks": np.array([1, 2])}, 'field "ranks": found 2 turns, expected 3'),
+        ({"ranks": np.array([1.0, 2.0, 3.0])}, 'field "ranks": found float64'),
+        ({"ranks": np.array([1, 2])}, r'field "ranks": found int64 \(2,\), expected .*3'),
         ({"ranks": np.array([1, 0, 2])}, 'field "ranks": found a rank below 1'),
-        ({"gold": np.array([[1, 2, 3]])}, 'field "gold": expected whole numbers'),
+        ({"gold": np.array([[1, 2, 3]])}, r'field "gold": found int64 \(1, 3\)'),
         ({"fingerprint": np.array(3)}, 'field "fingerprint": expected a text'),
     ],
 )

@@ -32,6 +32,7 @@ def test_everything_comes_back_to_the_bit(tmp_path):
     optimizer.iterations.assign(17)
     state = {"update": 17, "best": {"MRR": 0.1 + 0.2}, "window": [[1e-17, 1.0]], "note": "ü"}
     checkpoint.save(tmp_path / "latest.npz", model, optimizer, state)
+    assert checkpoint.read_state(tmp_path / "latest.npz") == state
 
     other, other_optimizer = model_and_optimizer(seed=1)
     assert checkpoint.load(tmp_path / "latest.npz", other, other_optimizer) == state
@@ -78,12 +79,6 @@ def test_damaged_files(tmp_path, spoil, message):
         checkpoint.load(path, *model_and_optimizer())
     with pytest.raises(CheckpointError, match=message):
         checkpoint.read_state(path)
-
-
-def test_the_state_alone(tmp_path):
-    state = {"update": 7, "best": None, "window": [[0.5, 1.0]]}
-    checkpoint.save(tmp_path / "latest.npz", *model_and_optimizer(), state)
-    assert checkpoint.read_state(tmp_path / "latest.npz") == state
 
 
 def test_another_model_is_refused_and_left_as_it_was(tmp_path):

@@ -124,7 +124,7 @@ class Ranker:
         """
         _check_top_k(top_k)
         turn = self._turn(context, persona, candidates, stacklevel=3)
-        return self._ranking(turn, self._scored(turn), top_k)
+        return self._ranking(turn, self._score(turn), top_k)
 
     def rank_many(
         self, turns: Iterable[Mapping[str, Any] | Turn], top_k: int | None = None

@@ -1,4 +1,4 @@
-"""What each word of a reply looked at: the weights of equation 9 and the words they belong to."""
+"""Attention weights of replies (equation 9), with the words they belong to."""
 
 from __future__ import annotations
 
@@ -20,37 +20,29 @@ if TYPE_CHECKING:
     from dim_tf.data.dataset import PreparedData
     from dim_tf.data.prepared_folder import TurnTable
 
-# What is shown -> the inputs it consists of, and what one of them is called.
-HALVES = {"context": ("utterances", "utterance"), "persona": ("personas", "profile")}
+# Source of attention -> the name of its inputs, and of one sentence of it.
+SOURCES = {"context": ("utterances", "utterance"), "persona": ("personas", "profile")}
 
 
 class Attention:
-    """Computes the weights with which replies look at context and persona.
-
-    Args:
-        model: Of `build_model`.
-    """
+    """Computes the attention weights of replies to context and persona."""
 
     def __init__(self, model: keras.Model):
         self._model, self._executor = model, Executor(model)
-        # TensorFlow takes a second operation by operation, and ten to compile; JAX a minute, and a
-        # few seconds to compile, since it leaves out what comes after the attention.
+        # Eager TensorFlow takes a second, but ten to compile. Eager JAX takes a minute, but seconds
+        # to compile: it drops whatever follows the attention.
         self._program = self._weights
         if self._executor.fixed:
             forward = compile_forward(model, self._weights, self._executor.example)
             self._program = CompileOnce(forward)
 
     def __call__(self, inputs: Arrays) -> dict[str, np.ndarray]:
-        """The weights.
-
-        Args:
-            inputs: The model's eleven inputs.
+        """Computes the weights from the eleven inputs of the model.
 
         Returns:
-            `context` and `persona`, [B, C, R, X] each: the words of a turn's utterances (or
-            profiles) stand side by side, without padding between them, and X is at least their
-            number. Each row of a word that is there adds up to 1. A half that the model does not
-            have, or does not match word by word, is left out.
+            dict. `context` and `persona`, each [B, C, R, X]: X indexes the words of all utterances
+            (or profiles) of a turn, without padding in between. The row of each reply word sums to
+            1. A source that the model does not match word by word is left out.
         """
         if not self._executor.supports_packing:
             return {}
@@ -61,7 +53,7 @@ class Attention:
         attention = self._model.forward(batch, return_intermediates=True)["attention"]
         return {
             name: attention[source].to_source
-            for name, (source, _) in HALVES.items()
+            for name, (source, _) in SOURCES.items()
             if source in attention
         }
 
@@ -72,19 +64,19 @@ def heatmaps(
     reply: Sequence[str],
     sentences: Mapping[str, Sequence[Sequence[str]]],
 ) -> dict[str, Heatmap]:
-    """The weights of one reply; of no half that the model or the turn lacks.
+    """The heat maps of one reply, for each source that the model and the turn have.
 
     Args:
-        weights: What `Attention` computed of the inputs.
-        inputs: Of one turn with one candidate.
-        reply: The candidate's words.
-        sentences: The words of the `context`'s utterances and of the `persona`'s profiles, as the
-            model reads them: from the same first one on. Both may be longer than it reads.
+        weights: dict. The result of `Attention`.
+        inputs: dict. The inputs of one turn with one candidate.
+        reply: list of str. The words of the candidate; may be longer than the model reads.
+        sentences: dict. The words of the `context`'s utterances and of the `persona`'s profiles,
+            from the first one that the model reads.
     """
     shown = reply[: int(inputs["responses_len"][0, 0])]
     maps = {}
     for name, values in weights.items():
-        kind, part = HALVES[name]
+        kind, part = SOURCES[name]
         lengths = inputs[f"{kind}_len"][0]
         groups = [
             tuple(words[:length])
@@ -111,16 +103,7 @@ def turn_heatmaps(
     config: ModelConfig,
     candidate: int | None = None,
 ) -> dict[str, Heatmap]:
-    """The weights of a candidate of a prepared turn: the right reply if none is given.
-
-    Args:
-        attention: Of the model.
-        data: A prepared folder.
-        table: Of that folder.
-        row: Of that table.
-        config: The model's sizes.
-        candidate: Its column; it must be there.
-    """
+    """The heat maps of a prepared turn, for the candidate in a column; None for the gold reply."""
     inputs, target = data.inputs(table, [row], config)
     column = int(target[0]) if candidate is None else candidate
     texts = data.texts(table, row)
@@ -134,7 +117,7 @@ def turn_heatmaps(
 
 
 def only(inputs: Arrays, candidate: int) -> dict[str, np.ndarray]:
-    """The inputs with one of the candidates alone.
+    """The inputs with a single candidate.
 
     >>> only({"responses_len": np.array([[3, 4]]), "utterances_num": np.array([2])}, 1)
     {'responses_len': array([[4]]), 'utterances_num': array([2])}
@@ -143,23 +126,15 @@ def only(inputs: Arrays, candidate: int) -> dict[str, np.ndarray]:
     return {n: v[:, one] if n.startswith("responses") else v for n, v in inputs.items()}
 
 
-# What a candidate looked at, for programs and for a terminal.
-
-
-SHOWN = 3
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Explanation:
-    """The attention weights of a candidate, equation 9, with their words.
-
-    Each row of weights says how one word of the candidate spreads its attention; it adds up to 1.
+    """The attention weights of a candidate, equation 9; the row of each of its words sums to 1.
 
     Attributes:
-        candidate: The text.
-        context: What its words look at among those of the utterances that the model reads; None if
-            there are none, or if the model does not match words with them.
-        persona: The same of the profiles.
+        candidate: str. The text.
+        context: Heatmap. The weights to the words of the utterances; None if there are none, or if
+            the model does not match words.
+        persona: Heatmap. The weights to the words of the profiles; None likewise.
     """
 
     candidate: str
@@ -168,14 +143,11 @@ class Explanation:
 
     @property
     def maps(self) -> list[Heatmap]:
-        """Those of the two that there are."""
+        """The heat maps that exist."""
         return [shown for shown in (self.context, self.persona) if shown is not None]
 
-    def text(self, shown: int = SHOWN) -> str:
-        """The words that each word of the candidate looks at most, with their weights.
-
-        Args:
-            shown: How many.
+    def text(self, shown: int = 3) -> str:
+        """The `shown` largest weights of each word of the candidate.
 
         >>> import numpy as np
         >>> weights = np.array([[0.25, 0.75], [0.9, 0.1]])
@@ -191,9 +163,9 @@ class Explanation:
             width = max(map(len, each.rows), default=0)
             lines = [each.title]
             for word, row in zip(each.rows, each.weights, strict=True):
-                # A stable order, so that among equal weights the first word is shown.
+                # Stable: among equal weights the first word is shown.
                 most = (-row).argsort(kind="stable")[:shown]
-                seen = "  ".join(f"{words[place]} {row[place]:.2f}" for place in most)
+                seen = "  ".join(f"{words[index]} {row[index]:.2f}" for index in most)
                 lines.append(f"  {word:{width}}  {seen}")
             blocks.append("\n".join(lines))
         return "\n".join(blocks)

@@ -23,17 +23,11 @@ from dim_tf.runtime import backend
 
 @dataclasses.dataclass(frozen=True)
 class AttentionPage:
-    """Attention weights with what is known of the reply.
+    """Attention weights of a reply, and facts about it."""
 
-    Attributes:
-        name: str. Name of the files, without suffix.
-        facts: list of (str, str). Names and values to show above the weights.
-        maps: list of Heatmap. To the context and to the persona; empty if the model has none.
-    """
-
-    name: str
+    name: str  # of the files, without suffix
     facts: list[tuple[str, str]]
-    maps: list[Heatmap]
+    maps: list[Heatmap]  # empty if the model has no attention
 
     def write(self, folder: Path, heading: str) -> tuple[Path, Path]:
         """Writes a picture (PNG) and a page (HTML) into a folder; returns their paths."""
@@ -48,14 +42,7 @@ class AttentionPage:
 def page_of_turn(
     run: Run, data: PreparedData, split: str, row: int, candidate: int | None = None
 ) -> AttentionPage:
-    """The page of a prepared turn.
-
-    Args:
-        run: Run. The run.
-        data: PreparedData. Its prepared folder, or one that was prepared with `--like` it.
-        split: str. Split of the turn.
-        row: int. Row of the turn in its table.
-        candidate: int. Column of the candidate; None for the gold reply.
+    """The page of a prepared turn, for the candidate in a column; None for the gold reply.
 
     Raises:
         UsageError: There is no such turn or candidate, or the folder does not match the run.
@@ -90,13 +77,11 @@ def page_of_texts(
     candidates: Sequence[str],
     candidate: int | None = None,
 ) -> AttentionPage:
-    """The page of texts; arguments as for `Ranker.rank`.
-
-    `candidate` is the index of one of the candidates; None for the best one.
+    """The page of texts, for one of the candidates; None for the best one.
 
     Raises:
         UsageError: There is no such candidate.
-        DataError: As for `Ranker.rank`.
+        DataError: As `Ranker.rank`.
     """
     if candidate is not None and candidate >= len(candidates):
         raise UsageError(f"--candidate: found {candidate}, expected 0 to {len(candidates) - 1}")

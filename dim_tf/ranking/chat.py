@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import cmd
 import dataclasses
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,14 +16,6 @@ from dim_tf.ranking.ranker import Ranker
 from dim_tf.ranking.turn import Pool
 
 TOP = 10
-HELP = """\
-/why               shows the attention of the last answer
-/top [N]           shows the first N rows of the last ranking (10)
-/persona           shows the persona
-/persona A | B     replaces it; bars separate the sentences; - removes it
-/reset             clears the conversation
-/help              shows this text
-/quit              ends, as Ctrl-D does"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +43,7 @@ class _Answer:
 class Chat(cmd.Cmd):
     """Answers each line with the best reply of a pool; lines that start with / are commands.
 
-    Args:
-        ranker: Ranker. It ranks the pool.
-        pool: Pool. The replies, encoded by the ranker.
-        persona: list of str. The bot's profile sentences.
-        prompt: str. Shown before each line; "" for a pipe.
+    `prompt` is empty if the lines come from a pipe.
     """
 
     def __init__(self, ranker: Ranker, pool: Pool | None, persona: Sequence[str], prompt: str = ""):
@@ -109,17 +98,18 @@ class Chat(cmd.Cmd):
         raise UsageError(f"unknown command /{name}{hint}")
 
     def do_help(self, arg: str) -> None:
-        """Lists the commands."""
-        print(HELP, flush=True)
+        """/help               list the commands."""
+        for name in ("why", "top", "persona", "reset", "help", "quit"):
+            print(inspect.getdoc(getattr(self, f"do_{name}")), flush=True)
 
     def do_why(self, arg: str) -> None:
-        """Shows the attention of the last answer."""
+        """/why                show the attention of the last answer."""
         last = self._last()
         found = self._ranker.explain(last.context, last.persona, last.text)
         print(found.text() or "the model does not match words, so it has no attention", flush=True)
 
     def do_top(self, arg: str) -> None:
-        """Shows the last ranking."""
+        """/top [N]            show the first N rows of the last ranking (10)."""
         last = self._last()
         try:
             count = positive(arg) if arg else TOP
@@ -130,19 +120,19 @@ class Chat(cmd.Cmd):
             print(f"answered: rank {last.chosen['rank']}; earlier rows were given before")
 
     def do_persona(self, arg: str) -> None:
-        """Shows or replaces the persona."""
+        """/persona [A | B]    show the persona, or replace its sentences; - removes them."""
         if arg:
             texts = [] if arg == "-" else [text.strip() for text in arg.split("|")]
             self._persona = [text for text in texts if text]
         print(self.persona(), flush=True)
 
     def do_reset(self, arg: str) -> None:
-        """Clears the conversation."""
+        """/reset              clear the conversation."""
         self._context, self._given, self._latest = [], set(), None
         print("the conversation is cleared", flush=True)
 
     def do_quit(self, arg: str) -> bool:
-        """Ends."""
+        """/quit               end, as Ctrl-D does."""
         return True
 
     def _answer(self, line: str) -> None:

@@ -73,17 +73,6 @@ class Run(Record):
             atomic.write_json(temporary / CONFIG, self._config())
             yield dataclasses.replace(self, path=temporary)
 
-    @classmethod
-    def open(cls, path: str | os.PathLike) -> Self:
-        """Opens a run folder, or a pretrained model by its name (see `dim_tf.runs.pretrained`).
-
-        Vectors and weights that are stored as float16 become float32.
-
-        Raises:
-            CheckpointError: It is missing, damaged, or not a run folder.
-        """
-        return super().open(path)
-
     def build_model(self) -> keras.Model:
         """The model with fresh weights."""
         backend.load()

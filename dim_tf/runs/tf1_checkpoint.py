@@ -109,9 +109,7 @@ def _sizes(arrays: Mapping[str, np.ndarray]) -> tuple[int, int, int]:
     """Units, word dimensions and rows of the character table, from the shapes of the kernels."""
     for name, axes in ((ENCODER_KERNEL, 2), (CHARACTER_KERNELS[0], 3)):
         if name not in arrays:
-            raise CheckpointError(
-                f"variable {name} is missing from the checkpoint; expected the authors' DIM"
-            )
+            raise CheckpointError(f"variable {name} is missing from the checkpoint; expected DIM's")
         if arrays[name].ndim != axes:
             shape = list(arrays[name].shape)
             raise CheckpointError(f"variable {name}: found shape {shape}, expected {axes} axes")

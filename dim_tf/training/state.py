@@ -91,7 +91,7 @@ def training_rows(dialogue: np.ndarray, config: TrainingConfig) -> np.ndarray:
         int. Rows in ascending order, of at least one dialogue.
 
     >>> training_rows(np.array([3, 3, 5, 8, 8, 9]), TrainingConfig(train_dialogues=0.5)).tolist()
-    [3, 4, 5]
+    [2, 5]
     """
     dialogues = np.unique(dialogue)
     rng = np.random.default_rng(np.random.SeedSequence([config.seed, DIALOGUES]))

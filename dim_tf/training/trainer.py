@@ -264,15 +264,9 @@ class Trainer:
                 self.save()
                 raise Stopped
 
+        turns = (self.valid_table, self.run.model_config, self.valid_rows)
         try:
-            result = evaluate(
-                self._scorer,
-                self.data,
-                self.valid_table,
-                self.run.model_config,
-                self.valid_rows,
-                on_batch=on_batch,
-            )
+            result = evaluate(self._scorer, self.data, *turns, on_batch=on_batch)
             _ = result.ranks
         except DivergedError as error:
             raise DivergedError(f"validation after update {self.state.update}: {error}") from None
@@ -312,11 +306,10 @@ class Trainer:
             # Not `print`: the signal may arrive while another print is running.
             os.write(2, b"stopping after this update; Ctrl-C again stops without saving\n")
 
-        previous = {
-            number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        signals = (signal.SIGINT, signal.SIGTERM)
+        previous = [signal.signal(number, ask) for number in signals]
         try:
             yield
         finally:
-            for number, handler in previous.items():
+            for number, handler in zip(signals, previous, strict=True):
                 signal.signal(number, handler)

@@ -30,6 +30,7 @@ ELSEWHERE = (
     "KERAS_BACKEND=jax .venv/bin/python",  # for a GPU
     ".venv/bin/ruff",
     ".venv/bin/lint-imports",
+    "./scripts/lowest.sh",
     "./tests/run.sh",
     ".ci/run",
 )

@@ -21,11 +21,7 @@ _DAMAGE = (
 
 
 def is_archive_name(name: str) -> bool:
-    """Whether a file name is that of an archive.
-
-    >>> is_archive_name("personachat.tgz"), is_archive_name("own.jsonl.xz")
-    (True, False)
-    """
+    """Whether a file name is that of an archive."""
     return name.lower().endswith(SUFFIXES)
 
 

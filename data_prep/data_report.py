@@ -26,11 +26,7 @@ class Range:
 
     @classmethod
     def of(cls, histogram: Counter[int]) -> Range:
-        """The range of a histogram {value: count}.
-
-        >>> str(Range.of(Counter({4: 1, 5: 3})))
-        '4 / 4.75 / 5'
-        """
+        """The range of a histogram {value: count}."""
         if not histogram:
             return cls()
         mean = sum(value * count for value, count in histogram.items()) / histogram.total()

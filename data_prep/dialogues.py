@@ -58,13 +58,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Everything that one source holds; a context manager that removes its temporary folder.
-
-    >>> table = Table("test", "self", "original", "memory", lambda: iter(()))
-    >>> with Corpus("mine", (table,), ()) as corpus:
-    ...     [table.name for table in corpus.tables]
-    ['test_self_original']
-    """
+    """Everything that one source holds; a context manager that removes its temporary folder."""
 
     name: str
     tables: tuple[Table, ...]  # in the order of `SPLITS`, `PERSONAS`, `VERSIONS`

@@ -20,10 +20,6 @@ class DistractorSampler:
         split: str. Name of the split.
         utterances: iterable of str. All its utterances; repeated ones count once.
         seed: int. Seed of all draws.
-
-    >>> sampler = DistractorSampler("train", ["hello", "hi", "i ski", "me too", "hi"], seed=1)
-    >>> sorted(sampler.draw((0, 1), 3, avoid={"hi"}))
-    ['hello', 'i ski', 'me too']
     """
 
     def __init__(self, split: str, utterances: Iterable[str], seed: int):

@@ -31,12 +31,7 @@ _TURN_FORMAT = "TEXT<TAB>REPLY<TAB><TAB>CANDIDATE|CANDIDATE|..."
 
 
 def setting(file_name: str) -> tuple[str, str, str] | None:
-    """The (split, persona, version) of an official file name, or None.
-
-    >>> setting("test_other_revised.txt")
-    ('test', 'their', 'revised')
-    >>> setting("test_self_original_no_cands.txt")
-    """
+    """The (split, persona, version) of an official file name, or None."""
     match = _FILE_NAME.fullmatch(file_name)
     if match is None:
         return None

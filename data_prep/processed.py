@@ -26,12 +26,7 @@ _FORMAT = "CONTEXT, CANDIDATES, INDEX, PARTNER'S PROFILES, SELF PROFILES between
 
 
 def setting(file_name: str) -> tuple[str, str, str] | None:
-    """The (split, persona, version) of a processed file's name, or None.
-
-    >>> setting("processed_test_self_original.txt")
-    ('test', 'self', 'original')
-    >>> setting("test_self_original.txt")
-    """
+    """The (split, persona, version) of a processed file's name, or None."""
     if not file_name.startswith(PREFIX):
         return None
     return personachat.setting(file_name.removeprefix(PREFIX))

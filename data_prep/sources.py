@@ -49,10 +49,6 @@ def open_source(source: str, options: SourceOptions | None = None) -> Corpus:
     Raises:
         DataError: The source is missing or damaged. Damaged turns are reported when the tables are
             read.
-
-    >>> with open_source("sample") as corpus:
-    ...     print(corpus.name, corpus.tables[0].name)
-    sample train_none_original
     """
     options = options or SourceOptions()
     path = Path(source)

@@ -175,9 +175,6 @@ def arrange(rows: Sequence[int], gold: int, order: Sequence[int]) -> tuple[list[
 
     Returns:
         The row of the candidate in each slot, and the slot of the gold reply.
-
-    >>> arrange([7, 8, 7, 9], gold=0, order=[3, 2, 0, 1])
-    ([9, -1, 7, 8], 2)
     """
     slots = [ABSENT if rows[i] == rows[gold] and i != gold else rows[i] for i in order]
     return slots, list(order).index(gold)

@@ -91,17 +91,6 @@ class ModelConfig(_Config):
         use_context: bool. Whether to match with the context (Table 4, "- context").
         precision: str. "float32" or "bfloat16": dtype of matrix products and activations. Weights,
             softmaxes, LSTM cell states and logits are always float32.
-
-    >>> ModelConfig(char_vocab_size=70).rnn_units
-    200
-    >>> ModelConfig(char_vocab_size=70, dropout=1.5)
-    Traceback (most recent call last):
-        ...
-    dim_tf.errors.ConfigError: dropout: found 1.5, expected less than 1
-    >>> ModelConfig.from_dict({"char_vocab_size": 70, "rnn_unit": 20})
-    Traceback (most recent call last):
-        ...
-    dim_tf.errors.ConfigError: rnn_unit: unknown field; did you mean rnn_units?
     """
 
     char_vocab_size: Size
@@ -162,16 +151,6 @@ class TrainingConfig(_Config):
             of the training split.
         train_dialogues: float. Fraction of the training dialogues to train on.
         recipe: str. Name of the recipe in `RECIPES` that the settings started from.
-
-    >>> TrainingConfig(learning_rate=-1.0)
-    Traceback (most recent call last):
-        ...
-    dim_tf.errors.ConfigError: learning_rate: found -1.0, expected more than 0
-    >>> TrainingConfig(negatives="19:1000")
-    Traceback (most recent call last):
-        ...
-    dim_tf.errors.ConfigError: negatives: found '19:1000', expected K, or K:UPDATE ... K with rising
-    updates, such as "4:1000 19"
     """
 
     batch_size: Count = 16

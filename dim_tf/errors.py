@@ -111,17 +111,6 @@ def first_problem(error: ValidationError, known: Iterable[str] = ()) -> tuple[st
     Args:
         error: ValidationError. Pydantic's error.
         known: Names of the fields, for the nearest one to an unknown field.
-
-    >>> import pydantic
-    >>> class Sizes(pydantic.BaseModel, extra="forbid"):
-    ...     words: int = pydantic.Field(ge=1)
-    >>> for values in ({"words": 0}, {"word": 3}):
-    ...     try:
-    ...         _ = Sizes(**values)
-    ...     except pydantic.ValidationError as error:
-    ...         print(first_problem(error, Sizes.model_fields))
-    ('words', 'found 0, expected at least 1')
-    ('word', 'unknown field; did you mean words?')
     """
     # An unknown field explains one that is missing.
     problems = error.errors(include_url=False)

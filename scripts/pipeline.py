@@ -106,11 +106,6 @@ def route(options: Sequence[str]) -> tuple[list[str], list[str]]:
 
     Raises:
         UsageError: An option that neither knows.
-
-    >>> route(["--vectors", "none", "--epochs=3", "--seed", "2"])
-    (['--vectors', 'none', '--seed', '2'], ['--epochs=3', '--seed', '2'])
-    >>> route(["--negatives", "4:1000", "19", "--check"])
-    (['--check'], ['--negatives', '4:1000', '19'])
     """
     preparing, training = data_prep.__main__.build_parser(), dim_tf.train.build_parser()
     to_prepare: list[str] = []

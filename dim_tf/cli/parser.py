@@ -26,20 +26,6 @@ class Parser(argparse.ArgumentParser):
 
     Attributes:
         options: dict. Option -> its action.
-
-    >>> parser = Parser(prog="train")
-    >>> _ = parser.add_argument("--persona", choices=["self", "their"])
-    >>> _ = parser.add_argument("--seeds", nargs="+", default=["1"])
-    >>> parser.parse_args(["--seeds", "2", "3", "--seeds", "4"]).seeds
-    ['2', '3', '4']
-    >>> parser.parse_args(["--persnoa", "self"])
-    Traceback (most recent call last):
-        ...
-    dim_tf.errors.UsageError: unknown option --persnoa; did you mean --persona?
-    >>> parser.parse_args(["--persona", "selv"])
-    Traceback (most recent call last):
-        ...
-    dim_tf.errors.UsageError: --persona: found 'selv', expected self or their; did you mean self?
     """
 
     def __init__(self, **kwargs):

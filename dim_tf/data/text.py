@@ -59,11 +59,6 @@ def tokenise(text: str, rule: str) -> list[str]:
     """Splits a text by "wordpunct" (runs of word characters, runs of others) or "whitespace".
 
     No token is empty or contains white space.
-
-    >>> tokenise("i'm  fine, thanks!!", "wordpunct")
-    ['i', "'", 'm', 'fine', ',', 'thanks', '!!']
-    >>> tokenise("i'm  fine, thanks!!", "whitespace")
-    ["i'm", 'fine,', 'thanks!!']
     """
     return text.split() if rule == "whitespace" else _WORD_OR_PUNCTUATION.findall(text)
 
@@ -77,13 +72,6 @@ class TextRules:
             and the speaker's utterances by "whitespace". "wordpunct" or "whitespace": that rule
             for all text.
         lowercase: bool. Whether to lower the case, as the official texts and GloVe 6B do.
-
-    >>> rules = TextRules()
-    >>> rules.context(["i'm Bob.", "I'm here.", "that's it"])
-    [['i', "'", 'm', 'bob', '.', '_eos_'], ["i'm", 'here.', '_eos_'],
-     ['that', "'", 's', 'it', '_eos_']]
-    >>> rules.candidate("I'm here.")
-    ["i'm", 'here.']
     """
 
     tokeniser: str = "authors"
@@ -131,12 +119,6 @@ class Vocabulary:
     Args:
         words: sequence of str. `<pad>`, `<unk>`, then the words.
         characters: sequence of str. `<pad>`, then the characters; "" marks an unused id.
-
-    >>> vocabulary = Vocabulary(["<pad>", "<unk>", "hello", "you"], ["<pad>", "e", "h", "l", "o"])
-    >>> vocabulary.word_ids(["hello", "hole"], 4)
-    array([2, 1, 0, 0], dtype=int32)
-    >>> vocabulary.character_ids("hole!", 6)
-    array([2, 4, 3, 1, 0, 0], dtype=int32)
     """
 
     def __init__(self, words: Sequence[str], characters: Sequence[str]):

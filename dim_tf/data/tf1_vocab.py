@@ -57,11 +57,7 @@ def read_characters(path: str | os.PathLike, label: str | None = None) -> dict[i
 
 
 def words_of_authors(words: Sequence[str]) -> list[str]:
-    """The words of `vocab.txt` after our two reserved ones, without their own `<pad>`.
-
-    >>> words_of_authors(["<pad>", "fiance", "hello"])
-    ['<pad>', '<unk>', 'fiance', 'hello']
-    """
+    """The words of `vocab.txt` after our two reserved ones, without their own `<pad>`."""
     return [PAD, UNK, *(words[1:] if words[:1] and words[0] == PAD else words)]
 
 
@@ -70,9 +66,6 @@ def characters_of_authors(characters: Mapping[int, str]) -> list[str]:
 
     Raises:
         DataError: An id is below 1 (0 is padding) or above the number of Unicode characters.
-
-    >>> characters_of_authors({1: "h", 3: "e"})
-    ['<pad>', 'h', '', 'e']
     """
     for number, character in characters.items():
         if not 1 <= number <= 0x110000:

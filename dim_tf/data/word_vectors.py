@@ -40,12 +40,6 @@ class WordVectors:
         """Whether most words that both have differ in their vectors.
 
         Vectors that only differ by rounding to float16 count as equal.
-
-        >>> one = WordVectors(["hi", "tea"], np.array([[1.0, 0.5], [0.0, 0.0]], np.float32))
-        >>> one.contradicts(WordVectors(["tea", "hi"], np.array([[3.0, 4.0], [1.0, 0.5]])))
-        False
-        >>> one.contradicts(WordVectors(["hi"], np.array([[0.5, 1.0]])))
-        True
         """
         known = set(other.words)
         words = ["", "", *(word for word in self.words if word in known)]
@@ -171,14 +165,6 @@ def matrix(words: Sequence[str], parts: Sequence[WordVectors]) -> np.ndarray:
 
     Returns:
         float32 [V, sum of the parts' dimensions].
-
-    >>> glove = WordVectors(["hi"], np.ones((1, 2), np.float32))
-    >>> word2vec = WordVectors(["_eos_"], np.full((1, 1), 3, np.float32))
-    >>> matrix(["<pad>", "<unk>", "hi", "_eos_"], [glove, word2vec])
-    array([[0., 0., 0.],
-           [0., 0., 0.],
-           [1., 1., 0.],
-           [0., 0., 3.]], dtype=float32)
     """
     ids = {word: word_id for word_id, word in enumerate(words) if word_id > 1}
     blocks = []

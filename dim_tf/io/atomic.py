@@ -28,12 +28,6 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     The temporary file has the same name, in a temporary folder next to `path`: Keras reads the
     format from the suffixes. A link stays a link, and an existing file keeps its mode. On an error
     `path` stays as it was.
-
-    >>> import tempfile; folder = Path(tempfile.mkdtemp())
-    >>> with replacing(folder / "a.txt") as temporary:
-    ...     _ = temporary.write_text("whole")
-    >>> [p.name for p in folder.iterdir()], (folder / "a.txt").read_text()
-    (['a.txt'], 'whole')
     """
     target = Path(os.path.realpath(path))
     prefix = f".{target.name}.tmp-"
@@ -84,12 +78,6 @@ def creating_folder(path: str | os.PathLike, *, replace: bool = False) -> Iterat
 
     Raises:
         UsageError: Another process makes the same folder, or has made it meanwhile.
-
-    >>> import tempfile; folder = Path(tempfile.mkdtemp())
-    >>> with creating_folder(folder / "run") as temporary:
-    ...     _ = (temporary / "a.txt").write_text("whole")
-    >>> [str(p.relative_to(folder)) for p in folder.rglob("*.*")]
-    ['run/a.txt']
     """
     path = Path(os.path.realpath(path))
     temporary = path.with_name(f".{path.name}.tmp")

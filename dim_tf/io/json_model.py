@@ -58,18 +58,6 @@ def parse(
 
     Raises:
         DataError: The text is no JSON, or no `kind`.
-
-    >>> import pydantic
-    >>> @pydantic.dataclasses.dataclass(config=STRICT)
-    ... class Row:
-    ...     update: int
-    >>> parse('{"update": 3}', Row)
-    Row(update=3)
-    >>> parse('{"update": "3"}', Row, "metrics.jsonl", 7, "remove it")
-    Traceback (most recent call last):
-        ...
-    dim_tf.errors.DataError: metrics.jsonl:7: field "update": found '3', expected an integer; remove
-    it
     """
     try:
         return _adapter(kind).validate_json(text)

@@ -105,13 +105,6 @@ def get(name: str) -> System:
 
     Raises:
         ConfigError: There is none; the message has the nearest name.
-
-    >>> get("imn").reads_persona
-    False
-    >>> get("dmi")
-    Traceback (most recent call last):
-        ...
-    dim_tf.errors.ConfigError: unknown model 'dmi', expected imn, ... or dim; did you mean dim?
     """
     if name not in SYSTEMS:
         hint = did_you_mean(name, implemented())

@@ -37,7 +37,8 @@ def main(argv: Sequence[str]) -> int | None:
         raise UsageError(f"--licences {arguments.licences}: found no such file, expected a text")
     with small_copy(run, out) as small:
         shutil.copyfile(arguments.licences, small.path / LICENCES)
-        if calibration := Calibration.current(run.path):
+        calibration = Calibration.read(run.path)
+        if calibration and calibration.is_current(run.path):
             weights = weights_fingerprint(small.path)
             dataclasses.replace(calibration, weights=weights).save(small.path)
         model_card.write(small)

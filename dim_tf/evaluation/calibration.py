@@ -31,8 +31,7 @@ CALIBRATION = "calibration.json"
 # The range of T. Beyond it all probabilities are close to 0 and 1, or to each other.
 LOWEST, HIGHEST = 0.05, 20.0
 
-Count = Annotated[int, Field(ge=0)]
-Loss = Annotated[float, Field(ge=0)]
+Count, Loss = Annotated[int, Field(ge=0)], Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -40,29 +39,18 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 class Figures:
     """What a calibration achieves on a split.
 
-    Args:
-        turns: int. Number of ranked turns, without those that have a single candidate.
-        of: int. Number of turns of the split.
-        loss_before: float. Mean cross-entropy of the gold replies with T = 1.
-        loss_after: float. The same with the temperature.
-        ece_before: float. Expected calibration error with T = 1.
-        ece_after: float. The same with the temperature.
-        seed: int. Seed that chooses the turns whose gold reply is masked.
-        without_gold: int. Number of these turns.
-        precision: float. Of the turns that are said to have no fitting candidate, the fraction
-            that has none.
-        recall: float. Of the turns that have none, the fraction that is said to have none.
-        f1: float. Harmonic mean of precision and recall.
+    `before` is with T = 1, `after` with the temperature. Precision, recall and F1 are those of
+    finding the turns whose gold reply is masked.
     """
 
-    turns: Count
-    of: Count
-    loss_before: Loss
+    turns: Count  # ranked, without those that have a single candidate
+    of: Count  # of the split
+    loss_before: Loss  # mean cross-entropy of the gold replies
     loss_after: Loss
-    ece_before: Fraction
+    ece_before: Fraction  # expected calibration error
     ece_after: Fraction
-    seed: Count
-    without_gold: Count
+    seed: Count  # chooses the turns whose gold reply is masked
+    without_gold: Count  # number of these turns
     precision: Fraction
     recall: Fraction
     f1: Fraction
@@ -76,30 +64,18 @@ class Figures:
 # Files of earlier versions have one more key, "f1_by_signal".
 @dataclass(frozen=True, kw_only=True, config=STRICT | {"extra": "ignore"})
 class Calibration:
-    """The calibration of a run: `calibration.json` in its folder.
-
-    Args:
-        temperature: float. T.
-        threshold: float. No candidate fits if the best score / T is below it.
-        weights: str. sha256 of the weights file that the calibration belongs to.
-        prepared: str. Fingerprint of the prepared folder that it was fitted on.
-        persona: str. Persona of the turns that it was fitted on.
-        version: str. Version of their personas.
-        valid: Figures. On the validation split, on which T and the threshold were chosen.
-        test: Figures. On the test split; None if the prepared folder has none.
-        signal: str. What the threshold is compared with. A calibration by "probability", which
-            earlier versions could choose, is never current.
-        format: int. Format of the file.
-    """
+    """The calibration of a run: `calibration.json` in its folder."""
 
     temperature: Annotated[float, Field(ge=LOWEST, le=HIGHEST)]
-    threshold: float
-    weights: str
-    prepared: str
-    persona: str
-    version: str
+    threshold: float  # no candidate fits if the best score / T is below it
+    weights: str  # sha256 of the weights file that the calibration belongs to
+    prepared: str  # fingerprint of the prepared folder that it was fitted on
+    persona: str  # of the turns that it was fitted on
+    version: str  # of their personas
     valid: Figures
-    test: Figures | None
+    test: Figures | None  # None if the prepared folder has no test split
+    # What the threshold is compared with. Earlier versions could choose "probability"; such a
+    # calibration is never current.
     signal: Literal["score", "probability"] = "score"
     format: Literal[1] = 1
 
@@ -166,12 +142,6 @@ class Calibration:
             f"{file} is ignored: {reason}; run python -m dim_tf.calibrate again", stacklevel=2
         )
         return None
-
-    @classmethod
-    def current(cls, path: str | os.PathLike) -> Self | None:
-        """As `load`, without a warning."""
-        found = cls.read(path)
-        return found if found and found.is_current(path) else None
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> Self | None:

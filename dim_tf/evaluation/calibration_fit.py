@@ -81,16 +81,8 @@ def fit_temperature(logits: np.ndarray, target: np.ndarray, present: np.ndarray)
     """The T of least cross-entropy: argmin_T mean(-log softmax(logits / T)[target]).
 
     The mean is convex in 1 / T, so it has one minimum. Where T changes nothing, as for equal
-    scores, T is 1. A model that is always right, or worse than chance, has its minimum at 0 or at
-    infinity, and gets `LOWEST` or `HIGHEST`.
-
-    Args:
-        logits: float [N, C].
-        target: int [N]. Column of the gold reply.
-        present: bool [N, C]. False for absent candidates.
-
-    The scores 3 and 0 claim that the first candidate is right in 95 of 100 turns; it is right in
-    3 of 4. So 3 / T has to be log 3:
+    scores, T is 1. The scores 3 and 0 claim that the first
+    candidate is right in 95 of 100 turns; it is right in 3 of 4, so 3 / T has to be log 3:
 
     >>> logits, right = np.tile([3.0, 0.0], (4, 1)), np.array([0, 0, 0, 1])
     >>> t = fit_temperature(logits, right, np.ones((4, 2), bool))
@@ -119,17 +111,7 @@ def expected_calibration_error(confidences: np.ndarray, correct: np.ndarray) -> 
 
     ECE = sum_b |S_b| / N * |mean of `correct` in S_b - mean of `confidences` in S_b|, where S_b
     holds the turns whose best candidate has a probability in ((b - 1) / 15, b / 15], b = 1..15.
-
-    Args:
-        confidences: float [N]. Probability of the best candidate.
-        correct: bool [N]. Whether it is the gold reply; False among ties.
-
-    Two of four answers given with 0.9 are right:
-
-    >>> round(expected_calibration_error(np.full(4, 0.9), np.array([1, 1, 0, 0])), 6)
-    0.4
     """
-    confidences, correct = np.asarray(confidences, "float64"), np.asarray(correct, "float64")
     bins = np.clip(np.ceil(confidences * BINS).astype(int) - 1, 0, BINS - 1)
     # |S_b| * |mean - mean| is the absolute sum of the differences.
     gaps = np.bincount(bins, weights=correct - confidences, minlength=BINS)
@@ -137,20 +119,7 @@ def expected_calibration_error(confidences: np.ndarray, correct: np.ndarray) -> 
 
 
 def mask_gold(target: np.ndarray, present: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Makes the gold reply absent in half of the turns; of an odd number, in the smaller half.
-
-    Args:
-        target: int [N]. Column of the gold reply.
-        present: bool [N, C]. False for absent candidates.
-        seed: int. Chooses the turns.
-
-    Returns:
-        bool [N, C], `present` without these gold replies; and bool [N], where no candidate fits.
-
-    >>> present, none_fits = mask_gold(np.zeros(4, int), np.ones((4, 3), bool), seed=1)
-    >>> int(none_fits.sum()), present.sum(axis=1)[none_fits].tolist()
-    (2, [2, 2])
-    """
+    """`present` without the gold reply of a drawn half of the turns, and this half: bool [N]."""
     count = len(target)
     chosen = np.random.default_rng(seed).permutation(count)[: count // 2]
     none_fits = np.zeros(count, bool)
@@ -169,13 +138,7 @@ def confidence(logits: np.ndarray, present: np.ndarray, temperature: float) -> n
 def abstention(
     confidences: np.ndarray, none_fits: np.ndarray, threshold: float
 ) -> dict[str, float]:
-    """Precision, recall and F1 of saying "no candidate fits" below the threshold.
-
-    The precision is 0 if it is said of no turn.
-
-    >>> abstention(np.array([1.0, 2.0, 3.0, 4.0]), np.array([True, False, True, False]), 3.5)
-    {'precision': 0.6666666666666666, 'recall': 1.0, 'f1': 0.8}
-    """
+    """Precision (0 if undefined), recall and F1 of "no candidate fits" below the threshold."""
     said = confidences < threshold
     right, found, none = int((said & none_fits).sum()), int(said.sum()), int(none_fits.sum())
     return {
@@ -191,10 +154,6 @@ def best_threshold(confidences: np.ndarray, none_fits: np.ndarray) -> float:
 
     Of several, the one that rejects the fewest turns. If it is best to reject all of them, as with
     equal confidences, it is just above the largest one.
-
-    Args:
-        confidences: float [N].
-        none_fits: bool [N]. True somewhere.
 
     >>> best_threshold(np.array([1.0, 2.0, 3.0, 4.0]), np.array([True, False, True, False]))
     3.5

@@ -30,43 +30,22 @@ _WORD = re.compile(r"(?<!\w['’])\b\w{2,}")
 
 @dataclasses.dataclass(frozen=True)
 class Mistake:
-    """A turn whose best candidate is not the gold reply.
+    """A turn whose best candidate, the choice, is not the gold reply."""
 
-    Attributes:
-        row: int. The turn's row in its table, the `query_id` of the scores file.
-        persona: list of str. The profiles that the model reads.
-        utterances: list of (speaker, str). The context, oldest first; speakers are "self" and
-            "partner", who speaks last.
-        gold: str. The gold reply.
-        choice: str. The candidate that the model ranks first.
-        gold_probability: float. Probability of the gold reply.
-        choice_probability: float. Probability of the choice.
-        gold_rank: int. Rank of the gold reply, at least 2.
-        candidates: int. Number of candidates.
-    """
-
-    row: int
-    persona: Sequence[str]
-    utterances: Sequence[tuple[str, str]]
+    row: int  # in its table: the `query_id` of the scores file
+    persona: Sequence[str]  # the profiles that the model reads
+    utterances: Sequence[tuple[str, str]]  # the speaker ("self" or "partner") and the text
     gold: str
     choice: str
     gold_probability: float
     choice_probability: float
     gold_rank: int
-    candidates: int
+    candidates: int  # their number
 
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
-    """Turns that have a property in common.
-
-    Attributes:
-        label: str. The property.
-        turns: int. Number of turns.
-        hits: float. Their hits@1.
-        low: float. Lower end of its 95 % bootstrap interval.
-        high: float. Upper end.
-    """
+    """Turns that have a property in common: its label, and their hits@1 with a 95 % interval."""
 
     label: str
     turns: int
@@ -77,22 +56,13 @@ class Slice:
 
 @dataclasses.dataclass(frozen=True)
 class Analysis:
-    """The error analysis of ranked turns.
+    """The error analysis of ranked turns."""
 
-    Attributes:
-        table: str. Name of the turns' table.
-        turns: int. Number of ranked turns.
-        wrong: int. Number of turns whose gold reply is not ranked first.
-        temperature: float. T of the probabilities; None if they are not calibrated.
-        slices: dict. Property -> the slices by that property.
-        most_confident: list of `Mistake`. The most confident first.
-    """
-
-    table: str
+    table: str  # its name
     turns: int
-    wrong: int
-    temperature: float | None
-    slices: Mapping[str, Sequence[Slice]]
+    wrong: int  # turns whose gold reply is not ranked first
+    temperature: float | None  # T of the probabilities; None if they are not calibrated
+    slices: Mapping[str, Sequence[Slice]]  # by the property
     most_confident: Sequence[Mistake]
 
     def slice_table(self) -> str:
@@ -195,11 +165,7 @@ def _slices(
 
 
 def count_slice(count: int, bounds: Sequence[int]) -> tuple[int, str]:
-    """The slice of a count: its order and its label.
-
-    Args:
-        count: int. At least 1.
-        bounds: list of int. The largest count of each slice but the last.
+    """The order and label of a count's slice; `bounds` are the largest counts of all but the last.
 
     >>> count_slice(3, (1, 2, 3)), count_slice(10, LENGTHS), count_slice(21, LENGTHS)
     ((2, '3'), (1, '6 to 10'), (4, '21 or more'))
@@ -214,13 +180,7 @@ def count_slice(count: int, bounds: Sequence[int]) -> tuple[int, str]:
 def overlap_slice(
     gold: str, persona: Sequence[str], normalise: Callable[[str], set[str]]
 ) -> tuple[int, str]:
-    """Whether a reply shares content words with the profiles: the order and the label.
-
-    >>> overlap_slice("my dog's asleep", ["i have two dogs ."], content_words())
-    (0, 'shared with the persona')
-    >>> overlap_slice("i have my cat", ["i have two dogs ."], content_words())
-    (1, 'not in the persona')
-    """
+    """The order and label of the slice: whether a reply shares content words with the profiles."""
     if not persona:
         return 2, "no persona shown"
     if normalise(gold) & set().union(*map(normalise, persona)):

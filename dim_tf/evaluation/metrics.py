@@ -26,9 +26,6 @@ def ranks(logits: np.ndarray, target: np.ndarray, present: np.ndarray) -> np.nda
     Raises:
         DivergedError: The score of a present candidate is NaN or infinite.
         DataError: The gold reply of a turn is absent.
-
-    >>> ranks(np.array([[3.0, 1.0, 2.0], [5.0, 5.0, 1.0]]), np.array([2, 0]), np.ones((2, 3), bool))
-    array([2, 2])
     """
     # float64 holds every float32 and bfloat16, so that the comparison below is exact.
     logits = np.asarray(logits).astype("float64")
@@ -53,9 +50,6 @@ def summarise(ranks: np.ndarray) -> dict[str, float]:
 
     With one gold reply per turn, average precision is the reciprocal rank; the authors report
     both.
-
-    >>> summarise(np.array([1, 2, 20]))["hits@2"]
-    0.6666666666666666
     """
     if len(ranks) == 0:
         raise DataError("found no turns to evaluate")

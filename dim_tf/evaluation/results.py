@@ -24,25 +24,15 @@ SCORES_HEADER = "query_id\tdocument_id\tscore\trank\trelevance"
 
 @dataclasses.dataclass(frozen=True)
 class RankedTable:
-    """Turns of a table, ranked with the best weights of a run.
-
-    Args:
-        run: Run. The run.
-        data: PreparedData. The prepared folder.
-        table: TurnTable. A table of that folder.
-        result: Result. The scores.
-        weights: str. sha256 of the weights file.
-        update: int. Update of the weights; None if they were not trained here.
-        precision: str. Precision of the computation; None if it is the run's.
-    """
+    """Turns of a table, ranked with the best weights of a run."""
 
     run: Run
     data: PreparedData
-    table: TurnTable
+    table: TurnTable  # of `data`
     result: Result
-    weights: str
-    update: int | None
-    precision: str | None = None
+    weights: str  # sha256 of the weights file
+    update: int | None  # of the weights; None if they were not trained here
+    precision: str | None = None  # of the computation; None if it is the run's
 
     def describe(self) -> str:
         """The table, and how many of its turns were ranked."""
@@ -50,14 +40,7 @@ class RankedTable:
         return f"{self.table.name}: {sample}"
 
     def keep(self, out: Path | None = None) -> Path:
-        """Keeps scores, ranks, results and model card in the run folder.
-
-        Args:
-            out: Path. The scores file, if not in the run folder.
-
-        Returns:
-            The scores file.
-        """
+        """Keeps scores, ranks, results and card in the run folder; gives the scores file, `out`."""
         run, table, result = self.run, self.table, self.result
         turns = len(result.rows)
         out = out or run.path / f"{self._stem(f'persona_{table.split}_out')}.txt"
@@ -72,11 +55,7 @@ class RankedTable:
         return out
 
     def keep_mistakes(self, count: int, calibration: Calibration | None) -> str:
-        """Writes the most confident mistakes into the run folder, as text and as HTML.
-
-        Returns:
-            Text to print: hits@1 by slices of the turns, and the files.
-        """
+        """Writes the most confident mistakes as text and as HTML; gives the text to print."""
         found = error_analysis.analyse(
             self.result, self.data, self.table, count, self.run.model_config, calibration
         )
@@ -154,9 +133,6 @@ def write_scores(path: Path, result: Result) -> None:
 
 
 def key_of(table: TurnTable, turns: int, precision: str | None = None) -> str:
-    """The key in `results.json` of a test on some turns of a table.
-
-    `precision` is that of the computation, if not the run's.
-    """
+    """The key in `results.json` of a test on some turns of a table."""
     name = table.name if turns == len(table) else f"{table.name}, {turns} turns"
     return f"{name}, {precision}" if precision else name

@@ -28,13 +28,6 @@ def paired_t_test(first: np.ndarray, second: np.ndarray) -> PairedTest:
     Args:
         first: float [N]. One system's value of each turn, such as 1 for a hit and 0 for none.
         second: float [N]. The other system's values of the same turns.
-
-    Differences 1, 1, 0, 0 have mean 1/2 and standard error 1/sqrt(12), so t is sqrt(3); with 3
-    degrees of freedom p is 1/2 - 1/pi.
-
-    >>> difference, t, p = paired_t_test(np.array([1, 1, 0, 1]), np.array([0, 0, 0, 1]))
-    >>> difference, round(t, 6), round(p, 6)
-    (0.5, 1.732051, 0.18169)
     """
     from scipy import stats
 
@@ -50,9 +43,6 @@ def paired_t_test(first: np.ndarray, second: np.ndarray) -> PairedTest:
 
 def interval(values: np.ndarray) -> tuple[float, float]:
     """The 95 % bootstrap percentile interval of a mean over turns, always with the same draws.
-
-    Args:
-        values: float [N]. The value of each turn.
 
     >>> low, high = interval(np.repeat([0.0, 1.0], 200))
     >>> 0.44 < low < 0.46, 0.54 < high < 0.56

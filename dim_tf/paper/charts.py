@@ -43,11 +43,7 @@ def curves(runs: Sequence[Record]) -> Figure:
 
 
 def bars(results: Mapping[str, Any]) -> Figure:
-    """hits@1 of each column of the tables that has a score of ours.
-
-    Args:
-        results: dict. The result of `dim_tf.paper.comparison.compare`.
-    """
+    """hits@1 of each column of the tables of `comparison.compare` that has a score of ours."""
     panels = [
         (table, index)
         for table in results["tables"]

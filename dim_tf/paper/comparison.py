@@ -84,16 +84,12 @@ def _summary(cell: TableCell, group: list[TestResult]) -> dict[str, Any]:
                     f"{pair}, but differ in {name} ({previous.recipe.get(name)} and {value}); "
                     "report on each in turn"
                 )
-    training_turns = {result.run.prepared.get("training_turns") for result in group}
     return {
-        "system": cell.setting.system,
-        "persona": cell.setting.persona,
-        "version": cell.setting.version,
-        "use_context": cell.setting.use_context,
+        **cell.setting._asdict(),
         "tested_on": cell.tested_on,
         "runs": [result.run.name for result in group],
         "seeds": [result.seed for result in group],
-        "training_turns": training_turns.pop(),
+        "training_turns": first.run.prepared.get("training_turns"),
         "updates": [result.updates for result in group],
         "initial": first.recipe["initial"],
         "test_turns": len(first.ranks),
@@ -135,30 +131,22 @@ def _table(table: Table, cells: Mapping[str, Any], gains: Mapping[str, Any]) -> 
                 found[-1]["paper_gain"] = published.gain(row.system, score)
                 found[-1]["gain"] = gains.get(ours)
         rows.append({"name": row.name, "cells": found})
-    return {
-        "name": table.name,
-        "title": table.title,
-        "corner": table.corner,
-        "columns": list(table.columns),
-        "rows": rows,
+    return {name: getattr(table, name) for name in ("name", "title", "corner", "columns")} | {
+        "rows": rows
     }
 
 
 def _gains(
     tables: Sequence[Table], groups: Groups, cells: Mapping[str, Any]
 ) -> tuple[dict[str, dict[str, float]], list[str]]:
-    """The points of each cell above no persona, by its id; and notes on turns that differ.
-
-    A version of the personas may lack some turns of the split. It is compared all the same, as in
-    the paper.
-    """
+    """The points of each cell above no persona, by its id; and notes on turns that differ."""
     gains, notes = {}, []
-    cells_with_gains = [c for t in tables if t.with_gains for row in t.rows for c in row.cells]
-    for cell in cells_with_gains:
+    for cell in [c for t in tables if t.with_gains for row in t.rows for c in row.cells]:
         if cell not in groups or cell.base not in groups:
             continue
-        base, turns = cell.base, groups[cell][0].ranks
-        base_turns = groups[base][0].ranks
+        base = cell.base
+        turns, base_turns = groups[cell][0].ranks, groups[base][0].ranks
+        # As in the paper, a version of the personas that lacks some turns is compared all the same.
         if not turns.same_turns(base_turns):
             notes.append(
                 "The gain is between tables that are not of the same turns: "
@@ -252,11 +240,7 @@ def _notes(tables: Sequence[Table], cells: Mapping[str, Any]) -> list[str]:
 
 
 def _with_the_papers(settings: Mapping[str, Any]) -> str:
-    """Settings, each with the paper's value.
-
-    >>> _with_the_papers({"valid_turns": 500, "dropout": 0.0})
-    'dropout 0.0 (paper: 0.2), valid_turns 500 (paper: all)'
-    """
+    """Settings, each with the paper's value."""
     shown = []
     for name, value in sorted(settings.items()):
         none = "none" if name == "patience" else "all"
@@ -266,12 +250,7 @@ def _with_the_papers(settings: Mapping[str, Any]) -> str:
 
 
 def _range(counts: Sequence[int | None]) -> str:
-    """The numbers of updates of a cell's runs.
-
-    >>> _range([300, 300]), _range([1000, 2000]), _range([None])
-    ('300', '1,000 to 2,000', 'not known')
-    """
+    """The numbers of updates of a cell's runs, as text."""
     known = sorted({count for count in counts if count is not None})
-    return (
-        " to ".join(f"{count:,}" for count in dict.fromkeys(known[:1] + known[-1:])) or "not known"
-    )
+    ends = dict.fromkeys([*known[:1], *known[-1:]])
+    return " to ".join(f"{count:,}" for count in ends) or "not known"

@@ -26,26 +26,15 @@ DECIDED = {"use_persona": "the tables", "use_context": "the tables", "seed": "--
 
 @dataclasses.dataclass
 class PlannedRun:
-    """A setting with a seed: one run folder.
-
-    Args:
-        setting: Setting. What is trained.
-        run: Run. As it is on disk, or as it will be.
-        tested_on: tuple of str. Versions of the test split to test it on.
-        updates: int. Number of updates in all.
-        done: int. Number of updates made.
-        trained: bool. Whether training is complete.
-        tested: bool. Whether the best weights were tested on all of `tested_on`.
-        diverged: bool. Whether training ended without a result.
-    """
+    """A setting with a seed: one run folder."""
 
     setting: Setting
-    run: Run
-    tested_on: tuple[str, ...]
-    updates: int
-    done: int = 0
+    run: Run  # as it is on disk, or as it will be
+    tested_on: tuple[str, ...]  # versions of the test split
+    updates: int  # in all
+    done: int = 0  # number of updates made
     trained: bool = False
-    tested: bool = False
+    tested: bool = False  # the best weights, on all of `tested_on`
     diverged: bool = False
 
     @property
@@ -70,17 +59,11 @@ class PlannedRun:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """The runs of a reproduction.
+    """The runs of a reproduction."""
 
-    Args:
-        runs: list of `PlannedRun`. In the order of the tables.
-        missing: list of str. Settings, each with the tables that the prepared folder lacks.
-        later: list of str. Titles of the systems in these tables that are not implemented.
-    """
-
-    runs: list[PlannedRun]
-    missing: list[str]
-    later: list[str]
+    runs: list[PlannedRun]  # in the order of the tables
+    missing: list[str]  # settings, each with the tables that the prepared folder lacks
+    later: list[str]  # titles of the systems in these tables that are not implemented
 
     def __str__(self) -> str:
         """The plan as text."""
@@ -92,19 +75,14 @@ def check_systems(asked: Sequence[str] | None) -> list[str]:
 
     Raises:
         UsageError: A system is unknown or not implemented.
-
-    >>> check_systems(None), check_systems(["dim"])
-    (['imn', 'imn_ctx', 'imn_utr', 'dim'], ['dim'])
     """
     known = registry.implemented()
     for name in asked or ():
-        if name in known:
-            continue
-        if name in registry.SYSTEMS:
-            title = registry.get(name).title
-            raise UsageError(f"--systems: {title} is not implemented; expected {one_of(known)}")
-        hint = did_you_mean(name, known)
-        raise UsageError(f"--systems: found {name!r}, expected {one_of(known)}{hint}")
+        if name not in known:
+            found, hint = f"found {name!r}", did_you_mean(name, known)
+            if name in registry.SYSTEMS:
+                found, hint = f"{registry.get(name).title} is not implemented", ""
+            raise UsageError(f"--systems: {found}, expected {one_of(known)}{hint}")
     return list(dict.fromkeys(asked or [name for name in registry.of_paper() if name in known]))
 
 
@@ -134,15 +112,14 @@ def make(
         CheckpointError: A run folder is damaged.
         ConfigError: An impossible setting.
     """
-    for name, decided_by in DECIDED.items():
-        if name in changes:
-            raise UsageError(f"--set: {name} follows from {decided_by}")
+    for name in changes.keys() & DECIDED.keys():
+        raise UsageError(f"--set: {name} follows from {DECIDED[name]}")
     others = tuple(system for system in systems if system not in registry.of_paper())
     tables = [table for table in published.tables(others) if table.number in numbers]
     wanted, later = _wanted(tables, systems)
     runs, missing = [], []
     for setting, versions in wanted.items():
-        _, persona, version, _ = setting
+        persona, version = setting.persona, setting.version
         needed = [("train", version), ("valid", version), *(("test", v) for v in versions)]
         absent = [(split, v) for split, v in needed if not data.has(split, persona, v)]
         if absent:
@@ -194,9 +171,8 @@ def _planned(
     tested_on: tuple[str, ...],
     test_turns: int | None,
 ) -> PlannedRun:
-    settings = {**changes, "seed": seed}
-    if not setting.use_context:
-        settings["use_context"] = False
+    context = {} if setting.use_context else {"use_context": False}
+    settings = {**changes, **context, "seed": seed}
     path = folder / f"{setting.name}_seed{seed}"
     run = start.new_run(path, data, settings, setting.system, setting.persona, setting.version)
     start.check_data(run, data)
@@ -217,7 +193,6 @@ def _planned(
 
 
 def _check_same(found: Run, wanted: Run) -> None:
-    """Refuses a folder of a run with other data, settings or initial weights."""
     settings = _settings(found)
     for name, value in _settings(wanted).items():
         if settings.get(name) != value:
@@ -228,11 +203,10 @@ def _check_same(found: Run, wanted: Run) -> None:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    training = run.training_config.to_dict() if run.training_config else {}
     return {
         "data": f"{run.prepared['name']}, fingerprint {run.prepared['fingerprint'][:12]}",
         "weights of": run.initial and run.initial["run"],
         **{name: getattr(run, name) for name in ("model", "persona", "version")},
         **run.model_config.to_dict(),
-        **training,
+        **(run.training_config.to_dict() if run.training_config else {}),
     }

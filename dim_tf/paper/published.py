@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 from dim_tf.systems import registry
 
 MEASURES = ("hits@1", "MRR")
-
-
 Score = dict[str, float]  # measure -> percent; without MRR where the paper gives none
 
 
@@ -39,11 +37,7 @@ class Setting(NamedTuple):
 
     @classmethod
     def of(cls, system: str, persona: str, version: str, use_context: bool = True) -> Setting:
-        """The setting, in which the base of a system replaces the system without persona.
-
-        >>> Setting.of("dim", "none", "original").name
-        'imn_none_original'
-        """
+        """The setting, in which the base of a system replaces the system without persona."""
         if persona == "none" and use_context:
             system = registry.find(system).base or system
         return cls(system, persona, version, use_context)
@@ -68,40 +62,24 @@ class TableCell(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A row of a table.
+    """A row of a table."""
 
-    Args:
-        name: str. The first column.
-        system: str. The system that is trained for it.
-        cells: list. One cell per column; None where a system cannot have one.
-        scores: list. The paper's score per column; None where it gives none.
-    """
-
-    name: str
-    system: str
-    cells: list[TableCell | None]
-    scores: list[Score | None]
+    name: str  # the first column
+    system: str  # the system that is trained for it
+    cells: list[TableCell | None]  # one per column; None where a system cannot have one
+    scores: list[Score | None]  # the paper's, one per column; None where it gives none
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table of the paper, or a further one in its style.
+    """A table of the paper, or a further one in its style."""
 
-    Args:
-        number: int. 2 to 5; None for a table that the paper lacks.
-        title: str. What it compares.
-        corner: str. What the rows are.
-        columns: list of str. Names of the columns.
-        rows: list of `Row`. In the paper's order.
-        with_gains: bool. Whether it shows gains over "no persona".
-    """
-
-    number: int | None
+    number: int | None  # 2 to 5; None for a table that the paper lacks
     title: str
-    corner: str
+    corner: str  # what the rows are
     columns: list[str]
-    rows: list[Row]
-    with_gains: bool
+    rows: list[Row]  # in the paper's order
+    with_gains: bool  # whether it shows gains over "no persona"
 
     @property
     def name(self) -> str:
@@ -117,8 +95,6 @@ def tables(others: tuple[str, ...] = ()) -> list[Table]:
 
     >>> [table.number for table in tables()]
     [2, 3, 4, 5, None]
-    >>> tables()[1].rows[-1].cells[1].setting
-    Setting(system='dim', persona='self', version='revised', use_context=True)
     """
     return [_table(table, others) for table in _content()["tables"]]
 

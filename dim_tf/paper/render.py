@@ -17,11 +17,7 @@ BARS, CURVES = "bars.png", "curves.png"
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """The tables with the paper's scores and ours, and what ours were made with.
-
-    Args:
-        results: dict. The result of `dim_tf.paper.comparison.compare`.
-    """
+    """The result of `comparison.compare` as tables, with what ours were made with."""
     return templates.render(
         "dim_tf.paper",
         "results.md.j2",

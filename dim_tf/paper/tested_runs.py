@@ -29,19 +29,12 @@ DEFAULTS = {
 
 @dataclasses.dataclass(frozen=True)
 class TestResult:
-    """A run, tested with the persona that it was trained with.
-
-    Args:
-        run: Record. The run.
-        cell: TableCell. Its setting, and the version that it was tested on.
-        ranks: TurnRanks. Of the tested turns.
-        of: int. Number of turns of the split.
-    """
+    """A run, tested with the persona that it was trained with."""
 
     run: Record
-    cell: TableCell
-    ranks: TurnRanks
-    of: int
+    cell: TableCell  # the run's setting, and the version that it was tested on
+    ranks: TurnRanks  # of the tested turns
+    of: int  # number of turns of the split
 
     @property
     def seed(self) -> int | None:
@@ -150,19 +143,19 @@ def _load(run: Record, key: str, version: str) -> TestResult:
 def _check_same_data(results: Sequence[TestResult]) -> None:
     """Refuses results on other texts, or on other turns of a table."""
     tables: dict[tuple[str, str], TestResult] = {}
+    first = results[0]
     for result in results:
-        first = results[0]
         if result.ranks.fingerprint != first.ranks.fingerprint:
             raise UsageError(
                 f"{first.run.path} and {result.run.path} were tested on different data (text "
                 f"fingerprints {first.ranks.fingerprint[:12]} and {result.ranks.fingerprint[:12]});"
                 " report on each in turn"
             )
-        first = tables.setdefault((result.run.persona, result.cell.tested_on), result)
-        if not first.ranks.same_turns(result.ranks):
+        other = tables.setdefault((result.run.persona, result.cell.tested_on), result)
+        if not other.ranks.same_turns(result.ranks):
             raise UsageError(
-                f"{first.run.path} and {result.run.path} were tested on different turns "
-                f"({len(first.ranks):,} and {len(result.ranks):,}) of the same table; "
+                f"{other.run.path} and {result.run.path} were tested on different turns "
+                f"({len(other.ranks):,} and {len(result.ranks):,}) of the same table; "
                 "test both again"
             )
 

@@ -111,7 +111,7 @@ def test_a_calibration_follows_its_weights(current, run_copy, licences, tmp_path
     found.save(run_copy)
     small = copy(run_copy, licences, tmp_path / "small")
     if current:
-        assert Calibration.current(small).temperature == found.temperature
+        assert Calibration.load(small).temperature == found.temperature
     else:
         assert not (small / CALIBRATION).exists()
 

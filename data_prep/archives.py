@@ -20,11 +20,6 @@ _DAMAGE = (
 )
 
 
-def is_archive_name(name: str) -> bool:
-    """Whether a file name is that of an archive."""
-    return name.lower().endswith(SUFFIXES)
-
-
 def unpack(archive: Path, folder: Path) -> None:
     """Unpacks a tar (plain, gzip, xz) or zip archive.
 

@@ -17,15 +17,7 @@ TIMEOUT_S = 60.0
 
 
 def fetch(url: str, sha256: str, folder: Path) -> Path:
-    """Downloads a file, unless `folder` already holds the file with this sha256.
-
-    Args:
-        url: str. Address of the file; `file://` is supported.
-        sha256: str. Expected sha256, in lower-case hexadecimal.
-        folder: Path. Where to keep the file; created if missing.
-
-    Returns:
-        The path of the file.
+    """Downloads a file into a folder, unless it is there with this sha256; returns its path.
 
     Raises:
         DataError: The download failed, or the sha256 differs. No file is left behind.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import importlib.metadata
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,11 @@ from dim_tf.io import atomic
 EXTRA_WORDS = 20_000
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """How to prepare a corpus."""
 
-    rules: TextRules = field(default_factory=TextRules)
+    rules: TextRules = dataclasses.field(default_factory=TextRules)
     vectors: Path | None = None  # file of pretrained vectors
     word2vec: str | Path | None = "train"  # "train", "none", or a file of vectors
     # Number of the first words of `vectors` that get an id too; `EXTRA_WORDS` if None, or 0 if the
@@ -55,15 +55,8 @@ def prepare(
 ) -> tuple[dict[str, Any], str]:
     """Writes a prepared folder into an empty folder.
 
-    Args:
-        corpus: Corpus. The texts.
-        settings: Settings. How to prepare them.
-        folder: Path. The empty folder.
-        options: mapping. All options, for the manifest.
-        sources: list of dict. All files that were read, for the manifest.
-
     Returns:
-        The manifest, and the data report as text.
+        The manifest, which records `options` and `sources`, and the data report as text.
 
     Raises:
         UsageError: The vectors cannot be combined with those of `like`.
@@ -91,10 +84,7 @@ def prepare(
     atomic.write_lines(folder / "chars.txt", characters)
     atomic.write_lines(folder / "forms.txt", forms)
     arrays = {
-        "vectors": {
-            "word_vectors": word_vectors,
-            "word2vec_dim": np.array(word2vec_dim, np.int32),
-        },
+        "vectors": {"word_vectors": word_vectors, "word2vec_dim": np.int32(word2vec_dim)},
         "sentences": sentences.arrays(np.array(form_ids, np.int32)),
         **{f"turns/{name}": turns for name, (turns, _) in built.items()},
     }
@@ -116,7 +106,7 @@ def prepare(
         "licence": corpus.licence,
         "sources": sources,
         "options": dict(options),
-        "text": {"tokeniser": settings.rules.tokeniser, "lowercase": settings.rules.lowercase},
+        "text": dataclasses.asdict(settings.rules),
         "sizes": {
             **tensors.SIZES,
             "word_dim": word_vectors.shape[1],

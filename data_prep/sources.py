@@ -63,21 +63,16 @@ def open_source(source: str, options: SourceOptions | None = None) -> Corpus:
         raise DataError(f"found no source {source!r}, expected {EXPECTED}{hint}")
     if path.is_dir():
         return _open_folder(path, str(path), path.resolve().name, options)
-    if archives.is_archive_name(path.name):
+    if path.name.lower().endswith(archives.SUFFIXES):
         name = _stem(path.name, archives.SUFFIXES)
         return replace(_open_archive(path, name, options), sources=(_summed(path),))
     plain_name = path.name.removesuffix(".gz").removesuffix(".xz")
     if plain_name.endswith(_JSON_SUFFIXES):
-        return _open_json_lines(path, _stem(plain_name, _JSON_SUFFIXES), options)
+        names = ("sides", "candidates", "seed", "resplit", "lenient")
+        tables, notes = own_data.open_tables(path, **{n: getattr(options, n) for n in names})
+        tables = tuple(sorted(tables, key=lambda table: table.order))
+        return Corpus(_stem(plain_name, _JSON_SUFFIXES), tables, (_summed(path),), notes=notes)
     raise DataError(f"no source has such a name; expected {EXPECTED}", path=path)
-
-
-def _open_json_lines(path: Path, name: str, options: SourceOptions) -> Corpus:
-    names = ("sides", "candidates", "seed", "resplit", "lenient")
-    given = {name: getattr(options, name) for name in names}
-    tables, notes = own_data.open_tables(path, **given)
-    tables = tuple(sorted(tables, key=lambda table: table.order))
-    return Corpus(name, tables, (_summed(path),), notes=notes)
 
 
 def _open_archive(

@@ -108,9 +108,7 @@ def one_of(values: Iterable[object]) -> str:
 def first_problem(error: ValidationError, known: Iterable[str] = ()) -> tuple[str, str]:
     """The first thing that pydantic refuses: the path of the field, and one line about it.
 
-    Args:
-        error: ValidationError. Pydantic's error.
-        known: Names of the fields, for the nearest one to an unknown field.
+    For an unknown field, the line proposes the nearest of the `known` ones.
     """
     # An unknown field explains one that is missing.
     problems = error.errors(include_url=False)

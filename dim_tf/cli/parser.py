@@ -108,13 +108,7 @@ def whole(text: str, low: int, high: int) -> int:
 
 @contextlib.contextmanager
 def collect_warnings() -> Iterator[list[str]]:
-    """Gives a list that holds the texts of the warnings afterwards.
-
-    >>> with collect_warnings() as texts:
-    ...     warnings.warn("the second one is not read")
-    >>> texts
-    ['the second one is not read']
-    """
+    """Gives a list that holds the texts of the warnings afterwards."""
     texts: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)

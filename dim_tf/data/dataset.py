@@ -69,10 +69,13 @@ class PreparedData:
         )
         forms = len(self.words) + len(self.forms)
         self._sentences = prepared_folder.read_sentences(self.path, self.sizes, forms)
-        for path in (self.path / f"{kind}s.txt" for kind in prepared_folder.KINDS):
-            if not path.is_file():
-                raise DataError("the file is missing", path=path)
-        self.word_characters = self._spell()
+        for kind in prepared_folder.KINDS:
+            if not (self.path / f"{kind}s.txt").is_file():
+                raise DataError("the file is missing", path=self.path / f"{kind}s.txt")
+        vocabulary = Vocabulary(self.words, self.characters)
+        self.word_characters = np.zeros((forms, self.sizes["max_word_len"]), np.int32)
+        for row, form in zip(self.word_characters[2:], self.words[2:] + self.forms, strict=True):
+            row[:] = vocabulary.character_ids(form, len(row))
         self._tables: dict[tuple[str, str, str], TurnTable] = {}
         self._texts: dict[str, list[str]] = {}
 
@@ -117,7 +120,13 @@ class PreparedData:
                 hint = did_you_mean(str(value), known)
                 raise ConfigError(f"{name}: found {value!r}, expected {', '.join(known)}{hint}")
         if key not in self._tables:
-            self._tables[key] = self._read_table(*key)
+            path = self._stored(*key)
+            if path is None:
+                has = ", ".join("_".join(setting) for setting in self.settings()) or "none"
+                found = f"no turns of {'_'.join(key)} in this prepared folder"
+                raise DataError(f"{found}; it has: {has}", path=self.path)
+            turns = prepared_folder.read_turns(path, self._sentences)
+            self._tables[key] = TurnTable(*key, **turns)
         return self._tables[key]
 
     def inputs(
@@ -147,7 +156,11 @@ class PreparedData:
         Raises:
             ConfigError: A size of `config` exceeds the prepared one.
         """
-        self._check_sizes(config)
+        for name in PREPARED_SIZES:
+            found, prepared = getattr(config, name), self.sizes[name]
+            if found > prepared and name != "max_profiles":  # more profiles are absent ones
+                expected = f"expected at most {prepared}, as in {self.path}"
+                raise ConfigError(f"{name}: found {found}, {expected}")
         rows = np.asarray(rows)
         context = _last(table.context[rows], config.max_utterances)
         candidates = table.candidates[rows]
@@ -158,8 +171,17 @@ class PreparedData:
             ("responses", "candidate", candidates, config.max_response_len),
             ("personas", "profile", personas, config.max_profile_len),
         ):
-            if not {name, f"{name}_len", f"{name}_num", f"{name}_char"}.isdisjoint(names):
-                inputs.update(self._gather(name, kind, sentences, length, config, names))
+            if {name, f"{name}_len", f"{name}_num", f"{name}_char"}.isdisjoint(names):
+                continue
+            # An absent sentence is row -1, the last one, which is empty (see `read_sentences`).
+            forms = self._sentences[f"{kind}s"][sentences, :length]
+            lengths = self._sentences[f"{kind}_lengths"][sentences]
+            inputs[f"{name}_len"] = np.minimum(lengths, length).astype(np.int32)
+            inputs[f"{name}_num"] = (sentences != ABSENT).sum(axis=1, dtype=np.int32)
+            if name in names:
+                inputs[name] = np.where(forms < len(self.words), forms, UNK_ID).astype(np.int32)
+            if f"{name}_char" in names:
+                inputs[f"{name}_char"] = self.word_characters[forms, : config.max_word_len]
         return {name: inputs[name] for name in names}, table.target[rows]
 
     def batches(
@@ -219,43 +241,6 @@ class PreparedData:
             "target": int(table.target[row]),
         }
 
-    def _gather(
-        self,
-        name: str,
-        kind: str,
-        sentences: np.ndarray,
-        length: int,
-        config: ModelConfig,
-        names: Sequence[str],
-    ) -> Inputs:
-        """Words, lengths, number and characters of sentences, given by their rows [B, S]."""
-        # An absent sentence is row -1, the last one, which is empty (see `read_sentences`).
-        forms = self._sentences[f"{kind}s"][sentences, :length]
-        inputs: Inputs = {}
-        if name in names:
-            inputs[name] = np.where(forms < len(self.words), forms, UNK_ID).astype(np.int32)
-        lengths = self._sentences[f"{kind}_lengths"][sentences]
-        inputs[f"{name}_len"] = np.minimum(lengths, length).astype(np.int32)
-        inputs[f"{name}_num"] = (sentences != ABSENT).sum(axis=1, dtype=np.int32)
-        if f"{name}_char" in names:
-            inputs[f"{name}_char"] = self.word_characters[forms, : config.max_word_len]
-        return inputs
-
-    def _check_sizes(self, config: ModelConfig) -> None:
-        for name in PREPARED_SIZES:
-            found, prepared = getattr(config, name), self.sizes[name]
-            if found > prepared and name != "max_profiles":  # more profiles are absent ones
-                expected = f"expected at most {prepared}, as in {self.path}"
-                raise ConfigError(f"{name}: found {found}, {expected}")
-
-    def _spell(self) -> np.ndarray:
-        vocabulary = Vocabulary(self.words, self.characters)
-        length = self.sizes["max_word_len"]
-        rows = np.zeros((len(self.words) + len(self.forms), length), np.int32)
-        for form_id, form in enumerate(self.words[2:] + self.forms, start=2):
-            rows[form_id] = vocabulary.character_ids(form, length)
-        return rows
-
     def _stored(self, split: str, persona: str, version: str) -> Path | None:
         """The file with the turns of a setting, or None."""
         tables = [(persona, version)]
@@ -264,17 +249,6 @@ class PreparedData:
             tables.extend((other, version) for other in PERSONAS[1:])
         paths = [prepared_folder.turns_path(self.path, split, *table) for table in tables]
         return next((path for path in paths if path.is_file()), None)
-
-    def _read_table(self, split: str, persona: str, version: str) -> TurnTable:
-        path = self._stored(split, persona, version)
-        if path is not None:
-            turns = prepared_folder.read_turns(path, self._sentences)
-            return TurnTable(split, persona, version, **turns)
-        has = ", ".join("_".join(setting) for setting in self.settings()) or "none"
-        raise DataError(
-            f"no turns of {split}_{persona}_{version} in this prepared folder; it has: {has}",
-            path=self.path,
-        )
 
     def _lines(self, kind: str, rows: Sequence[int] | np.ndarray) -> list[str]:
         if kind not in self._texts:

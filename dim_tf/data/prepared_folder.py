@@ -18,7 +18,7 @@ used.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -42,44 +42,27 @@ KINDS = {
     "candidate": "max_response_len",
 }
 # All files and folders of a prepared folder.
-NAMES = frozenset(
-    {
-        *(MANIFEST, "words.txt", "chars.txt", "forms.txt", "vectors.npz", "sentences.npz"),
-        *(f"{kind}s.txt" for kind in KINDS),
-        *("turns", "dense", "report.txt", "report.json"),
-    }
+NAMES = (
+    *(MANIFEST, "words.txt", "chars.txt", "forms.txt", "vectors.npz", "sentences.npz", "turns"),
+    *(*(f"{kind}s.txt" for kind in KINDS), "dense", "report.txt", "report.json"),
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class TurnTable:
-    """The turns of one (split, persona, version): rows of the stored sentences, -1 if absent.
+    """The turns of one (split, persona, version): rows of the stored sentences, -1 if absent."""
 
-    Attributes:
-        split: "train", "valid" or "test".
-        persona: "none", "self", "their" or "both".
-        version: "original" or "revised".
-        context: Utterances, oldest first: [N, U].
-        context_total: Number of utterances before the context was cut to the last U: [N].
-        candidates: In a seeded order; a copy of the gold reply is absent: [N, C].
-        target: Index of the gold reply among the candidates: [N].
-        self_profiles: Profiles of the speaker who replies: [N, P].
-        partner_profiles: Profiles of the partner: [N, P].
-        dialogue: Number of the dialogue, from 0: [N].
-        line: Line of the turn in the source file, from 1: [N].
-    """
-
-    split: str
-    persona: str
-    version: str
-    context: np.ndarray
-    context_total: np.ndarray
-    candidates: np.ndarray
-    target: np.ndarray
-    self_profiles: np.ndarray
-    partner_profiles: np.ndarray
-    dialogue: np.ndarray
-    line: np.ndarray
+    split: str  # "train", "valid" or "test"
+    persona: str  # "none", "self", "their" or "both"
+    version: str  # "original" or "revised"
+    context: np.ndarray  # [N, U] utterances, oldest first
+    context_total: np.ndarray  # [N] utterances before the context was cut to the last U
+    candidates: np.ndarray  # [N, C] in a seeded order; a copy of the gold reply is absent
+    target: np.ndarray  # [N] index of the gold reply among the candidates
+    self_profiles: np.ndarray  # [N, P] of the speaker who replies
+    partner_profiles: np.ndarray  # [N, P]
+    dialogue: np.ndarray  # [N] number of the dialogue, from 0
+    line: np.ndarray  # [N] line of the turn in the source file, from 1
 
     def __len__(self) -> int:
         return len(self.target)
@@ -157,18 +140,16 @@ def read_characters(folder: Path, sizes: Mapping[str, int]) -> list[str]:
     characters = atomic.read_lines(folder / "chars.txt")
     found, expected = len(characters), sizes["char_vocab_size"]
     if found != expected or characters[0] != PAD:
-        message = (
-            f"found {found} characters, {characters[:1]} first; expected {expected}, {PAD} first"
-        )
-        raise DataError(f"{message}: prepare the data again", path=folder / "chars.txt")
+        message = f"found {found} characters, expected {expected}, {PAD} first"
+        raise DataError(f"{message}; prepare the data again", path=folder / "chars.txt")
     return characters
 
 
 def read_vectors(folder: Path, sizes: Mapping[str, int], words: int) -> tuple[np.ndarray, int]:
     """The word vectors, float32 [V, word_dim], and the number of Word2Vec's columns, the last."""
-    arrays = _Arrays(folder / "vectors.npz")
-    vectors = arrays.take("word_vectors", (words, sizes["word_dim"]), dtype=np.float32)
-    return vectors, int(arrays.take("word2vec_dim", (), 0, sizes["word_dim"] + 1))
+    take = _reader(folder / "vectors.npz")
+    vectors = take("word_vectors", (words, sizes["word_dim"]), dtype=np.float32)
+    return vectors, int(take("word2vec_dim", (), 0, sizes["word_dim"] + 1))
 
 
 def read_sentences(folder: Path, sizes: Mapping[str, int], forms: int) -> dict[str, np.ndarray]:
@@ -176,11 +157,11 @@ def read_sentences(folder: Path, sizes: Mapping[str, int], forms: int) -> dict[s
 
     An empty row is appended to each kind: index -1 (absent) selects it.
     """
-    arrays = _Arrays(folder / "sentences.npz")
+    take = _reader(folder / "sentences.npz")
     sentences = {}
     for kind, size in KINDS.items():
-        rows = arrays.take(f"{kind}s", (None, sizes[size]), 0, forms)
-        lengths = arrays.take(f"{kind}_lengths", (len(rows),), 0, sizes[size] + 1)
+        rows = take(f"{kind}s", (None, sizes[size]), 0, forms)
+        lengths = take(f"{kind}_lengths", (len(rows),), 0, sizes[size] + 1)
         sentences[f"{kind}s"] = np.pad(rows, ((0, 1), (0, 0)))
         sentences[f"{kind}_lengths"] = np.append(lengths, 0)
     return sentences
@@ -193,47 +174,34 @@ def turns_path(folder: Path, split: str, persona: str, version: str) -> Path:
 
 def read_turns(path: Path, sentences: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The arrays of a `TurnTable`, checked against the stored sentences."""
-    arrays = _Arrays(path)
-    candidates = arrays.take("candidates", (None, None), ABSENT, len(sentences["candidates"]) - 1)
+    take = _reader(path)
+    candidates = take("candidates", (None, None), ABSENT, len(sentences["candidates"]) - 1)
     count, width = candidates.shape
-    turns = {"candidates": candidates, "target": arrays.take("target", (count,), 0, width)}
+    turns = {"candidates": candidates, "target": take("target", (count,), 0, width)}
     for name, on_disk, kind in (
         ("context", "context", "utterances"),
         ("self_profiles", "own", "profiles"),
         ("partner_profiles", "partner", "profiles"),
     ):
-        rows = len(sentences[kind]) - 1
-        turns[name] = arrays.take(on_disk, (count, None), ABSENT, rows)
+        turns[name] = take(on_disk, (count, None), ABSENT, len(sentences[kind]) - 1)
     for name in ("context_total", "dialogue", "line"):
-        turns[name] = arrays.take(name, (count,))
+        turns[name] = take(name, (count,))
     if (candidates[np.arange(count), turns["target"]] == ABSENT).any():
         raise DataError("found a turn whose gold reply is absent", path=path, field="target")
     return turns
 
 
-class _Arrays:
-    """The arrays of an `.npz` file; each is checked when it is taken."""
+def _reader(path: Path) -> Callable[..., np.ndarray]:
+    """A function that gives the arrays of an `.npz` file and checks each."""
+    arrays = atomic.read_npz(path)
 
-    def __init__(self, path: Path):
-        self._path, self._arrays = path, atomic.read_npz(path)
-
-    def take(
-        self,
-        name: str,
-        shape: tuple[int | None, ...],
-        low: int | None = None,
-        end: int | None = None,
-        dtype: type[np.generic] = np.integer,
-    ) -> np.ndarray:
+    def take(name, shape, low=None, end=None, dtype=np.integer) -> np.ndarray:
         """An array of some shape (None: any size) whose values are at least `low`, below `end`."""
-        array = self._arrays.get(name)
-        if array is None:
-            found = "no such array"
-        elif (
-            array.ndim != len(shape)
-            or any(want not in (None, size) for want, size in zip(shape, array.shape, strict=True))
-            or not np.issubdtype(array.dtype, dtype)
-        ):
+        if name not in arrays:
+            raise DataError("missing; prepare the data again", path=path, field=name)
+        array = arrays[name]
+        fits = array.ndim == len(shape) and np.issubdtype(array.dtype, dtype)
+        if not fits or any(w not in (None, s) for w, s in zip(shape, array.shape, strict=True)):
             found = f"{array.dtype} {list(array.shape)}"
         elif low is not None and array.size and (array.min() < low or array.max() >= end):
             found = f"values from {array.min()} to {array.max()}"
@@ -241,9 +209,7 @@ class _Arrays:
             return array
         shown = ", ".join("any" if size is None else str(size) for size in shape)
         bounds = "" if low is None else f" from {low} to {end - 1}"
-        raise DataError(
-            f"found {found}, expected {dtype.__name__} [{shown}]{bounds}; the folder's files do "
-            "not belong together: prepare the data again",
-            path=self._path,
-            field=name,
-        )
+        message = f"found {found}, expected {dtype.__name__} [{shown}]{bounds}"
+        raise DataError(f"{message}; prepare the data again", path=path, field=name)
+
+    return take

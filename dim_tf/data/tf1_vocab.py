@@ -62,13 +62,5 @@ def words_of_authors(words: Sequence[str]) -> list[str]:
 
 
 def characters_of_authors(characters: Mapping[int, str]) -> list[str]:
-    """The characters of `char_vocab.txt` by id; "" for an unused id.
-
-    Raises:
-        DataError: An id is below 1 (0 is padding) or above the number of Unicode characters.
-    """
-    for number, character in characters.items():
-        if not 1 <= number <= 0x110000:
-            expected = f"expected at least 1 and at most {0x110000}"
-            raise DataError(f"character {character!r}: found id {number}, {expected}")
+    """The characters of `char_vocab.txt` by id, from 1; "" for an unused id."""
     return [PAD, *(characters.get(n, "") for n in range(1, max(characters, default=0) + 1))]

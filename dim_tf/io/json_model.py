@@ -1,15 +1,5 @@
 """JSON files of our own, read into typed classes by pydantic.
 
-Declare what a file holds, and read it:
-
-    @pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=STRICT)
-    class Calibration:
-        signal: Literal["probability", "margin"]
-        temperature: Annotated[float, Field(gt=0)]
-        turns: Annotated[int, Field(ge=1)]
-
-    calibration = json_model.read(folder / "calibration.json", Calibration)
-
 `kind` is any type that pydantic knows, such as `dict[str, Calibration]`; a `ModelConfig` may be a
 field. `STRICT` refuses unknown keys, numbers in quotes, bools as numbers and NaN; to ignore unknown
 keys use `STRICT | {"extra": "ignore"}`.
@@ -47,17 +37,10 @@ def parse(
     line: int | None = None,
     advice: str = "",
 ) -> T:
-    r"""Reads one JSON text, such as a line of a `.jsonl` file.
+    """Reads one JSON text, such as a line of a `.jsonl` file.
 
-    Args:
-        text: str or bytes. The text.
-        kind: type. Its expected content.
-        path: str. The file that errors name.
-        line: int. The line that errors name.
-        advice: str. What to do: the end of an error's message.
-
-    Raises:
-        DataError: The text is no JSON, or no `kind`.
+    Raises `DataError` if it is no JSON or no `kind`: it names `path` and `line`, and ends in
+    `advice`.
     """
     try:
         return _adapter(kind).validate_json(text)

@@ -16,9 +16,6 @@ def render(package: str, name: str, /, **values: Any) -> str:
         package: str. The package whose folder `templates` holds the template.
         name: str. The file.
         values: The names that the template uses.
-
-    Example:
-        render("dim_tf.evaluation", "mistakes.html.j2", analysis=analysis, heading="Mistakes")
     """
     return _environment(package).get_template(name).render(values)
 

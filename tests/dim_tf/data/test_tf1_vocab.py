@@ -2,11 +2,7 @@
 
 import pytest
 
-from dim_tf.data.tf1_vocab import (
-    characters_of_authors,
-    read_characters,
-    read_words,
-)
+from dim_tf.data.tf1_vocab import read_characters, read_words
 from dim_tf.errors import DataError
 
 
@@ -41,10 +37,3 @@ def test_bad_vocabularies_are_named(tmp_path, read, text, message):
     path.write_text(text)
     with pytest.raises(DataError, match=message):
         read(path)
-
-
-def test_the_authors_characters_keep_their_ids():
-    with pytest.raises(DataError, match="character 'x': found id 0"):
-        characters_of_authors({0: "x"})
-    with pytest.raises(DataError, match="found id 99999999"):
-        characters_of_authors({99999999: "x"})

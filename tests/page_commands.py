@@ -22,14 +22,12 @@ from scripts import pipeline
 from tests.authors_checkpoint import SIZES, write_characters, write_checkpoint
 from tests.tiny_run import CHARACTERS, WORDS, tf1_variables
 
-# Beginnings of commands that install, run the tests or a linter, or serve pages.
+# Beginnings of commands that install, run all tests or serve pages.
 ELSEWHERE = (
     "sudo apt-get install",
     ".venv/bin/python -m pip install",
     ".venv/bin/tensorboard",
     "KERAS_BACKEND=jax .venv/bin/python",  # for a GPU
-    ".venv/bin/ruff",
-    ".venv/bin/lint-imports",
     "./scripts/lowest.sh",
     "./tests/run.sh",
     ".ci/run",

@@ -28,14 +28,9 @@ def folders(tmp_path_factory):
 
 
 @pytest.fixture
-def here(monkeypatch):
-    """Measures in this process, whose backend has started, and compiles nothing."""
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
+def here(monkeypatch, eagerly):
+    """Measures in this process, whose backend has started."""
     monkeypatch.setattr(serving, "_in_a_child", lambda task, path, debug: serving._measure(**task))
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def test_figures(here, folders, tmp_path, capsys):
@@ -89,15 +84,3 @@ def test_a_measurement_that_fails_says_why(tmp_path):
     with pytest.raises(DimError, match=r"measuring failed: .*found no run folder"):
         serving._in_a_child(task, tmp_path / "figures.json", debug=False)
     assert not (tmp_path / "figures.json").exists()
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ((), "the following arguments are required: --run, --prepared"),
-        (("--run", "none", "--prepared", "none"), "none: found no run folder"),
-    ],
-)
-def test_what_is_refused(options, message, capsys):
-    assert parser.run(serving.main, list(options)) == 2
-    assert capsys.readouterr().err.startswith(f"error: {message}")

@@ -20,6 +20,12 @@ TINY = (
 )
 
 
+@pytest.fixture(autouse=True)
+def shared_process(monkeypatch, eagerly):
+    # Determinism is a setting of the whole process, which other tests share.
+    monkeypatch.setattr("dim_tf.training.start._make_deterministic", lambda wanted: None)
+
+
 @pytest.fixture
 def prepared(tmp_path):
     """Four turns to train on, two to validate on."""
@@ -43,19 +49,7 @@ def prepared(tmp_path):
     return folder
 
 
-@pytest.fixture
-def eagerly():
-    """Compiles nothing: each model is used a few times only."""
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-def test_both_comparisons(prepared, eagerly, tmp_path, capsys, monkeypatch):
-    # It is a setting of the whole process, which other tests share.
-    monkeypatch.setattr("dim_tf.training.start._make_deterministic", lambda wanted: None)
+def test_both_comparisons(prepared, tmp_path, capsys):
     path = tmp_path / "figures.json"
     options = ["--prepared", str(prepared), "--json", str(path), "--updates", "2", "--seeds", "4"]
     assert parser.run(training.main, [*options, "--max-updates", "1", *TINY]) == 0
@@ -71,8 +65,7 @@ def test_both_comparisons(prepared, eagerly, tmp_path, capsys, monkeypatch):
     assert "| plain | 1 |" in printed
 
 
-def test_losses_go_on_from_a_training(prepared, eagerly, tmp_path, monkeypatch):
-    monkeypatch.setattr("dim_tf.training.start._make_deterministic", lambda wanted: None)
+def test_losses_go_on_from_a_training(prepared, tmp_path):
     run, path = str(tmp_path / "run"), tmp_path / "figures.json"
     common = ["--prepared", str(prepared), "--run", run]
     train.main([*common, *TINY, "--max-updates", "3"])

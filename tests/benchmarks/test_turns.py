@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.turns import random_turns, write_turns
+from benchmarks.turns import write_turns
 from dim_tf.config import ModelConfig
 from dim_tf.data.dataset import PreparedData
 
@@ -50,15 +50,3 @@ def test_a_batch_has_as_many_distinct_words(data):
         for inputs, _ in data.batches(table, config, 16)
     ]
     assert np.mean(counts) == pytest.approx(1300, abs=100)
-
-
-def test_word_vectors_and_characters(data):
-    assert data.word_vectors.shape == (len(data.words), 3)
-    assert data.word_vectors[2:].std() == pytest.approx(0.57, abs=0.03)
-    assert 30 < data.sizes["char_vocab_size"] < 50
-
-
-def test_turns_follow_from_the_seed():
-    first, again, other = (random_turns(np.random.default_rng(seed), 5) for seed in (1, 1, 2))
-    assert first == again
-    assert first != other

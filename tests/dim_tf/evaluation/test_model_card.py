@@ -32,14 +32,6 @@ def test_card_of_a_run_without_training_or_results(run_copy):
     assert card.startswith("# tiny: reply ranking with no persona\n")
 
 
-def test_results_of_evaluations_are_rows(run_copy):
-    measures = dict.fromkeys(model_card.COLUMNS, 0.5)
-    results = {"test_self_original, 100 turns": {"turns": 100, "of": 7512, **measures}}
-    atomic.write_json(run_copy / "results.json", results)
-    card = model_card.text(Run.open(run_copy))
-    assert "| test_self_original, 100 turns | 100 | 0.500 |" in card
-
-
 def evaluated(run, update, ranks=(1, 1, 2, 4)):
     """Keeps a test of four turns, as `dim_tf.evaluate` does."""
     ranks = np.array(ranks)
@@ -59,17 +51,13 @@ def test_intervals_are_the_bootstrap_ones_of_the_ranks(run_copy):
     assert "Outdated" not in card
 
 
-def test_without_readable_ranks_the_means_stay(run_copy):
-    run = Run.open(run_copy)
-    evaluated(run, run.best()["update"])
-    path_of(run, "test_self_original").write_bytes(b"damaged")
-    assert "| test_self_original | 4 | 0.500 | 0.750 |" in model_card.text(run)
-
-
-def test_results_of_outdated_weights_are_named(run_copy):
+def test_outdated_weights_are_named_and_the_means_stay_without_readable_ranks(run_copy):
     run = Run.open(run_copy)
     evaluated(run, run.best()["update"] - 1)
-    assert "Outdated weights (not the current best): test_self_original." in model_card.text(run)
+    path_of(run, "test_self_original").write_bytes(b"damaged")
+    card = model_card.text(run)
+    assert "| test_self_original | 4 | 0.500 | 0.750 |" in card
+    assert "Outdated weights (not the current best): test_self_original." in card
 
 
 def test_calibration_none_current_stale_and_damaged(run_copy):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-# Run as a file, Python looks for modules beside it only.
+# A script finds modules only next to itself.
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 
 from benchmarks.flops import forward_flops, lstm_flops, word_flops
@@ -36,7 +36,7 @@ class Work:
     Args:
         turns: B.
         words: Words of each kind that go through the encoder.
-        width: Places of the words of a turn's context and of its persona.
+        width: Cells for the words of a turn's context and of its persona.
         utterances: Utterances that are aggregated, of all turns.
         distinct: Words whose characters are looked at.
     """

@@ -106,7 +106,7 @@ def _train(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
     def update(inputs: Inputs, target: np.ndarray) -> None:
         loss, _ = step.update(len(losses) + 1, inputs, target)
         losses.append(float(loss))
-        # The loss may be there before the new weights are.
+        # The loss may be ready before the new weights are.
         np.asarray(model.trainable_variables[-1].value)
 
     return {**_times(task, update, _batches(task, run, data)), "loss": losses[0]}
@@ -159,9 +159,9 @@ def _rank(task: Task, run: Run, data: PreparedData) -> dict[str, Any]:
         return time.perf_counter() - began
 
     first, counts = [], []
-    for place, count in enumerate(task.candidates):
+    for index, count in enumerate(task.candidates):
         first.append(rank(0, count))
-        calls = range(1, 1 + (task.calls if place == 0 else 1))
+        calls = range(1, 1 + (task.calls if index == 0 else 1))
         seconds = [rank(call, count) for call in calls]
         counts.append({"candidates": min(count, len(replies)), "seconds": seconds, **_peaks()})
     return {"first": first, "counts": counts}
@@ -216,15 +216,15 @@ def _times(task: Task, step: Callable[..., None], batches: list) -> dict[str, An
     times = []
     for number in range(task.warm_up + task.steps):
         # After the warm-up from the first batch on: warmed up with all, no size is new.
-        place = number if number < task.warm_up else number - task.warm_up
+        index = number if number < task.warm_up else number - task.warm_up
         began = time.perf_counter()
-        step(*batches[place % len(batches)])
+        step(*batches[index % len(batches)])
         times.append(time.perf_counter() - began)
     return {"first": times[0], "seconds": times[task.warm_up :]}
 
 
 def _peaks() -> dict[str, int | None]:
-    """Peak memory of this process so far, and of the accelerator if there is one."""
+    """Peak memory of this process so far, and of its accelerator, if any."""
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return {"peak": peak, "device_peak": _device()[1]}

@@ -112,10 +112,10 @@ def _input(size: int, found: Results) -> dict[str, Any]:
 
 def _rank(found: Results, idle: dict) -> list[dict[str, Any]]:
     rows = []
-    for place in range(len(found[0][1]["counts"]) if found else 0):
+    for index in range(len(found[0][1]["counts"]) if found else 0):
         row: dict[str, Any] = {}
         for model in MODELS:
-            counts = [f["counts"][place:] for task, f in found if task.model == model]
+            counts = [f["counts"][index:] for task, f in found if task.model == model]
             measured = [count[0] for count in counts if count]
             seconds = [second for figures in measured for second in figures["seconds"]]
             row["candidates"] = measured[0]["candidates"]
@@ -133,7 +133,7 @@ def _rank(found: Results, idle: dict) -> list[dict[str, Any]]:
 
 
 def _memory(figures: dict, idle: dict) -> int:
-    """Memory of an accelerator if there is one; else what the process has beyond an idle one."""
+    """Memory of the accelerator, if any; else of the process beyond an idle one."""
     if figures["device_peak"] is not None:
         return figures["device_peak"]
     return max(figures["peak"] - idle["peak"], 0)

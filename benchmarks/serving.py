@@ -2,7 +2,7 @@
 
 Cold starts, each in a fresh process: the import of the backend, then `Ranker.load`, then the first
 `rank`, which compiles. Then, warm: `rank` of 20 candidates, call by call, and `rank_many`. Prints a
-table in Markdown, and writes all figures as JSON, there in seconds.
+table in Markdown, and writes all figures as JSON, in seconds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-# Run as a file, Python looks for modules beside it only.
+# A script finds modules only next to itself.
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 
 import numpy as np

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-# Run as a file, Python looks for modules beside it only.
+# A script finds modules only next to itself.
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 
 from benchmarks import report

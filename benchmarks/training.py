@@ -3,8 +3,8 @@
 Two comparisons of the fast model with the plain one of stock Keras layers:
 
 losses    the same weights and batches, no dropout: how far the losses of the updates come apart;
-          beside it how far those of the fast model do by rounding alone, when the turns of each
-          batch stand in the opposite order. The first updates of Adam have every weight step
+          next to it how far those of the fast model do by rounding alone, when the turns of each
+          batch are in the opposite order. The first updates of Adam have every weight step
           equally far, by the sign of its gradient, also where that is nothing but rounding; with
           --run they start from the state of a training, with --float64 all is computed in numbers
           whose rounding counts for nothing
@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-# Run as a file, Python looks for modules beside it only.
+# A script finds modules only next to itself.
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 
 from benchmarks.child import MODELS

@@ -61,7 +61,7 @@ def random_turns(rng: np.random.Generator, count: int) -> list[Turn]:
         return list(dict.fromkeys(" ".join(part) for part in parts))
 
     def some(pool, number):
-        return tuple(pool[place] for place in rng.choice(len(pool), number, replace=False))
+        return tuple(pool[index] for index in rng.choice(len(pool), number, replace=False))
 
     # As in the corpus, wrong replies are utterances of other dialogues.
     utterances = sentences(4 * count + 1000, *UTTERANCE_WORDS)

@@ -1,9 +1,9 @@
-"""The base class of all systems: the encoder, packed and padded calls, saving."""
+"""The base class of all systems: the encoder, packed and padded calls."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -39,7 +39,6 @@ class MatchingModel(keras.Model):
 
     Args:
         config: ModelConfig. The sizes.
-        word_vectors: float32 [V, word_dim]. The frozen word vectors.
         sources: The sentences that the model reads besides the responses.
         name: str. The name of the system.
     """
@@ -47,11 +46,8 @@ class MatchingModel(keras.Model):
     # The layers are attributes; as a graph the model is one layer, `_PaddedForward`.
     layers = keras.Model.layers
 
-    def __init__(
-        self, config: ModelConfig, word_vectors: np.ndarray, sources: Sequence[str], name: str
-    ) -> None:
+    def __init__(self, config: ModelConfig, sources: Sequence[str], name: str) -> None:
         self.config, self.sources = config, tuple(sources)
-        self._vocabulary_size = len(word_vectors)
         inputs = model_inputs(config)
         logits = _PaddedForward(self, name="padded_forward")(inputs)
         super().__init__(inputs, logits, name=name)
@@ -97,21 +93,6 @@ class MatchingModel(keras.Model):
             # Operation by operation such a backend takes a minute for what it compiles in seconds.
             return ops.convert_to_tensor(self.predict_on_batch(arrays))
         return self.forward(pack(arrays, self.sources), bool(training))
-
-    def get_config(self) -> dict[str, Any]:
-        """The settings; the word vectors are in the archive of `save`, not here."""
-        return {
-            "config": self.config.to_dict(),
-            "vocabulary_size": self._vocabulary_size,
-            "name": self.name,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """The model with fresh weights and vectors of zeros, for Keras to load the rest."""
-        settings = ModelConfig.from_dict(config["config"])
-        vectors = np.zeros((config["vocabulary_size"], settings.word_dim), "float32")
-        return cls(settings, vectors, name=config["name"])  # type: ignore[call-arg]
 
 
 class _PaddedForward(keras.layers.Layer):

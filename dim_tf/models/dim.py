@@ -7,7 +7,7 @@ out padding (see `dim_tf.packing`) and never makes the four-fold vectors of equa
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -81,7 +81,7 @@ class DIM(MatchingModel):
         self.joined_dropout, self.prediction = joined_dropout, prediction
         self.prediction.build((None, None, 4 * width * len(sources)))
         self.matched = tuple(sources)
-        super().__init__(config, word_vectors, sources, name)
+        super().__init__(config, sources, name)
 
     # === Forward pass ===
 
@@ -95,21 +95,18 @@ class DIM(MatchingModel):
         """The equations in the paper's order; see `MatchingModel.forward` for the arguments."""
         states, _ = encoded or self.encode(batch.sentences, training)  # [M, D]                (4-6)
         attention, features, context, persona = {}, [], None, None
-        if "utterances" in self.matched:  # weights [B, C, X, R] and [B, C, R, X]
-            attention["utterances"] = self.context_attention(  #                               (7-9)
-                states, batch.responses, batch.utterances
-            )
+        if "utterances" in self.matched:
+            weights = self.context_attention(states, batch.responses, batch.utterances)
+            attention["utterances"] = weights  # [B, C, X, R], [B, C, R, X]                    (7-9)
         if "personas" in self.matched:
-            attention["personas"] = self.persona_attention(  #                                 (7-9)
-                states, batch.responses, batch.personas
-            )
+            weights = self.persona_attention(states, batch.responses, batch.personas)
+            attention["personas"] = weights  # [B, C, X, R], [B, C, R, X]                      (7-9)
         # {source: [B, U or P, C, 2D]}, {source: [B, C, 2D]}                                 (10-19)
         matched, responses = self.matcher(states, batch, attention, training=training)
         if "utterances" in self.matched:
-            context = self.aggregator(  # [B, C, 2D]                                         (20-21)
-                matched["utterances"], batch.contexts, training=training
-            )
-            features += [context, responses["utterances"]]
+            utterances = matched["utterances"]  # [B, U, C, 2D]
+            context = self.aggregator(utterances, batch.contexts, training=training)  #      (20-21)
+            features += [context, responses["utterances"]]  # [B, C, 2D] both
         if "personas" in self.matched:
             profile_mask = length_mask(batch.personas_num, self.config.max_profiles)  # [B, P]
             persona = self.persona_pooling(matched["personas"], profile_mask)  # [B, C, 2D]  (22-23)
@@ -120,13 +117,23 @@ class DIM(MatchingModel):
 
         if not return_intermediates:
             return logits
+        found = {"states": states, "attention": attention, "matched": matched, "joined": joined}
+        found |= {"responses": responses, "context": context, "persona": persona}
+        return {**found, "logits": logits}
+
+    # === Config ===
+
+    def get_config(self) -> dict[str, Any]:
+        """The settings for `model.save`; the word vectors are in its archive, not here."""
         return {
-            "states": states,
-            "attention": attention,
-            "matched": matched,
-            "responses": responses,
-            "context": context,
-            "persona": persona,
-            "joined": joined,
-            "logits": logits,
+            "config": self.config.to_dict(),
+            "vocabulary_size": self.words.vectors.shape[0],
+            "name": self.name,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """The model with fresh weights and vectors of zeros; Keras loads the rest."""
+        settings = ModelConfig.from_dict(config["config"])
+        vectors = np.zeros((config["vocabulary_size"], settings.word_dim), "float32")
+        return cls(settings, vectors, config["name"])

@@ -49,10 +49,8 @@ class IMNCtx(IMN):
     ) -> Any:
         """The equations in order; see `MatchingModel.forward` for the arguments."""
         encoded = encoded or self.encode(batch.sentences, training)  # [M, D]                  (4-6)
-        weights = self.context_attention(  # [B, C, X, R], [B, C, R, X]                        (7-9)
-            encoded.states, batch.responses, batch.utterances
-        )
-        attention = {"utterances": weights}
+        weights = self.context_attention(encoded.states, batch.responses, batch.utterances)
+        attention = {"utterances": weights}  # [B, C, X, R], [B, C, R, X]                      (7-9)
         # {source: [B, U, C, 2D]}, {source: [B, C, 2D]}                                      (10-19)
         matched, responses = self.matcher(encoded.states, batch, attention, training=training)
         context = self.aggregate(matched["utterances"], encoded, batch, training)  # [B, C, 2D]

@@ -1,4 +1,4 @@
-"""The authors' variables, under the names of their TensorFlow 1 graph."""
+"""The names of the authors' TensorFlow 1 graph, and weights under these names."""
 
 from __future__ import annotations
 

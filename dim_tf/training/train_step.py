@@ -1,8 +1,8 @@
 """One update, compiled for the backend that Keras runs on.
 
-Why not `Model.fit` or `train_on_batch`: a resumed run must draw the same dropout masks as one that
-was never stopped, so the masks follow from (seed, number of the update) and not from a counter that
-lives in the process; and `fit` refuses inputs whose leading sizes differ.
+`Model.fit` and `train_on_batch` do not serve: a resumed run must draw the same dropout masks as an
+uninterrupted one, so masks depend on (seed, number of the update) instead of a counter in the
+process; and `fit` refuses inputs of different leading sizes.
 """
 
 from __future__ import annotations
@@ -154,18 +154,13 @@ def _jax_update(
 
     is_seed = {id(state) for state in seed_states}
     kept = [v for v in model.non_trainable_variables if id(v) not in is_seed]
+    groups = (model.trainable_variables, kept, optimizer.variables)
 
     def loss_of(
-        trainable: list[Tensor],
-        other: list[Tensor],
-        batch: Batch,
-        target: Tensor,
-        seeds: Tensor,
+        trainable: list[Tensor], other: list[Tensor], batch: Batch, target: Tensor, seeds: Tensor
     ) -> tuple[Tensor, tuple[Tensor, list[Tensor]]]:
-        values, seed_values = iter(other), iter(seeds)
-        non_trainable = [
-            next(seed_values if id(v) in is_seed else values) for v in model.non_trainable_variables
-        ]
+        fresh = {True: iter(seeds), False: iter(other)}
+        non_trainable = [next(fresh[id(v) in is_seed]) for v in model.non_trainable_variables]
         logits, new = run_stateless(
             model, lambda: executor.logits(batch, training=True), trainable, non_trainable
         )
@@ -175,26 +170,20 @@ def _jax_update(
 
     @jax.jit
     def update(
-        trainable: list[Tensor],
-        other: list[Tensor],
-        slots: list[Tensor],
-        batch: Batch,
-        target: Tensor,
-        seeds: Tensor,
-    ) -> tuple[Tensor, Tensor, tuple[list[Tensor], ...]]:
+        state: list[list[Tensor]], batch: Batch, target: Tensor, seeds: Tensor
+    ) -> tuple[Tensor, Tensor, list[list[Tensor]]]:
+        trainable, other, slots = state
         (loss, (accuracy, other)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
             trainable, other, batch, target, seeds
         )
         trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
-        return loss, accuracy, (trainable, other, slots)
-
-    groups = (model.trainable_variables, kept, optimizer.variables)
+        return loss, accuracy, [trainable, other, slots]
 
     def run(batch: Batch, target: np.ndarray, seeds: np.ndarray) -> tuple[Tensor, Tensor]:
         state = [variable_values(group) for group in groups]
-        loss, accuracy, new = update(*state, batch, target, seeds)
-        for group, fresh in zip(groups, new, strict=True):
-            for variable, value in zip(group, fresh, strict=True):
+        loss, accuracy, new = update(state, batch, target, seeds)
+        for group, values in zip(groups, new, strict=True):
+            for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
         return loss, accuracy
 

@@ -31,7 +31,8 @@ CALIBRATION = "calibration.json"
 # The range of T. Beyond it all probabilities are close to 0 and 1, or to each other.
 LOWEST, HIGHEST = 0.05, 20.0
 
-Count, Loss = Annotated[int, Field(ge=0)], Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+Loss = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 

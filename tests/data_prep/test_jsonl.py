@@ -1,6 +1,4 @@
-import gzip
 import json
-import lzma
 
 import pytest
 
@@ -72,13 +70,6 @@ def test_blank_lines_and_unknown_fields_do_not_count(tmp_path):
     assert [dialogue.line for dialogue in dialogues] == [2, 4]
 
 
-@pytest.mark.parametrize(("suffix", "compress"), [(".gz", gzip.compress), (".xz", lzma.compress)])
-def test_compressed_files_are_read(tmp_path, suffix, compress):
-    path = tmp_path / f"own.jsonl{suffix}"
-    path.write_bytes(compress(json.dumps(DIALOGUE).encode()))
-    assert len(read_dialogues(path)[1]) == 1
-
-
 def test_a_lenient_reader_keeps_a_response_that_is_not_among_its_candidates(tmp_path):
     record = TURN | {"candidates": ["no", "yes"]}
     assert replies(tmp_path, record, lenient=True) == [(tuple(TURN["context"]), "a cat")]
@@ -88,19 +79,15 @@ def test_a_lenient_reader_keeps_a_response_that_is_not_among_its_candidates(tmp_
     ("record", "message"),
     [
         ("{nonsense}", ":2: not JSON"),
-        ('{"utterances": ["a", "b"]', ":2: not JSON"),
         ("[" * 100_000, ":2: not JSON"),
         ("[1]", r":2: found \[1\], expected an object"),
         (TURN, ':2: field "utterances": missing; expected a dialogue'),
-        (DIALOGUE | {"utterances": "hi"}, ':2: field "utterances": found .hi., expected a list'),
         (DIALOGUE | {"utterances": ["hi"]}, ':2: field "utterances": .*at least 2 items'),
         (DIALOGUE | {"utterances": ["hi", 5]}, ':2: field "utterances.1": found 5'),
         (DIALOGUE | {"utterances": ["hi", " "]}, ':2: field "utterances.1": .*at least 1 char'),
         (DIALOGUE | {"utterances": ["hi", "\ud800"]}, ":2: not JSON"),
         (DIALOGUE | {"persona_a": None}, ':2: field "persona_a": found None'),
-        (DIALOGUE | {"persona_b": [["a"]]}, ':2: field "persona_b.0": found'),
         (DIALOGUE | {"persona_b_revised": "x"}, ':2: field "persona_b_revised": found .x.'),
-        (DIALOGUE | {"split": 3}, ':2: field "split": found 3'),
         ({"utterances": ["a", "b"], "persona_a": []}, ':2: field "persona_b": missing'),
     ],
 )
@@ -114,9 +101,7 @@ def test_bad_lines_are_named_with_their_field(tmp_path, record, message):
     [
         ({"text": "hi"}, 'expected an object with "utterances"'),
         (TURN | {"response": 1}, 'field "response": found 1'),
-        (TURN | {"context": "hi"}, 'field "context": found .hi.'),
         (TURN | {"candidates": []}, 'field "candidates": .*at least 1 item'),
-        (TURN | {"candidates": ["a cat", ""]}, 'field "candidates.1": '),
         (TURN | {"candidates": ["no", "yes"]}, 'field "candidates": .*among the 2 candidates'),
     ],
 )

@@ -1,7 +1,6 @@
 """The command line, end to end."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -102,7 +101,6 @@ def test_other_options_or_sources_need_overwrite(command, source, vectors, capsy
     ("name", "content", "reason"),
     [
         ("manifest.json", '{"manifest_version": 3}', "its manifest.json is of something else"),
-        ("manifest.json", "{", "no readable manifest.json"),
         ("words.txt", "a list of mine", "no readable manifest.json"),
         ("thesis.txt", "years of work", "it holds thesis.txt"),
     ],
@@ -135,17 +133,6 @@ def test_check_only_reports(command, capsys, tmp_path):
     assert command("--check", out=None) == 0
     assert capsys.readouterr().out.startswith("Data report: own")
     assert sorted(tmp_path.iterdir()) == before
-
-
-def test_like_makes_folders_that_share_characters_and_word2vec(command, source, tmp_path):
-    assert command(out="first") == 0
-    source.write_text(source.read_text().replace("fun", "joy"))
-    assert command("--like", tmp_path / "first", out="second") == 0
-    first, second = (PreparedData.load(tmp_path / name) for name in ("first", "second"))
-    assert first.manifest["word2vec"] == second.manifest["word2vec"]
-    assert first.characters == second.characters
-    assert "joy" in second.words and "joy" not in first.words
-    assert command("--like", tmp_path / "first", out="second") == 0
 
 
 def test_like_takes_the_rules_of_the_text(command, capsys, tmp_path):
@@ -182,17 +169,3 @@ def test_a_bad_option_is_one_line_and_leaves_nothing(command, capsys, tmp_path, 
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1
     assert not (tmp_path / "out").exists()
-
-
-def test_a_damaged_source_keeps_the_folder_it_would_have_replaced(
-    command, source, capsys, tmp_path
-):
-    assert command() == 0
-    kept = tmp_path / "kept"
-    shutil.copytree(tmp_path / "out", kept)
-    source.write_text(source.read_text() + "{not json\n")
-    assert command("--overwrite") == 2
-    assert "own.jsonl:15" in capsys.readouterr().err
-    for path in kept.rglob("*"):
-        if path.is_file():
-            assert (tmp_path / "out" / path.relative_to(kept)).read_bytes() == path.read_bytes()

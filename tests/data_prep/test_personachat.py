@@ -29,11 +29,6 @@ def test_contexts_grow_and_dialogues_start_anew(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("change", [lambda t: "\ufeff" + t, lambda t: t.replace("\n", "\r\n")])
-def test_byte_order_mark_and_crlf_change_nothing(tmp_path, change):
-    assert turns_of(tmp_path, change(GOOD)) == turns_of(tmp_path, GOOD)
-
-
 @pytest.mark.parametrize("silence", ["", "__SILENCE__"])
 def test_silence_first_means_that_the_replying_speaker_opens(tmp_path, silence):
     text = f"1 {silence}\thi\t\thi|no\n2 hello\tyes\t\tyes|no\n"
@@ -62,9 +57,7 @@ def test_a_table_can_be_read_twice(tmp_path):
         ("1 a\tb\t\tb\n\n", ":2: found '', expected a line number"),
         ("2 a\tb\t\tb\n", ":1: found line number '2', expected 1"),
         ("1 a\tb\t\tb\n3 a\tb\t\tb\n", ":2: found line number '3', expected 2 or, for a new"),
-        ("1 a\tb\t\tb\n02 a\tb\t\tb\n", ":2: found line number '02', expected 2 or"),
         ("1 a\tb\n", ":1: found 2 fields, expected 4: .*files without candidates"),
-        ("1 a\tb\t\tb\tc\n", ":1: found 5 fields, expected 4"),
         ("1 just a text\n", ":1: found 'just a text', expected 'your persona:'"),
         ("1 a\tb\t\t\n", ":1: found no candidates"),
         ("1 a\tb\t\tb||c\n", ":1: candidate 2 of 3 is empty"),
@@ -89,8 +82,6 @@ def test_a_lenient_reader_marks_a_reply_that_is_not_among_its_candidates(tmp_pat
     assert second.context == ("a", "b", "e")
 
 
-@pytest.mark.parametrize(
-    "name", ["train_self.txt", "train_self_original.txt.bak", "a_none_original"]
-)
-def test_other_names_are_no_setting(name):
-    assert setting(name) is None
+def test_other_names_are_no_setting():
+    for name in ("train_self.txt", "train_self_original.txt.bak", "a_none_original"):
+        assert setting(name) is None

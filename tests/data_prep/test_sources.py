@@ -131,13 +131,3 @@ def test_folders_and_files_of_no_known_kind_are_named(tmp_path):
         open_source(str(tmp_path))
     with pytest.raises(DataError, match=r"0\.csv: .* expected sample"):
         open_source(str(tmp_path / "0.csv"))
-
-
-def test_the_real_subset_is_read_whole(shared):
-    with open_source(str(shared / "data/personachat_subset.tar.xz")) as corpus:
-        turns = {table.name: sum(1 for _ in table.turns()) for table in corpus.tables}
-    assert len(turns) == 16
-    assert turns["train_self_original"] == 16_316
-    assert turns["valid_their_revised"] == 7_793
-    assert turns["test_self_original"] == 7_512
-    assert turns["test_both_revised"] == 7_504

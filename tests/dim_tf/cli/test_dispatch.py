@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import dim_tf
 from dim_tf.cli import dispatch
 
 ROOT = Path(__file__).parents[3]
@@ -43,11 +42,6 @@ def test_help_names_all_commands(capsys):
     shown = capsys.readouterr().out
     for name, (_, does) in dispatch.COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(does)}$", shown, re.M)
-
-
-def test_version(capsys):
-    assert dispatch.main(["--version"]) == 0
-    assert capsys.readouterr().out == f"dim_tf {dim_tf.__version__}\n"
 
 
 @pytest.mark.parametrize(

@@ -40,20 +40,11 @@ def spelling(data, ids) -> str:
 def test_inputs_have_the_models_names_types_and_shapes(data):
     table = data.table("train", "both", "original")
     inputs, target = data.inputs(table, [0, 2], config(data))
-    shapes = {name: array.shape for name, array in inputs.items()}
-    assert shapes == {
-        "utterances": (2, 15, 20),
-        "utterances_len": (2, 15),
-        "utterances_num": (2,),
-        "responses": (2, 4, 20),
-        "responses_len": (2, 4),
-        "personas": (2, 5, 15),
-        "personas_len": (2, 5),
-        "personas_num": (2,),
-        "utterances_char": (2, 15, 20, 18),
-        "responses_char": (2, 4, 20, 18),
-        "personas_char": (2, 5, 15, 18),
-    }
+    for name, shape in (("utterances", (15, 20)), ("responses", (4, 20)), ("personas", (5, 15))):
+        assert inputs[name].shape == (2, *shape)
+        assert inputs[f"{name}_len"].shape == (2, shape[0])
+        assert inputs[f"{name}_char"].shape == (2, *shape, 18)
+    assert inputs["utterances_num"].shape == inputs["personas_num"].shape == (2,)
     assert tuple(inputs) == INPUTS
     assert {array.dtype for array in [*inputs.values(), target]} == {np.dtype("int32")}
 
@@ -108,16 +99,9 @@ def test_personas_follow_the_setting(tmp_path):
 
 def test_smaller_sizes_keep_first_words_last_utterances_first_profiles(data):
     table = data.table("train", "both", "original")
-    small = config(
-        data,
-        max_utterances=2,
-        max_utterance_len=3,
-        max_response_len=1,
-        max_profiles=1,
-        max_profile_len=2,
-        max_word_len=5,
-    )
-    inputs, _ = data.inputs(table, [1, 0], small)
+    sizes = {"max_utterances": 2, "max_utterance_len": 3, "max_response_len": 1}
+    sizes |= {"max_profiles": 1, "max_profile_len": 2, "max_word_len": 5}
+    inputs, _ = data.inputs(table, [1, 0], config(data, **sizes))
     utterances = [words(data, row) for row in inputs["utterances"].reshape(4, 3)]
     assert utterances == ["hi there _eos_", "i ' m", "hello ! _eos_", ""]
     assert inputs["utterances_len"].tolist() == [[3, 3], [3, 0]]
@@ -203,10 +187,6 @@ def test_without_a_persona_other_tables_will_do(tmp_path):
     assert table.name == "test_none_original" and len(table) == 1
     inputs, _ = data.inputs(table, [0], config(data))
     assert not inputs["personas_num"].any() and not inputs["personas"].any()
-    with pytest.raises(
-        DataError, match=r"no turns of test_none_revised .*has: train_self_original"
-    ):
-        data.table("test", "none", "revised")
     assert data.has("test", "none", "original") and not data.has("test", "none", "revised")
 
 
@@ -222,83 +202,50 @@ def test_loading_needs_neither_keras_nor_gensim(folder):
         "import sys; from dim_tf.data.dataset import PreparedData; PreparedData.load(sys.argv[1]);"
         "print([m for m in ('keras', 'tensorflow', 'gensim', 'nltk') if m in sys.modules])"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
-    )
-    assert run.stdout.strip() == "[]"
+    assert subprocess.check_output([sys.executable, "-c", code, str(folder)]) == b"[]\n"
 
 
-def change_manifest(folder, **changes):
-    path = folder / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+def manifest(**changes):
+    def harm(folder):
+        path = folder / "manifest.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    return harm
 
 
-def change_array(folder, file, name, change):
-    arrays = atomic.read_npz(folder / file)
-    atomic.write_npz(folder / file, {**arrays, name: change(arrays[name].copy())})
+def array(file, name, change):
+    def harm(folder):
+        arrays = atomic.read_npz(folder / file)
+        atomic.write_npz(folder / file, {**arrays, name: change(arrays[name])})
+
+    return harm
 
 
-def put(value):
-    def change(array):
-        array.flat[0] = value
-        return array
-
-    return change
-
-
-TABLE = "turns/train_both_original.npz"
+TURNS = "turns/train_both_original.npz"
 SENTENCES, VECTORS = "sentences.npz", "vectors.npz"
-DAMAGE = {
-    "manifest cut": (lambda f: (f / "manifest.json").write_text('{"format": 1,'), "not JSON"),
-    "other format": (lambda f: change_manifest(f, format=9), 'field "format": found 9'),
-    "no fingerprint": (lambda f: change_manifest(f, fingerprint=None), 'field "fingerprint"'),
-    "no sizes": (lambda f: change_manifest(f, sizes={}), 'field "sizes.max_utterances"'),
-    "rules": (lambda f: change_manifest(f, text={"tokeniser": "x"}), "tokeniser: found 'x'"),
-    "other words": (
-        lambda f: (f / "words.txt").write_text("a\nb\n"),
-        "words.txt: found ['a', 'b']",
-    ),
-    "fewer characters": (lambda f: (f / "chars.txt").write_text("<pad>\n"), "found 1 characters"),
-    "fewer vectors": (
-        lambda f: change_array(f, VECTORS, "word_vectors", lambda a: a[1:]),
-        'field "word_vectors": found float32 [',
-    ),
-    "word2vec": (
-        lambda f: change_array(f, VECTORS, "word2vec_dim", lambda a: a + 99),
-        'field "word2vec_dim": found values from 99',
-    ),
-    "form id": (
-        lambda f: change_array(f, SENTENCES, "profiles", put(10**6)),
-        'field "profiles": found values from 0 to 1000000',
-    ),
-    "length": (
-        lambda f: change_array(f, SENTENCES, "utterance_lengths", put(21)),
-        'field "utterance_lengths"',
-    ),
-    "row": (
-        lambda f: change_array(f, TABLE, "context", put(10**6)),
-        'train_both_original.npz: field "context": found values',
-    ),
-    "no gold": (
-        lambda f: change_array(f, TABLE, "candidates", lambda a: np.full_like(a, -1)),
-        "whose gold reply is absent",
-    ),
-    "turn shape": (
-        lambda f: change_array(f, TABLE, "line", lambda a: a[1:]),
-        'field "line": found int32 [2], expected integer [3]',
-    ),
-    "array kind": (
-        lambda f: change_array(f, TABLE, "own", lambda a: a.astype(float)),
-        'field "own": found float64',
-    ),
-}
+DAMAGE = [
+    (lambda folder: (folder / "manifest.json").write_text('{"format": 1,'), "not JSON"),
+    (manifest(format=9), 'field "format": found 9'),
+    (manifest(fingerprint=None), 'field "fingerprint"'),
+    (manifest(sizes={}), 'field "sizes.max_utterances"'),
+    (manifest(text={"tokeniser": "x"}), "tokeniser: found 'x'"),
+    (lambda folder: (folder / "words.txt").write_text("a\nb\n"), "words.txt: found ['a', 'b']"),
+    (lambda folder: (folder / "chars.txt").write_text("<pad>\n"), "found 1 characters"),
+    (array(VECTORS, "word_vectors", lambda a: a[1:]), '"word_vectors": found float32 ['),
+    (array(VECTORS, "word2vec_dim", lambda a: a + 99), '"word2vec_dim": found values from 99'),
+    (array(SENTENCES, "profiles", lambda a: a + 10**6), '"profiles": found values from 1000000'),
+    (array(SENTENCES, "utterance_lengths", lambda a: a + 21), '"utterance_lengths": found values'),
+    (array(TURNS, "context", lambda a: a + 10**6), f'{TURNS}: field "context": found values'),
+    (array(TURNS, "candidates", lambda a: a * 0 - 1), "gold reply is absent"),
+    (array(TURNS, "line", lambda a: a[1:]), '"line": found int32 [2], expected integer [3]'),
+    (array(TURNS, "own", lambda a: a.astype(float)), '"own": found float64'),
+]
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
-def test_damage_is_named(folder, tmp_path, damage):
+@pytest.mark.parametrize(("harm", "fact"), DAMAGE)
+def test_damage_is_named(folder, tmp_path, harm, fact):
     copy = shutil.copytree(folder, tmp_path / "copy")
-    harm, message = DAMAGE[damage]
     harm(copy)
     with pytest.raises(DataError) as error:
         PreparedData.load(copy).table("train", "both", "original")
-    assert message in str(error.value) and str(copy) in str(error.value)
+    assert fact in str(error.value) and str(copy) in str(error.value)

@@ -51,7 +51,7 @@ class _AfterKeras(MetaPathFinder):
         return spec
 
 
-if "keras" in sys.modules:
+if sys.modules.get("keras"):
     importlib.import_module("dim_tf.models")
 else:
     sys.meta_path.insert(0, _AfterKeras())

@@ -224,10 +224,6 @@ def test_in_a_terminal(saved_run, files):
             terminal.type("hello\n")
             answer = re.search(r"bot> (.*?)\r", terminal.until("you> "))[1]
             assert answer in POOL
-            terminal.type("\x10\n")  # Ctrl-P: the line before
-            assert "bot> " in terminal.until("you> ")
-            terminal.type("/top 1\n")
-            assert "probability" in terminal.until("you> ")
             terminal.type("\x04")
             assert process.wait(timeout=60) == 0
         finally:

@@ -8,8 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from dim_tf.config import ModelConfig, TrainingConfig
-from dim_tf.errors import ConfigError
+from dim_tf.config import TrainingConfig
 from dim_tf.evaluation.metrics import probabilities
 from dim_tf.ranking.ranker import Ranker
 from dim_tf.runs.run import Run
@@ -104,17 +103,6 @@ def test_updates_lower_the_loss(precision):
     assert set(moments) == {"float32"}
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(ON_JAX, reason="a compiler of TensorFlow's")
-def test_an_update_compiled_by_xla():
-    batch, losses = random_batch(), []
-    for jit_compile in (False, True):
-        model = build("dim", "bfloat16", use_persona=False, dropout=0.0)
-        step = TrainingStep(model, adam(TrainingConfig()), seed=1, jit_compile=jit_compile)
-        losses.append(float(step.update(1, *batch)[0]))
-    assert losses[1] == pytest.approx(losses[0], abs=1e-2)
-
-
 @pytest.mark.backend
 def test_a_run_ranks_in_its_own_precision_or_in_another(tmp_path):
     new = tiny_run(tmp_path / "run", persona="none", precision="bfloat16", **SHORT)
@@ -144,15 +132,3 @@ def test_a_reply_is_explained_in_float32(tmp_path):
     ranker = Ranker(run, run.build_model())
     explained = ranker.explain(["hello you"], ["i like dogs"], "i'm fine")
     assert [found.weights.dtype for found in explained.maps] == [np.float32, np.float32]
-
-
-def test_a_precision_that_is_none_is_refused():
-    expected = "found 'bfloat', expected float32 or bfloat16; did you mean bfloat16?"
-    with pytest.raises(ConfigError, match=f"precision: {expected}"):
-        ModelConfig(char_vocab_size=3, precision="bfloat")
-
-
-def test_runs_from_before_there_was_a_choice_are_float32():
-    settings = SMALL.to_dict()
-    del settings["precision"]
-    assert ModelConfig.from_dict(settings).precision == "float32"

@@ -116,17 +116,6 @@ def test_a_calibration_follows_its_weights(current, run_copy, licences, tmp_path
         assert not (small / CALIBRATION).exists()
 
 
-def test_changed_weights_are_noticed(shipped_copy):
-    def change(name, item):
-        if isinstance(item, h5py.Dataset) and item.dtype == np.float16:
-            item[...] = item[...] + np.float16(0.5)
-
-    with h5py.File(shipped_copy / BEST, "a") as file:
-        file.visititems(change)
-    with pytest.raises(CheckpointError, match="the weights are not those that were saved"):
-        Run.open(shipped_copy).load_model()
-
-
 def test_numbers_too_large_are_refused(run_copy, licences, tmp_path):
     run = Run.open(run_copy)
     model = run.load_model()

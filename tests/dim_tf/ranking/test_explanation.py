@@ -9,7 +9,6 @@ import pytest
 
 from dim_tf.errors import DataError
 from dim_tf.ranking.attention import Attention
-from dim_tf.ranking.ranker import Ranker
 from tests.tiny_run import tf1_variables, tiny_ranker, tiny_run
 
 CONTEXT = ["never read", "hello you", "i'm fine", "you like tea? i like"]
@@ -52,11 +51,6 @@ def test_what_is_not_there_has_no_map():
     assert ranker.explain(CONTEXT, [], "tea").persona is None
     neither = ranker.explain([], [], "tea")
     assert (neither.maps, neither.text()) == ([], "")
-    run = tiny_run(Path("tiny"), persona="none")
-    with pytest.warns(UserWarning, match="this model reads none"):
-        found = Ranker(run, run.build_model()).explain(CONTEXT, PERSONA, "tea")
-    assert found.persona is None
-    assert found.context.rows == ("tea",)
 
 
 def test_a_candidate_that_is_no_text():

@@ -77,13 +77,6 @@ def test_damaged_ranks(run, changes, message):
     atomic.write_npz(path, {**atomic.read_npz(path), **changes})
     with pytest.raises(DataError, match=message):
         load_ranks(run, KEY)
-
-
-def test_ranks_that_are_missing_or_pickled(run):
-    path = path_of(run, KEY)
-    np.savez(path, rows=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(DataError, match=r"not a readable \.npz"):
-        load_ranks(run, KEY)
     path.unlink()
-    with pytest.raises(DataError, match=r"test the run again with python -m dim_tf.evaluate"):
+    with pytest.raises(DataError, match="test the run again"):
         load_ranks(run, KEY)

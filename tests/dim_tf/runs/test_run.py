@@ -39,22 +39,6 @@ def test_what_is_created_is_what_is_opened(new):
     assert (new.path / "more.txt").exists()
 
 
-def test_nothing_is_left_of_a_run_whose_creation_failed(new):
-    with pytest.raises(RuntimeError), new.creating():
-        raise RuntimeError
-    assert list(new.path.parent.iterdir()) == []
-
-
-def test_what_a_killed_creation_left_is_removed(new):
-    leftover = new.path.with_name(".run.tmp") / "run"
-    leftover.mkdir(parents=True)
-    (leftover / "other.txt").touch()
-    with new.creating():
-        pass
-    assert [path.name for path in new.path.parent.iterdir()] == ["run"]
-    assert not (new.path / "other.txt").exists()
-
-
 def test_an_existing_folder_is_refused(new):
     new.path.mkdir(parents=True)
     with pytest.raises(UsageError, match="exists; give another folder"), new.creating():

@@ -3,9 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -60,37 +57,6 @@ def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(
     assert content(run) == content(uninterrupted)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("repeat", range(3))
-def test_killed_from_outside_at_random_times(
-    uninterrupted, prepared, tiny_options, tmp_path, repeat
-):
-    run, rng = tmp_path / "run", np.random.default_rng(repeat)
-    command = [sys.executable, "-m", "tests.tiny", "train", "--prepared", prepared, "--run", run]
-
-    def started():
-        options = ["--resume"] if run.exists() else []
-        process = subprocess.Popen(
-            [*command, *tiny_options, *options], cwd=ROOT, stderr=subprocess.PIPE, text=True
-        )
-        for line in process.stderr:
-            if line.startswith("valid_"):  # all is set up, the updates begin
-                break
-        return process
-
-    ended = []
-    for _ in range(4):
-        with started() as process:
-            time.sleep(rng.uniform(0.3, 1.8))
-            process.kill()
-        ended.append(process.returncode)
-    assert ended[0] == -signal.SIGKILL
-    with started() as process:
-        process.communicate()
-    assert process.returncode == 0
-    assert content(run) == content(uninterrupted)
-
-
 @pytest.mark.backend
 @pytest.mark.parametrize(
     ("moment", "name", "update"),
@@ -114,19 +80,3 @@ def test_asked_to_stop_it_saves_says_how_to_go_on_and_goes_on_to_the_bit(
     done = train_process(run, "--resume")
     assert done.returncode == 0, done.stderr
     assert content(run) == content(uninterrupted)
-
-
-@pytest.mark.slow
-def test_dim_itself_killed_and_resumed(prepared, tiny_command, tmp_path):
-    small = [
-        *("--rnn-units", 4, "--max-updates", 6, "--eval-every", 3, "--save-every", 2),
-        *("--set", "max_utterances=2", "--set", "max_utterance_len=6"),
-        *("--set", "max_response_len=5", "--set", "max_word_len=6", "--batch-size", 5),
-    ]
-    command = ["train", "--prepared", prepared, *small]
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert tiny_command(*command, "--run", whole).returncode == 0
-    first = tiny_command(*command, "--run", killed, DIE="update:6:SIGKILL")
-    assert first.returncode == -signal.SIGKILL
-    assert tiny_command(*command, "--run", killed, "--resume").returncode == 0
-    assert content(killed) == content(whole)

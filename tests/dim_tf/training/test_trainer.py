@@ -40,13 +40,6 @@ def test_batches_go_on_in_the_middle_of_an_epoch_and_end_it_with_a_smaller_one(t
             np.testing.assert_array_equal(found[name], array)
 
 
-def test_batch_size_that_divides_the_turns_leaves_no_empty_batch(training):
-    training.config = training.config.replace(batch_size=25)
-    training.updates_per_epoch = 2
-    batches = training._batches()
-    assert [len(next(batches)[1]) for _ in range(5)] == [25] * 5
-
-
 def test_restoring_drops_the_rows_after_the_checkpoint_and_half_written_files(training):
     training.restore()
     training.state.update, training.state.validated = 25, 20

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dim_tf.errors import CheckpointError, DataError
+from dim_tf.errors import CheckpointError
 from dim_tf.runs.run import BEST, Run
 from tests.tiny_run import tiny_run
 
@@ -49,14 +49,3 @@ def test_weights_without_a_sum_are_taken_as_they_are(one_model, run):
     model = opened.load_model()
     model.save_weights(run / BEST)
     assert opened.load_model() is model
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [("results.json", "[]"), ("metrics.jsonl", "3\n"), ("metrics.jsonl", "{}\n")],
-)
-def test_damaged_results_are_named(run, name, content):
-    (run / name).write_text(content)
-    read = {"results.json": Run.results, "metrics.jsonl": Run.metrics}[name]
-    with pytest.raises(DataError, match=name):
-        read(Run.open(run))

@@ -85,14 +85,6 @@ def test_another_setup_is_installed(run, clone):
     assert not any("-m venv" in line for line in log)
 
 
-def test_an_environment_made_by_hand_is_used(run, clone, tmp_path):
-    (clone / ".venv/bin").mkdir(parents=True)
-    shutil.copy(tmp_path / "bin/python3", clone / ".venv/bin/python")
-    _, log = run("run_train.sh")
-    assert any("pip install" in line for line in log)
-    assert not any("-m venv" in line for line in log)
-
-
 def test_a_python_that_tensorflow_has_no_release_for_is_passed_over(run, clone, tmp_path):
     _, log = run("run_train.sh", STUB_OTHER="python3 python3.13")
     assert sum("version_info" in line for line in log) == 3
@@ -119,10 +111,7 @@ def test_a_failed_installation_is_tried_again(run):
 
 @pytest.mark.parametrize(
     ("stub", "message"),
-    [
-        ("STUB_NO_VENV", "sudo apt-get install python3-venv"),
-        ("STUB_OTHER", "no Python 3.11, 3.12 or 3.13"),
-    ],
+    [("STUB_NO_VENV", "install python3-venv"), ("STUB_OTHER", "no Python 3.11")],
 )
 def test_a_missing_python_is_one_line_and_leaves_nothing(run, clone, stub, message):
     done, _ = run("run_train.sh", **{stub: " ".join(PYTHONS)})

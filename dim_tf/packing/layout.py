@@ -19,9 +19,10 @@ PADDED = "padded"
 
 
 class Tree:
-    """Base of the dataclasses below: a tree of arrays for Keras, and by `dim_tf.runtime` for JAX.
+    """Base of the dataclasses below: trees of arrays.
 
-    Fields that are None are left out. `step_sizes` is no array but a part of the structure.
+    Keras knows them by optree, which it flattens everything with; `dim_tf.runtime` registers them
+    with JAX. Fields that are None are left out. `step_sizes` is part of the structure, no array.
     """
 
     def __init_subclass__(cls) -> None:

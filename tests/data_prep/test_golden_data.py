@@ -130,27 +130,19 @@ ARRAYS = [
     *("responses", "responses_len", "responses_char"),
     *("personas", "personas_len", "personas_num", "personas_char", "target"),
 ]
-
-
-@pytest.mark.parametrize("name", ARRAYS)
-def test_made_up_words_give_the_authors_arrays(golden, from_made_up_words, name):
-    np.testing.assert_array_equal(from_made_up_words[name], golden[name])
-
-
-@pytest.mark.parametrize("name", ARRAYS)
-def test_the_processed_file_gives_the_authors_arrays(golden, from_processed, name):
-    np.testing.assert_array_equal(from_processed[name], golden[name])
+# The candidates of the raw file have another order.
+RAW = [name for name in ARRAYS if name.startswith(("utterances", "personas"))]
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("source", "name"),
     [
-        *("utterances", "utterances_len", "utterances_num", "utterances_char"),
-        *("personas", "personas_len", "personas_num", "personas_char"),
+        *((source, name) for source in ("from_made_up_words", "from_processed") for name in ARRAYS),
+        *(("from_raw", name) for name in RAW),
     ],
 )
-def test_the_raw_file_gives_the_authors_arrays(golden, from_raw, name):
-    np.testing.assert_array_equal(from_raw[name], golden[name])
+def test_each_source_gives_the_authors_arrays(golden, request, source, name):
+    np.testing.assert_array_equal(request.getfixturevalue(source)[name], golden[name])
 
 
 def test_the_raw_file_gives_the_authors_candidates_in_some_order(golden, from_raw):

@@ -82,16 +82,13 @@ def test_vectors_of_a_file_are_for_words_that_the_other_lacks(first, tmp_path):
 
 def test_no_other_vectors_are_needed_and_known_words_stay_known(first, tmp_path):
     corpus = dataclasses.replace(tiny_corpus(), tables=tables()[1:])
-    data = PreparedData.load(
-        prepare_tiny(tmp_path / "a", corpus, vectors=None, like=VocabularySource.open(first))
-    )
+    like = VocabularySource.open(first)
+    data = PreparedData.load(prepare_tiny(tmp_path / "a", corpus, vectors=None, like=like))
     old = PreparedData.load(first)
     assert set(old.words) <= set(data.words) and len(data.words) == len(set(data.words))
     assert data.sizes["word_dim"] == old.sizes["word_dim"]
     of_authors = dataclasses.replace(corpus, words=("<pad>", "fiance", "ski"))
-    data = PreparedData.load(
-        prepare_tiny(tmp_path / "b", of_authors, vectors=None, like=VocabularySource.open(first))
-    )
+    data = PreparedData.load(prepare_tiny(tmp_path / "b", of_authors, vectors=None, like=like))
     assert data.words == ["<pad>", "<unk>", "fiance", "ski"]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dim_tf.config import ModelConfig
+from dim_tf.data import prepared_folder
 from dim_tf.data.dataset import INPUTS, PreparedData
 from dim_tf.data.text import TextRules
 from dim_tf.data.word_vectors import WordVectors
@@ -20,13 +21,11 @@ def manifest_of(folder):
 
 def test_the_folder_holds_what_it_promises(tmp_path):
     folder = prepare_tiny(tmp_path / "tiny", tiny_corpus("self", "both", licence="CC0"))
-    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == [
-        *("candidates.txt", "chars.txt", "forms.txt", "manifest.json", "profiles.txt"),
-        *("report.json", "report.txt", "sentences.npz"),
-        *("test_both_original.npz", "test_self_original.npz"),
-        *("train_both_original.npz", "train_self_original.npz"),
-        *("utterances.txt", "vectors.npz", "words.txt"),
-    ]
+    assert {path.name for path in folder.iterdir()} == {*prepared_folder.NAMES} - {"dense"}
+    names = {
+        f"{split}_{who}_original.npz" for split in ("train", "test") for who in ("self", "both")
+    }
+    assert {path.name for path in (folder / "turns").iterdir()} == names
     assert (folder / "words.txt").read_bytes().startswith(b"<pad>\n<unk>\n")
     assert (folder / "chars.txt").read_bytes().startswith(b"<pad>\n")
     assert b"\r" not in (folder / "words.txt").read_bytes()

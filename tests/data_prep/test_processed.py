@@ -1,8 +1,6 @@
 import pytest
 
-from data_prep import personachat
 from data_prep.processed import read_turns, setting
-from dim_tf.data.text import TextRules
 from dim_tf.errors import DataError
 
 GOOD = (
@@ -59,23 +57,3 @@ def test_an_empty_file_is_an_error(tmp_path):
 def test_names():
     assert setting("processed_train_other_revised.txt") == ("train", "their", "revised")
     assert setting("processed_a_self_original.txt") is None
-
-
-class TestGolden:
-    @pytest.fixture
-    def folder(self, shared):
-        return shared / "golden/data"
-
-    def test_the_processed_file_says_the_same_as_the_raw_one(self, folder):
-        raw = list(personachat.read_turns(folder / "a_self_original.txt"))
-        done = list(read_turns(folder / "processed_a_self_original.txt"))
-        rules, spaces = TextRules(), TextRules("whitespace")
-        assert len(done) == len(raw) == 64
-        for one, other in zip(raw, done, strict=True):
-            assert rules.context(one.context) == spaces.context(other.context)
-            assert sorted(one.candidates) == sorted(other.candidates)
-            assert one.candidates[one.gold] == other.candidates[other.gold]
-            assert [" ".join(rules.profile(text)) for text in one.self_profiles] == list(
-                other.self_profiles
-            )
-            assert one.dialogue == other.dialogue

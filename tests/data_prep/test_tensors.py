@@ -69,15 +69,6 @@ def test_context_is_left_aligned_tokenised_by_speaker_and_keeps_the_last_fifteen
     assert counts["contexts_cut"] == 1
 
 
-def test_a_long_utterance_loses_its_end_mark_and_a_shorter_one_keeps_it():
-    sentences, _ = build(table_of(Turn(("w " * 19, "w " * 20, "x " * 19), ("x",), 0, (), (), 0, 1)))
-    ids = np.arange(len(sentences.forms)) + 10
-    rows, lengths = sentences.stores["utterance"].padded(ids, 20)
-    end = sentences.forms["_eos_"] + 10
-    assert [(row == end).sum() for row in rows] == [1, 0, 1]
-    np.testing.assert_array_equal(lengths, [20, 20, 20])
-
-
 def test_candidates_are_shuffled_alike_in_all_tables_of_a_split():
     turns = [
         Turn(("hi",), tuple(f"c{n} {i}" for i in range(20)), 19, (), (), n, n) for n in range(8)
@@ -96,16 +87,6 @@ def test_candidates_are_shuffled_alike_in_all_tables_of_a_split():
         assert texts[one["target"][place]] == turn.candidates[19]
     _, [(reseeded, _)] = build(table_of(*turns), seed=2)
     assert (one["target"] != reseeded["target"]).any()
-
-
-def test_the_authors_processed_files_keep_their_order_and_tokens():
-    turn = Turn(("don't . go",), ("b's", "a", "c"), 1, ("it's",), (), 0, 1)
-    sentences, [(arrays, _)] = build(table_of(turn, tokenised=True))
-    candidates = sentences_of(sentences.stores["candidate"], arrays["candidates"][0])
-    assert candidates == ["b's", "a", "c"]
-    assert arrays["target"].tolist() == [1]
-    assert list(sentences.stores["utterance"].sentences()) == [("don't", ".", "go", "_eos_")]
-    assert list(sentences.stores["profile"].sentences()) == [("it's",)]
 
 
 def test_a_copy_of_the_gold_reply_is_absent_and_counted():

@@ -70,24 +70,6 @@ def test_what_training_would_refuse_is_refused_before_anything_is_prepared(optio
         pipeline.train(["--source", "download", *options])
 
 
-@pytest.fixture
-def stopped(tmp_path):
-    """Makes a run folder that looks as if it could be resumed."""
-
-    def make(name):
-        run = made_up_run(tmp_path / name, [1])
-        (run / "latest.npz").touch()
-        return run
-
-    return make
-
-
-def test_a_resumed_run_of_the_sample_keeps_its_own_settings(stopped):
-    stopped("runs/a")
-    _, train, _ = pipeline.train(["--resume", "--run", "runs/a"])
-    assert train.options == ["--prepared", "prepared/sample", "--run", "runs/a", "--resume"]
-
-
 @pytest.mark.parametrize("flag", ["--out", "--prepared"])
 def test_the_folders_can_be_chosen(flag):
     prepare, train, test = pipeline.train([flag, "a", "--run", "b"])
@@ -110,16 +92,6 @@ def test_an_archive_is_kept_in_the_repository_or_where_it_is_wanted(tmp_path, mo
 
 def test_a_check_trains_nothing():
     assert [step.module for step in pipeline.train(["--check"])] == ["data_prep"]
-
-
-def test_an_existing_run_is_refused_unless_it_goes_on(stopped):
-    stopped("runs/sample")
-    with pytest.raises(UsageError, match=r"runs/sample exists; .* --resume"):
-        pipeline.train([])
-    train = pipeline.train(["--resume"])[1]
-    assert train.options[-1] == "--resume"
-    with pytest.raises(UsageError, match="seed 7 was given, but runs/sample was started with"):
-        pipeline.train(["--resume", "--seed", "7"])
 
 
 def test_a_failing_step_ends_it_with_its_status(capfd, monkeypatch):
@@ -160,3 +132,14 @@ def test_modules_are_those_of_the_clone_wherever_one_is(tmp_path, monkeypatch, c
     monkeypatch.chdir(tmp_path)
     assert pipeline._run(pipeline.Step("dim_tf", ["--version"])) == 0
     assert "a decoy" not in "".join(capfd.readouterr())
+
+
+def test_an_existing_run_is_refused_unless_it_is_resumed_with_its_own_settings(tmp_path):
+    run = made_up_run(tmp_path / "runs/sample", [1])
+    (run / "latest.npz").touch()
+    with pytest.raises(UsageError, match=r"runs/sample exists; .* --resume"):
+        pipeline.train([])
+    train = pipeline.train(["--resume"])[1]
+    assert train.options == ["--prepared", "prepared/sample", "--run", "runs/sample", "--resume"]
+    with pytest.raises(UsageError, match=r"seed 7 .*runs/sample"):
+        pipeline.train(["--resume", "--seed", "7"])

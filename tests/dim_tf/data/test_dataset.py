@@ -25,6 +25,11 @@ def data(folder):
     return PreparedData.load(folder)
 
 
+@pytest.fixture(scope="module")
+def table(data):
+    return data.table("train", "both", "original")
+
+
 def config(data, **changes) -> ModelConfig:
     return ModelConfig(**{**data.sizes, **changes})
 
@@ -37,8 +42,7 @@ def spelling(data, ids) -> str:
     return "".join(data.characters[place] for place in ids if place)
 
 
-def test_inputs_have_the_models_names_types_and_shapes(data):
-    table = data.table("train", "both", "original")
+def test_inputs_have_the_models_names_types_and_shapes(data, table):
     inputs, target = data.inputs(table, [0, 2], config(data))
     for name, shape in (("utterances", (15, 20)), ("responses", (4, 20)), ("personas", (5, 15))):
         assert inputs[name].shape == (2, *shape)
@@ -49,8 +53,7 @@ def test_inputs_have_the_models_names_types_and_shapes(data):
     assert {array.dtype for array in [*inputs.values(), target]} == {np.dtype("int32")}
 
 
-def test_a_turn_reads_as_its_text(data):
-    table = data.table("train", "both", "original")
+def test_a_turn_reads_as_its_text(data, table):
     inputs, target = data.inputs(table, [1], config(data))
     utterances = [words(data, row) for row in inputs["utterances"][0]]
     assert utterances[:3] == ["hello ! _eos_", "hi there _eos_", "i ' m a nurse . _eos_"]
@@ -67,8 +70,7 @@ def test_a_turn_reads_as_its_text(data):
     assert not inputs["utterances_char"][0, 1, 3:].any()
 
 
-def test_an_absent_candidate_is_empty_and_never_the_gold(data):
-    table = data.table("train", "both", "original")
+def test_an_absent_candidate_is_empty_and_never_the_gold(data, table):
     inputs, target = data.inputs(table, [2, 0], config(data))
     assert sorted(inputs["responses_len"][0].tolist()) == [0, 0, 2, 2]
     assert sorted(inputs["responses_len"][1].tolist()) == [0, 2, 2, 2]
@@ -97,8 +99,7 @@ def test_personas_follow_the_setting(tmp_path):
         assert data.texts(table, 0)["persona"] == profiles
 
 
-def test_smaller_sizes_keep_first_words_last_utterances_first_profiles(data):
-    table = data.table("train", "both", "original")
+def test_smaller_sizes_keep_first_words_last_utterances_first_profiles(data, table):
     sizes = {"max_utterances": 2, "max_utterance_len": 3, "max_response_len": 1}
     sizes |= {"max_profiles": 1, "max_profile_len": 2, "max_word_len": 5}
     inputs, _ = data.inputs(table, [1, 0], config(data, **sizes))
@@ -115,14 +116,7 @@ def test_smaller_sizes_keep_first_words_last_utterances_first_profiles(data):
     assert spelling(data, inputs["utterances_char"][1, 0, 0]) == "hello"
 
 
-def test_sizes_beyond_the_prepared_ones_are_refused(data):
-    table = data.table("train", "both", "original")
-    with pytest.raises(ConfigError, match="max_utterance_len: found 21, expected at most 20"):
-        data.inputs(table, [0], config(data, max_utterance_len=21))
-
-
-def test_chosen_inputs_equal_those_among_all(data):
-    table = data.table("train", "both", "original")
+def test_chosen_inputs_equal_those_among_all(data, table):
     every, _ = data.inputs(table, [0, 1, 2], config(data))
     for name in INPUTS:
         only, _ = data.inputs(table, [0, 1, 2], config(data), names=(name,))
@@ -142,22 +136,16 @@ def test_unknown_words_are_spelt_all_the_same(tmp_path):
     assert spelling(data, inputs["utterances_char"][0, 0, 3]) == "eras"
 
 
-@pytest.mark.parametrize(("size", "sizes"), [(2, [2, 1]), (3, [3])])
-def test_batches_cover_the_table_and_none_is_empty(data, size, sizes):
-    table = data.table("train", "both", "original")
-    batches = list(data.batches(table, config(data), size))
-    assert [len(target) for _, target in batches] == sizes
-    targets = np.concatenate([target for _, target in batches])
-    np.testing.assert_array_equal(targets, table.target)
-
-
-def test_batches_follow_an_order_from_a_place_on(data):
-    table = data.table("train", "both", "original")
+def test_batches_follow_an_order_from_a_place_on(data, table):
     batches = list(data.batches(table, config(data), 2, order=np.array([2, 0, 1, 2]), start=2))
     expected, _ = data.inputs(table, [1, 2], config(data))
     assert len(batches) == 1
     np.testing.assert_array_equal(batches[0][0]["utterances"], expected["utterances"])
     assert list(data.batches(table, config(data), 2, start=3)) == []
+    for size, sizes in ((2, [2, 1]), (3, [3])):
+        targets = [target for _, target in data.batches(table, config(data), size)]
+        assert [len(target) for target in targets] == sizes
+        np.testing.assert_array_equal(np.concatenate(targets), table.target)
     only = next(data.batches(table, config(data), 2, names=("personas_num",)))[0]
     assert list(only) == ["personas_num"]
 
@@ -171,8 +159,7 @@ def test_texts_that_do_not_fit_the_sentences(data, tmp_path):
         copy.texts(copy.table("train", "both", "original"), 0)
 
 
-def test_texts_are_what_was_said(data):
-    table = data.table("train", "both", "original")
+def test_texts_are_what_was_said(data, table):
     turn = data.texts(table, 2)
     assert turn["context"] == [] and turn["persona"] == ["i like cats ."]
     assert sorted(turn["candidates"]) == ["", "", "so what", "yes ."]
@@ -190,11 +177,13 @@ def test_without_a_persona_other_tables_will_do(tmp_path):
     assert data.has("test", "none", "original") and not data.has("test", "none", "revised")
 
 
-def test_a_missing_or_misspelt_setting_is_named(data):
+def test_a_setting_or_size_that_the_folder_lacks_is_named(data, table):
     with pytest.raises(DataError, match=r"no turns of valid_self_original .*has: train_both_orig"):
         data.table("valid", "self", "original")
     with pytest.raises(ConfigError, match=r"persona: found 'selv', .*did you mean self\?"):
         data.table("train", "selv", "original")
+    with pytest.raises(ConfigError, match="max_utterance_len: found 21, expected at most 20"):
+        data.inputs(table, [0], config(data, max_utterance_len=21))
 
 
 def test_loading_needs_neither_keras_nor_gensim(folder):

@@ -59,13 +59,9 @@ def test_dim_finds_the_reply_in_time(study):
     assert cpu_seconds <= CPU_SECONDS
 
 
-def test_without_the_persona_it_does_not(study):
-    hits_at_1, _ = study("no_persona", "--persona", "none")
-    assert hits_at_1 <= 0.30
-
-
-def test_without_the_context_it_does_not(study):
-    hits_at_1, _ = study("no_context", "--no-context")
+@pytest.mark.parametrize("options", [("--persona", "none"), ("--no-context",)])
+def test_without_the_persona_or_the_context_it_does_not(study, options):
+    hits_at_1, _ = study(options[0].strip("-"), *options)
     assert hits_at_1 <= 0.30
 
 

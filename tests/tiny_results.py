@@ -36,15 +36,12 @@ def made_up_run(
     initial: str | None = None,
     **settings,
 ) -> Path:
-    """Makes a run folder.
+    """Makes a run folder with `ranks` as the test in its own setting.
 
     Args:
-        path: Path. The folder.
-        ranks: int [N]. Ranks of the test turns in the run's own setting.
-        model: str. The model; persona, version, seed, use_context and settings are the run's too.
         updates: int. Number of updates in its metrics.
         tests: dict. Version -> ranks of a further test.
-        fingerprint: str. Fingerprint of the prepared folder.
+        fingerprint: str. Fingerprint of the tested texts.
         sample_of: int. Number of turns of the table; None if all were ranked.
         gold: int. The first row of the gold replies.
         trained: bool. False for weights from elsewhere.
@@ -78,34 +75,21 @@ def made_up_run(
     )
     with run.creating() as unfinished:
         if trained:
+            rest = {"kind": "valid", "turns": 9, **metrics.summarise(np.array([1]))}
             rows = [
-                {
-                    **{
-                        "kind": "valid",
-                        "update": update,
-                        "turns": 9,
-                        **metrics.summarise(np.array([1])),
-                    },
-                    **{"hits@1": update / 999, "MRR": update / 500},
-                }
+                {**rest, "update": update, "hits@1": update / 999, "MRR": update / 500}
                 for update in (updates // 2, updates)
             ]
             atomic.write_lines(unfinished.path / "metrics.jsonl", map(json.dumps, rows))
     results = {}
     for tested_on, values in {version: ranks, **(tests or {})}.items():
         values = np.asarray(values)
-        of = sample_of or len(values)
-        key = f"test_{persona}_{tested_on}"
-        if of != len(values):
-            key += f", {len(values)} turns"
-        kept = TurnRanks(np.arange(len(values)), values, np.arange(len(values)) + gold, fingerprint)
-        save_ranks(run, key, kept)
-        results[key] = {
-            "turns": len(values),
-            "of": of,
-            "update": updates if trained else None,
-            **metrics.summarise(values),
-        }
+        turns, of = len(values), sample_of or len(values)
+        key = f"test_{persona}_{tested_on}" + ("" if of == turns else f", {turns} turns")
+        rows = np.arange(turns)
+        save_ranks(run, key, TurnRanks(rows, values, rows + gold, fingerprint))
+        update = updates if trained else None
+        results[key] = {"turns": turns, "of": of, "update": update, **metrics.summarise(values)}
     atomic.write_json(path / "results.json", results)
     return path
 

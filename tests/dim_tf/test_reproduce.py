@@ -121,17 +121,11 @@ def test_a_run_that_diverges_does_not_keep_the_others_from_being_done(call, caps
 def test_what_is_refused_before_anything_is_trained(prepared, tmp_path, capsys):
     folders = ["--prepared", str(prepared), "--runs", str(tmp_path / "runs")]
     for options, message in (
-        (["--table", "6"], "--table: found '6', expected 2, 3, 4 or 5"),
         (["--seeds", "1", "x"], "--seeds: found x, expected a whole number of at least 0"),
         (["--systems", "starspace"], "Starspace"),
-        (["--systems", "dmi"], "did you mean dim?"),
-        (["--seed", "1"], "unknown option --seed; did you mean --seeds?"),
         (["--set", "max_updates=3"], "--set: max_updates is given by --updates"),
-        (["--set", "rnn_unit=3"], "unknown setting 'rnn_unit'; did you mean rnn_units?"),
         (["--set", "use_context=false", "--systems", "dim"], "use_context follows from the tables"),
     ):
         assert parser.run(reproduce.main, [*folders, *options]) == 2
-        said = capsys.readouterr().err
-        assert said.startswith("error: ") and said.count("\n") == 1
-        assert message in said
+        assert message in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()

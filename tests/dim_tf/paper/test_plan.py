@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from dim_tf.data.dataset import PreparedData
-from dim_tf.errors import ConfigError, UsageError
+from dim_tf.errors import UsageError
 from dim_tf.paper import plan
 from dim_tf.systems import registry
 from tests.tiny_results import made_up_run, ranks_with
@@ -35,14 +35,11 @@ def test_runs_of_each_table(make):
     ]
     three = make(3)
     assert len(three.runs) == 3 * 4 + 1
-    assert {cell.setting.name for cell in three.runs} >= {"imn_ctx_their_revised"}
     assert three.runs[4].setting.name == "imn_none_original"  # what gains are counted from
     assert {cell.tested_on for cell in three.runs} == {("original",), ("revised",)}
     five = make(5)
-    assert [(cell.name, cell.tested_on) for cell in five.runs] == [
-        ("dim_self_original_seed1", ("original", "revised")),
-        ("dim_self_revised_seed1", ("original", "revised")),
-    ]
+    assert names(five) == ["dim_self_original_seed1", "dim_self_revised_seed1"]
+    assert {cell.tested_on for cell in five.runs} == {("original", "revised")}
     every = make(2, 3, 4, 5)
     assert len(set(names(every))) == len(every.runs) == 14
 
@@ -67,13 +64,8 @@ def test_only_some_systems(make, tiny_model):
 
 def test_systems_that_are_not_implemented(make, monkeypatch):
     assert make(3).later == ["IR baseline", "Starspace", "Profile", "KV Profile", "FT-PC"]
-    for number, systems, trainable in (
-        (5, ["imn_ctx"], "dim"),
-        (3, ["imn"], "imn_ctx, imn_utr, dim"),
-    ):
-        message = f"nothing to train: .*{systems[0]}.* Table {number}: {trainable}$"
-        with pytest.raises(UsageError, match=message):
-            make(number, systems=systems)
+    with pytest.raises(UsageError, match=r"to train: .*imn.* Table 3: imn_ctx, imn_utr, dim$"):
+        make(3, systems=["imn"])
     with pytest.raises(UsageError, match="KV Profile is not implemented"):
         plan.check_systems(["dim", "kv_profile"])
     with pytest.raises(UsageError, match=r"'imn_cxt', .* did you mean imn_ctx"):
@@ -102,17 +94,14 @@ def test_what_cannot_be_planned(make, tmp_path):
     for name, value in (("use_persona", False), ("seed", 3)):
         with pytest.raises(UsageError, match=f"--set: {name} follows from"):
             make(2, changes={name: value})
-    with pytest.raises(ConfigError, match="max_utterances: found 99, expected at most 15"):
-        make(2, changes={"max_utterances": 99})
     made_up_run(tmp_path / "runs/imn_none_original_seed1", ranks_with(3), "imn", "none")
     with pytest.raises(UsageError, match=r"with data small.*--runs"):
         make(2)
 
 
-def test_a_run_from_other_weights_is_no_cell(make, prepared, tmp_path):
-    cell = make(2).runs[0]
+def test_a_run_from_other_weights_is_no_cell(make):
     initial = {"run": "pretrained", "prepared": {}, "initial": None}
-    with dataclasses.replace(cell.run, initial=initial).creating():
+    with dataclasses.replace(make(2).runs[0].run, initial=initial).creating():
         pass
     with pytest.raises(UsageError, match="weights of pretrained"):
         make(2)

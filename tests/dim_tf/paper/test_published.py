@@ -50,12 +50,6 @@ def test_tables_4_and_5_are_the_papers(text):
     assert numbers[: len(of_four) + len(of_five)] == of_four + of_five
 
 
-def test_every_row_has_a_cell_and_a_score_for_each_column():
-    for table in published.tables(("fire",)):
-        for row in table.rows:
-            assert len(row.cells) == len(row.scores) == len(table.columns)
-
-
 def test_a_system_that_the_paper_lacks_has_rows_without_scores():
     two, three, *_ = published.tables(("fire",))
     assert two.rows[-1].name == three.rows[-1].name == "fire"

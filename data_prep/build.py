@@ -56,17 +56,9 @@ def build(
     *,
     overwrite: bool = False,
 ) -> str:
-    """Prepares a corpus into the folder `out`, unless it is up to date.
+    """Prepares a corpus into the folder `out`, unless it is up to date; returns a report.
 
-    Args:
-        corpus: Corpus. The texts.
-        settings: Settings. How to prepare them.
-        out: Path. The prepared folder.
-        options: mapping. All options of the command line, for the manifest.
-        overwrite: bool. Whether to replace a prepared folder.
-
-    Returns:
-        A report for the user.
+    The manifest records `options`, all options of the command line.
 
     Raises:
         UsageError: `out` exists and is another folder, or a file of vectors is missing.

@@ -112,13 +112,9 @@ def build_report(
 
     Args:
         corpus: Corpus. Opened with `lenient`, absent gold replies are counted, not refused.
-        sizes: mapping. `max_utterances`, `max_utterance_len`, `max_response_len`, `max_profiles`,
-            `max_profile_len`, `max_word_len`, as in `ModelConfig`.
-        rules: TextRules. How the texts are tokenised; the default rules if None.
+        sizes: mapping. The `PREPARED_SIZES` of `ModelConfig`.
+        rules: TextRules. How the texts are tokenised.
         known: container of str. The known words, such as a `Vocabulary`.
-
-    Raises:
-        DataError: A table is damaged.
     """
     rules = rules or TextRules()
     tables, seen = {}, {split: set() for split in SPLITS}

@@ -33,13 +33,8 @@ class DistractorSampler:
     def draw(self, key: tuple[int, int], count: int, avoid: Collection[str]) -> tuple[str, ...]:
         """Draws `count` distinct utterances that are not in `avoid`.
 
-        Args:
-            key: pair of int. Number of the dialogue in its split and of the turn in its dialogue.
-            count: int. How many to draw.
-            avoid: collection of str. The utterances of the dialogue, the gold reply included.
-
-        Raises:
-            DataError: There are fewer than `count`.
+        `key` is the number of the dialogue in its split and that of the turn in its dialogue.
+        Raises `DataError` if there are fewer utterances.
         """
         avoid = self._known.intersection(avoid)
         free = len(self) - len(avoid)

@@ -47,12 +47,9 @@ def open_table(path: Path, label: str, lenient: bool = False) -> Table:
 def read_turns(
     path: str | os.PathLike, label: str | None = None, lenient: bool = False
 ) -> Iterator[Turn]:
-    """Yields the turns of an official file.
+    """Yields the turns of an official file; `label` is its name in messages.
 
-    Args:
-        path: str or path. The file.
-        label: str. Name of the file in messages; its path by default.
-        lenient: bool. Whether a reply that is not among its candidates gives a turn with `gold` -1.
+    With `lenient`, a reply that is not among its candidates gives a turn with `gold` -1.
 
     Raises:
         DataError: The file is not of this format; names file and line.

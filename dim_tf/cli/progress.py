@@ -11,13 +11,9 @@ LOG_EVERY_S = 30.0
 
 
 class Progress:
-    """Counts up to `total`; use as a context manager, call `advance`.
+    """Counts from `start` to `total` (None: unknown) units; use as a context manager.
 
-    Args:
-        label: str. Name of the work.
-        total: int. Number of units; None if unknown.
-        unit: str. What is counted ("turns", "B").
-        start: int. Units done before (a resumed run).
+    Bytes are the unit "B".
     """
 
     def __init__(self, label: str, total: int | None, unit: str = "items", start: int = 0):

@@ -70,11 +70,8 @@ def remove_temporaries(path: str | os.PathLike) -> None:
 def creating_folder(path: str | os.PathLike, *, replace: bool = False) -> Iterator[Path]:
     """Gives a temporary folder, which takes the name `path` on success.
 
-    On an error nothing of it remains. What a killed process left is removed first.
-
-    Args:
-        path: str. The folder to make. It may exist if it is empty.
-        replace: bool. Whether to remove an existing folder, once the new one is complete.
+    On an error nothing of it remains. What a killed process left is removed first. A folder that
+    exists must be empty, or is replaced once the new one is complete (`replace`).
 
     Raises:
         UsageError: Another process makes the same folder, or has made it meanwhile.

@@ -21,11 +21,8 @@ _OPENERS = {".gz": gzip.open, ".xz": lzma.open}
 def numbered_lines(path: str | os.PathLike, label: str | None = None) -> Iterator[tuple[int, str]]:
     r"""Streams `(number, text)` of each line, numbers from 1, texts without their line end.
 
-    Only `\n` ends a line, so that no other character of a text is taken for a line break.
-
-    Args:
-        path: str. The file; `.gz` and `.xz` are decompressed on the fly.
-        label: str. Name of the file in errors; None for its path.
+    Only `\n` ends a line, so that no other character of a text is taken for a line break. `.gz` and
+    `.xz` are decompressed on the fly. `label` names the file in errors, instead of its path.
 
     Raises:
         DataError: The file is missing, not UTF-8, or its compressed data is damaged.
@@ -41,15 +38,7 @@ def numbered_lines(path: str | os.PathLike, label: str | None = None) -> Iterato
 def numbered_bytes(
     source: str | os.PathLike | BinaryIO, label: str | None = None
 ) -> Iterator[tuple[int, bytes]]:
-    r"""Streams `(number, bytes)` of each line, numbers from 1, without line ends and BOM.
-
-    Args:
-        source: str or BinaryIO. A file, as for `numbered_lines`, or an open stream.
-        label: str. Its name in errors; None for its path.
-
-    Raises:
-        DataError: The file is missing, or its compressed data is damaged.
-    """
+    """As `numbered_lines`, but bytes without line ends and BOM, of a file or of an open stream."""
     is_path = isinstance(source, str | os.PathLike)
     label = str(source) if label is None else label
     suffix = Path(source).suffix if is_path else ""

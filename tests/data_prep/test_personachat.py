@@ -14,10 +14,10 @@ GOOD = """\
 """
 
 
-def turns_of(tmp_path, text, lenient=False):
+def turns_of(tmp_path, text):
     path = tmp_path / "test_both_original.txt"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return list(read_turns(path, lenient=lenient))
+    return list(read_turns(path))
 
 
 def test_contexts_grow_and_dialogues_start_anew(tmp_path):
@@ -39,14 +39,6 @@ def test_a_bar_alone_separates_candidates_and_odd_characters_stay(tmp_path):
     (turn,) = turns_of(tmp_path, "1 a\u2028b 😀\tc,d / e\t\tx;y | c,d / e\n")
     assert turn.context == ("a\u2028b 😀",)
     assert turn.candidates == ("x;y", "c,d / e")
-
-
-def test_a_table_can_be_read_twice(tmp_path):
-    path = tmp_path / "valid_other_revised.txt"
-    path.write_text(GOOD)
-    table = open_table(path, "valid")
-    assert (table.split, table.persona, table.version) == ("valid", "their", "revised")
-    assert list(table.turns()) == list(table.turns())
 
 
 @pytest.mark.parametrize(
@@ -76,12 +68,16 @@ def test_bad_files_are_named_with_line_and_finding(tmp_path, text, message):
         turns_of(tmp_path, text)
 
 
-def test_a_lenient_reader_marks_a_reply_that_is_not_among_its_candidates(tmp_path):
-    first, second = turns_of(tmp_path, "1 a\tb\t\tc|d\n2 e\tf\t\tf|c\n", lenient=True)
-    assert (first.gold, second.gold) == (-1, 0)
-    assert second.context == ("a", "b", "e")
-
-
 def test_other_names_are_no_setting():
     for name in ("train_self.txt", "train_self_original.txt.bak", "a_none_original"):
         assert setting(name) is None
+
+
+def test_a_table_can_be_read_twice_and_leniently(tmp_path):
+    path = tmp_path / "valid_other_revised.txt"
+    path.write_text("1 a\tb\t\tc|d\n2 e\tf\t\tf|c\n")
+    table = open_table(path, "valid", lenient=True)
+    assert table.name == "valid_their_revised"
+    first, second = table.turns()
+    assert (first.gold, second.gold, second.context) == (-1, 0, ("a", "b", "e"))
+    assert list(table.turns()) == [first, second]

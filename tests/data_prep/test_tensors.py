@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 
 from data_prep.dialogues import Table, Turn
@@ -13,12 +15,8 @@ def build(*built: Table, seed: int = 1):
 
 
 def table_of(*turns: Turn, **fields) -> Table:
-    return Table(
-        **{
-            **{"split": "train", "persona": "self", "version": "original", "path": "f.txt"},
-            **{"turns": lambda: iter(turns), **fields},
-        }
-    )
+    table = Table("train", "self", "original", "f.txt", lambda: iter(turns))
+    return dataclasses.replace(table, **fields)
 
 
 def sentences_of(store: SentenceStore, rows) -> list[str]:

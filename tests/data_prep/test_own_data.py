@@ -53,10 +53,7 @@ def test_dialogues_are_split_80_10_10_by_the_seed(tmp_path):
 
 def test_each_persona_has_its_table(tmp_path):
     tables, _ = tables_of(tmp_path, [dialogue(number, split="test") for number in range(10)])
-    personas = {
-        name: (turns[0].self_profiles, turns[0].partner_profiles) for name, turns in tables.items()
-    }
-    assert personas == {
+    assert {name: (t[0].self_profiles, t[0].partner_profiles) for name, t in tables.items()} == {
         "test_none_original": ((), ()),
         "test_self_original": (("b 0",), ()),
         "test_their_original": ((), ("a 0",)),

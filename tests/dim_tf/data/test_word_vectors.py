@@ -16,15 +16,12 @@ WANTED = ("cat", "dog", ". . .", "zebra")
 
 def write(path, content: str | bytes):
     content = content.encode() if isinstance(content, str) else content
-    if path.suffix == ".gz":
-        path.write_bytes(gzip.compress(content))
-    elif path.suffix == ".xz":
-        path.write_bytes(lzma.compress(content))
-    elif path.suffix == ".zip":
+    if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("glove.txt", content)
     else:
-        path.write_bytes(content)
+        compress = {".gz": gzip.compress, ".xz": lzma.compress}.get(path.suffix, bytes)
+        path.write_bytes(compress(content))
     return path
 
 
@@ -144,7 +141,5 @@ def test_a_large_file_is_streamed(tmp_path):
 def test_matrix_puts_parts_side_by_side_and_leaves_reserved_rows_zero():
     one = WordVectors(["<unk>", "b", "x"], np.ones((3, 2), np.float32))
     two = WordVectors(["<pad>", "a"], np.full((2, 1), 5, np.float32))
-    np.testing.assert_array_equal(
-        matrix(["<pad>", "<unk>", "a", "b"], [one, two]),
-        [[0, 0, 0], [0, 0, 0], [0, 0, 5], [1, 1, 0]],
-    )
+    both = matrix(["<pad>", "<unk>", "a", "b"], [one, two])
+    np.testing.assert_array_equal(both, [[0, 0, 0], [0, 0, 0], [0, 0, 5], [1, 1, 0]])

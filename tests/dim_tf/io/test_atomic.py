@@ -91,11 +91,8 @@ def test_one_process_at_a_time_makes_a_folder(tmp_path):
     (leftover / "half").touch()
     with atomic.creating_folder(tmp_path / "out") as folder:
         (folder / "a.txt").touch()
-        with (
-            pytest.raises(UsageError, match="out: another process"),
-            atomic.creating_folder(tmp_path / "out"),
-        ):
-            pass
+        with pytest.raises(UsageError, match="out: another process"):
+            fill(tmp_path / "out", "b.txt")
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "a.txt"]
 
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 MODEL_CARD = "MODEL_CARD.md"
 COLUMNS = ("hits@1", "hits@2", "hits@5", "hits@10", "MRR", "MAP")
-WITH_INTERVAL = ("hits@1", "MRR")
 
 
 def write(run: Run) -> None:
@@ -73,7 +72,7 @@ def _measures(run: Run, name: str, result: dict[str, Any]) -> list[str]:
         turn_ranks = ranks.load(run, name)
     except DataError:  # the means are still known
         return cells
-    for column in WITH_INTERVAL:
+    for column in ("hits@1", "MRR"):
         low, high = significance.interval(turn_ranks.measure(column))
         cells[COLUMNS.index(column)] += f" [{low:.3f}, {high:.3f}]"
     return cells

@@ -83,32 +83,19 @@ def test_slices_hold_every_turn_once_and_their_mean_is_the_whole(data, table):
     assert sharing.label == "shared with the persona"
 
 
-def test_a_context_is_as_long_as_the_model_reads(data, table):
-    rows = list(range(len(table)))
-    result = ranked(table, rows, [True] * len(rows), [1.0] * len(rows))
-    found = error_analysis.analyse(result, data, table, 0, CONFIG.replace(max_utterances=2))
-    labels = [each.label for each in found.slices["utterances of context"]]
-    assert labels == ["1", "2 or more"]
-
-
 @pytest.mark.parametrize(
-    ("changes", "profiles"), [({"max_profiles": 1}, 1), ({"use_persona": False}, 0)]
+    ("changes", "profiles", "shared"),
+    [
+        ({"max_profiles": 1, "max_utterances": 2}, 1, "shared with the persona"),
+        ({"use_persona": False, "max_utterances": 2}, 0, "no persona shown"),
+    ],
 )
-def test_the_persona_is_as_long_as_the_model_reads(data, table, changes, profiles):
-    result = ranked(table, [0], [0], [1.0])
-    assert len(data.texts(table, 0)["persona"]) > 1
+def test_persona_and_context_are_as_long_as_the_model_reads(data, table, changes, profiles, shared):
+    result = ranked(table, [0, 1], [0, 1], [1.0, 1.0])
     found = error_analysis.analyse(result, data, table, 1, CONFIG.replace(**changes))
     assert len(found.most_confident[0].persona) == profiles
-
-
-def test_without_a_persona_no_words_are_shared(data):
-    table = data.table("test", "none", "original")
-    found = error_analysis.analyse(
-        ranked(table, [0, 1], [1, 0], [1.0, 1.0]), data, table, 1, CONFIG
-    )
-    (each,) = found.slices["content words of the gold reply"]
-    assert (each.label, each.turns) == ("no persona shown", 2)
-    assert found.most_confident[0].persona == []
+    labels = [each.label for slices in found.slices.values() for each in slices]
+    assert labels[:2] == ["1", "2 or more"] and shared in labels
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ def test_card_of_a_trained_run_says_data_sizes_recipe_and_results(trained):
     assert (trained / "MODEL_CARD.md").read_text() == card
     assert f"fingerprint {run.prepared['fingerprint']}" in card
     assert "* rnn_units: 4" in card
+    reads = f"* It reads the last {run.model_config.max_utterances} utterances of a context"
+    assert reads in card
     assert "* learning_rate: 0.03" in card
     best = max((row for row in run.metrics() if row["kind"] == "valid"), key=lambda r: r["MRR"])
     assert f"| validation, update {best['update']} (best) | 14 | {best['hits@1']:.3f} |" in card
@@ -26,7 +28,9 @@ def test_card_of_a_run_without_training_or_results(run_copy):
     for name in ("metrics.jsonl", "results.json"):
         (run_copy / name).unlink(missing_ok=True)
     run = dataclasses.replace(Run.open(run_copy), training_config=None, persona="none")
-    card = model_card.text(run)
+    config = run.model_config.replace(use_context=False)
+    card = model_card.text(dataclasses.replace(run, model_config=config))
+    assert f"* It reads the first {config.max_profiles} profiles, the first" in card
     assert "None yet." in card
     assert "learning_rate" not in card
     assert card.startswith("# tiny: reply ranking with no persona\n")
@@ -73,12 +77,3 @@ def test_calibration_none_current_stale_and_damaged(run_copy):
     assert "calibration.json belongs to other weights" in model_card.text(run)
     (run_copy / "calibration.json").write_text("{")
     assert f"Not readable: {run_copy / 'calibration.json'}: not JSON" in model_card.text(run)
-
-
-def test_limits_say_what_the_model_reads(run_copy):
-    run = Run.open(run_copy)
-    reads = f"* It reads the last {run.model_config.max_utterances} utterances of a context"
-    assert reads in model_card.text(run)
-    config = run.model_config.replace(use_context=False)
-    alone = model_card.text(dataclasses.replace(run, model_config=config))
-    assert f"* It reads the first {config.max_profiles} profiles, the first" in alone

@@ -81,15 +81,7 @@ class Calibration:
     format: Literal[1] = 1
 
     def probabilities(self, logits: np.ndarray, present: np.ndarray | None = None) -> np.ndarray:
-        """softmax(logits / T) over the present candidates; 0 for the absent ones.
-
-        Args:
-            logits: float [..., C]. Raw scores, any C of at least 1.
-            present: bool [..., C]. False for absent candidates; None if all are present.
-
-        Returns:
-            float64 [..., C].
-        """
+        """softmax(logits / T) over the present candidates; 0 for the absent ones: [..., C]."""
         scaled = np.asarray(logits).astype("float64") / self.temperature
         present = np.ones(scaled.shape, bool) if present is None else np.asarray(present, bool)
         width = scaled.shape[-1]

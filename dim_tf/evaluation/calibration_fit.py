@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,11 +28,7 @@ def calibrate(
 ) -> Calibration:
     """Calibrates a run on the validation split and measures the calibration on the test split.
 
-    Args:
-        run: The run.
-        data: A prepared folder with the run's words.
-        turns: int. Size of the sample of each split; None for whole splits.
-        batch_size: int. Turns per batch.
+    `data` has the run's words. `turns` is the size of a sample of each split.
 
     Raises:
         DataError: Too few validation turns have two candidates or more.
@@ -73,8 +68,8 @@ def describe(found: Calibration) -> str:
 def with_choice(result: Result) -> Result:
     """The turns that have two candidates or more."""
     kept = result.present.sum(axis=1) >= 2
-    fields = [field.name for field in dataclasses.fields(result)]
-    return dataclasses.replace(result, **{name: getattr(result, name)[kept] for name in fields})
+    columns = result.rows, result.logits, result.target, result.present
+    return evaluator.Result(*(column[kept] for column in columns))
 
 
 def fit_temperature(logits: np.ndarray, target: np.ndarray, present: np.ndarray) -> float:

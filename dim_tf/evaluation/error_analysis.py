@@ -88,15 +88,9 @@ def analyse(
 ) -> Analysis:
     """Finds the most confident mistakes among ranked turns, and hits@1 by slices of the turns.
 
-    Confidence is the probability of the wrong choice. Ties count against the gold reply.
-
-    Args:
-        result: The ranked turns.
-        data: The prepared folder.
-        table: The turns' table.
-        count: int. Number of mistakes to show.
-        config: The model's config, which says how much of a turn it reads.
-        calibration: The run's calibration; None for the plain softmax.
+    Confidence is the probability of the wrong choice, calibrated if a calibration is given. Ties
+    count against the gold reply. `count` mistakes are shown, with as much of a turn as the model
+    reads by its `config`.
     """
     probabilities = result.probabilities
     if calibration is not None:

@@ -84,13 +84,7 @@ def rank_tables(
 ) -> list[RankedTable]:
     """Ranks turns of tables with the best weights of a run, and shows the progress.
 
-    Args:
-        run: Run. The run.
-        data: PreparedData. The prepared folder.
-        tables: list of `TurnTable`. Tables of that folder.
-        turns: int. Number of turns per table; None for all.
-        batch_size: int. Turns per batch.
-        precision: str. Precision to compute in; None for the run's.
+    Ranks all turns of each table or a sample of `turns`, in the run's precision or in another.
 
     Raises:
         UsageError: The weights were replaced meanwhile.

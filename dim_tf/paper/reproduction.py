@@ -18,14 +18,9 @@ from dim_tf.training import start
 def reproduce(
     plan: Plan, data: PreparedData, out: Path, turns: int | None, deterministic: bool
 ) -> None:
-    """Does what is left of a plan, and writes and prints the comparison with the paper.
+    """Does what is left of a plan, and prints and writes the comparison with the paper to `out`.
 
-    Args:
-        plan: The plan.
-        data: Its prepared folder.
-        out: Path. Folder of the comparison.
-        turns: int. Size of the test sample; None for whole splits.
-        deterministic: bool. Whether training is repeatable to the bit on a GPU too.
+    Tests on whole splits or on a sample of `turns`.
 
     Raises:
         Stopped: Training was stopped by a signal.

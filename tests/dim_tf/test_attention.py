@@ -94,10 +94,10 @@ def test_a_pretrained_model_is_not_written_into(run, prepared, tmp_path, monkeyp
 
 
 @pytest.mark.filterwarnings("error")
-def test_profiles_that_are_left_out_are_told_once(run, capsys):
+def test_profiles_that_are_left_out_are_reported_once(run, capsys):
     call(run, "--persona", *["i ski"] * 6, "--response", "tea")
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
-    assert len(told) == 1 and "6" in told[0]
+    warned = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert len(warned) == 1 and "6" in warned[0]
 
 
 def test_what_is_refused(run, run_copy, prepared, capsys):

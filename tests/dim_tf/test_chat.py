@@ -32,7 +32,7 @@ def files(tmp_path):
 
 @pytest.fixture
 def ranker(monkeypatch) -> Ranker:
-    """Stands in for every run folder."""
+    """Replaces the ranker of every run folder."""
     monkeypatch.setattr(Ranker, "load", lambda path: tiny_ranker())
     return tiny_ranker()
 
@@ -113,8 +113,8 @@ def test_reset_help_and_quit(talk):
     assert said[2].startswith("error: ")
     assert said[0] == said[3]
     assert len(said) == 4
-    told = {line.split()[0].lstrip("/") for line in talk("/help")}
-    assert told == {name[3:] for name in dir(Chat) if name.startswith("do_")}
+    listed = {line.split()[0].lstrip("/") for line in talk("/help")}
+    assert listed == {name[3:] for name in dir(Chat) if name.startswith("do_")}
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_reset_help_and_quit(talk):
         ("/top 0", "no answer"),
     ],
 )
-def test_what_makes_no_sense_is_said_and_the_talk_goes_on(talk, line, said):
+def test_errors_do_not_end_the_chat(talk, line, said):
     first, second = talk(line, "hello")
     assert first.startswith("error: ") and said in first
     assert second.startswith("bot> ")

@@ -193,7 +193,7 @@ def test_nothing_is_written_that_gives_other_logits(run, tmp_path, monkeypatch, 
 
 
 @pytest.mark.backend
-def test_jax_is_told_what_to_do(tmp_path, monkeypatch):
+def test_jax_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ConfigError, match=r"KERAS_BACKEND is jax.*set KERAS_BACKEND=tensorflow"):
         check_export("savedmodel", tmp_path / "exported")

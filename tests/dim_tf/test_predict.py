@@ -20,7 +20,7 @@ TURN = {"context": ["hello you"], "persona": ["i like dogs."], "candidates": ["t
 
 @pytest.fixture
 def ranker(monkeypatch) -> Ranker:
-    """Stands in for every run folder."""
+    """Replaces the ranker of every run folder."""
     monkeypatch.setattr(Ranker, "load", lambda path, precision: tiny_ranker())
     return tiny_ranker()
 
@@ -236,7 +236,7 @@ def test_standard_input_is_answered_line_by_line(ranker, monkeypatch, capsysbina
     assert all(out.endswith(b"\n") for out in answered)
 
 
-def test_what_was_ranked_before_damage_is_kept_beside_the_output(ranker, tmp_path, capsys):
+def test_turns_ranked_before_damage_are_kept(ranker, tmp_path, capsys):
     packed = gzip.compress(
         b"".join(json.dumps({**TURN, "id": n}).encode() + b"\n" for n in range(99))
     )

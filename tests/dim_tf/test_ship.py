@@ -30,7 +30,7 @@ def licences(tmp_path):
 
 
 @pytest.fixture
-def shipped_copy(run_copy, licences, tmp_path):
+def small(run_copy, licences, tmp_path):
     return copy(run_copy, licences, tmp_path / "small")
 
 
@@ -45,8 +45,8 @@ def half(values):
 
 
 @pytest.mark.backend
-def test_the_copy_is_the_run_in_half_the_bits(run_copy, shipped_copy):
-    before, after = Run.open(run_copy), Run.open(shipped_copy)
+def test_the_copy_is_the_run_in_float16(run_copy, small):
+    before, after = Run.open(run_copy), Run.open(small)
     np.testing.assert_array_equal(after.word_vectors, half(before.word_vectors))
     assert after.word_vectors.dtype == np.float32
     pairs = zip(
@@ -57,10 +57,10 @@ def test_the_copy_is_the_run_in_half_the_bits(run_copy, shipped_copy):
         np.testing.assert_array_equal(np.asarray(rounded.value), half(weight.value))
 
 
-def test_the_copy_ranks_as_the_run_does(run_copy, shipped_copy, prepared):
+def test_the_copy_ranks_as_the_run_does(run_copy, small, prepared):
     data = PreparedData.load(prepared)
     logits = []
-    for path in (run_copy, shipped_copy):
+    for path in (run_copy, small):
         run = Run.open(path)
         run.check_prepared(data)
         table = data.table("test", run.persona, run.version)
@@ -71,11 +71,11 @@ def test_the_copy_ranks_as_the_run_does(run_copy, shipped_copy, prepared):
     assert (logits[1] != logits[0]).any()
 
 
-def test_what_is_stored_is_small(run_copy, shipped_copy):
-    stored = {path.name for path in shipped_copy.iterdir()}
+def test_what_is_stored_is_small(run_copy, small):
+    stored = {path.name for path in small.iterdir()}
     texts = {"config.json", "words.txt", "chars.txt", "MODEL_CARD.md", ship.LICENCES, METRICS}
     assert stored == {*texts, VECTORS, BEST}
-    with np.load(shipped_copy / VECTORS, allow_pickle=False) as vectors:
+    with np.load(small / VECTORS, allow_pickle=False) as vectors:
         assert {name: vectors[name].dtype for name in vectors} == {"word_vectors": np.float16}
     kinds = set()
 
@@ -83,7 +83,7 @@ def test_what_is_stored_is_small(run_copy, shipped_copy):
         if isinstance(item, h5py.Dataset):
             kinds.add((item.dtype.kind, item.dtype.itemsize))
 
-    with h5py.File(shipped_copy / BEST) as file:
+    with h5py.File(small / BEST) as file:
         file.visititems(visit)
     assert ("f", 2) in kinds
     assert ("f", 4) not in kinds

@@ -56,7 +56,7 @@ def test_resuming_with_other_settings_is_refused(run_copy, run_train, options, m
     assert content(run_copy) == before
 
 
-def test_resuming_what_is_not_there_or_damaged_is_refused(run_copy, run_train):
+def test_resuming_a_missing_or_damaged_run_is_refused(run_copy, run_train):
     with pytest.raises(CheckpointError, match="found no run folder"):
         run_train("nothing", "--resume")
     (run_copy / "latest.npz").write_bytes((run_copy / "latest.npz").read_bytes()[:500])
@@ -65,7 +65,7 @@ def test_resuming_what_is_not_there_or_damaged_is_refused(run_copy, run_train):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX always compiles")
-def test_compiled_updates_are_the_same_and_can_be_gone_on_with(run_train, monkeypatch):
+def test_compiled_updates_are_the_same_and_can_be_resumed(run_train, monkeypatch):
     from dim_tf.training import trainer
 
     asked = []
@@ -198,7 +198,7 @@ def test_an_update_sees_the_negatives_of_the_schedule(run_train, monkeypatch):
 
 
 @pytest.mark.parametrize("stop", [3, 4])
-def test_stopped_beside_a_step_of_the_schedule_it_goes_on_to_the_bit(run_train, monkeypatch, stop):
+def test_resuming_next_to_a_step_of_the_schedule_is_exact(run_train, monkeypatch, stop):
     options = ["--negatives", "2:4", "3", "--negatives-from=split", "--train-dialogues=0.8"]
     whole = run_train("whole", *options, "--max-updates=8")
     update = Trainer._update
@@ -215,7 +215,7 @@ def test_stopped_beside_a_step_of_the_schedule_it_goes_on_to_the_bit(run_train, 
 
 
 @pytest.mark.parametrize("model", ["dim", "imn"])
-def test_the_input_scale_multiplies_what_meets_the_words_and_nothing_else(prepared, model):
+def test_the_input_scale_multiplies_the_input_part_of_the_encoder_only(prepared, model):
     data = PreparedData.load(prepared)
     persona = "none" if model == "imn" else "self"
     fresh, scaled = (
@@ -304,7 +304,7 @@ def test_a_run_without_a_state_cannot_be_resumed(run_copy, run_train):
 @pytest.mark.parametrize(
     ("wanted", "gpus", "made"), [(False, 0, True), (False, 1, False), (True, 1, True)]
 )
-def test_on_a_gpu_repeatable_operations_are_for_who_wants_them(wanted, gpus, made, monkeypatch):
+def test_repeatable_operations_on_a_gpu_are_optional(wanted, gpus, made, monkeypatch):
     import tensorflow as tf
 
     calls = []

@@ -64,7 +64,7 @@ def test_heat_maps_of_a_turn_name_its_words(model, data, config):
         np.testing.assert_allclose(shown.weights.sum(axis=1), 1.0, atol=1e-5)
 
 
-def test_halves_that_model_or_turn_lack_have_no_heat_map(data, config):
+def test_sources_that_model_or_turn_lack_have_no_heat_map(data, config):
     model = build_model("dim", config.replace(use_persona=False), data.word_vectors)
     table = data.table("test", "self", "original")
     assert set(turn_heatmaps(Attention(model), data, table, 1, config)) == {"context"}

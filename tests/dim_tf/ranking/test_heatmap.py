@@ -47,7 +47,7 @@ def test_words_are_no_formulas_and_long_ones_are_cut(tmp_path):
     assert figure.get_figheight() < 10
 
 
-def test_a_long_context_goes_on_in_the_next_line(tmp_path):
+def test_a_long_context_is_wrapped(tmp_path):
     long = random_map(15, words=20, rows=20)
     figure = heatmap.figure([long, random_map(2)])
     assert len(figure.axes) == 8 + 1

@@ -113,7 +113,7 @@ def test_the_old_run_ranks_with_its_calibration(old):
     np.testing.assert_allclose(np.exp(logits) / np.exp(logits).sum(), expected[:, 2], atol=1e-5)
 
 
-def test_old_and_new_runs_stand_in_one_report(old, train_with, resumed, capsys):
+def test_old_and_new_runs_are_in_one_report(old, train_with, resumed, capsys):
     options = ("--init-from", str(old / "finished"), "--version", "revised")
     sizes = ("max_utterances=4", "max_utterance_len=10", "max_word_len=6")
     settings = [option for size in sizes for option in ("--set", size)]

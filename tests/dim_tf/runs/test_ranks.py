@@ -42,7 +42,7 @@ def test_a_test_keeps_the_ranks_of_its_turns(run_copy, prepared):
     ]
 
 
-def test_a_test_of_former_weights_is_not_current(run):
+def test_a_result_of_previous_weights_is_not_current(run):
     assert is_current(run, KEY)
     assert not is_current(run, "test_self_revised")
     measures = {"turns": 4, **metrics.summarise(np.array([1]))}

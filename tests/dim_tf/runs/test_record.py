@@ -55,7 +55,7 @@ def test_the_name_of_a_record_is_that_of_its_folder(runs, monkeypatch):
     assert Record.open(".").name == "dim"
 
 
-def test_a_row_in_the_midst_that_cannot_be_read(runs):
+def test_a_damaged_row_in_the_middle(runs):
     path = runs / "dim/metrics.jsonl"
     first, last = atomic.read_lines(path)
     atomic.write_lines(path, [first, "{", last])

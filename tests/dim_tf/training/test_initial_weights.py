@@ -12,7 +12,7 @@ from dim_tf.runs.run import Run
 
 
 def test_init_from_starts_with_the_other_runs_weights(trained, run_train, monkeypatch):
-    """Also where less of a turn is read: that is nothing to the weights."""
+    """Also with other lengths: no weight depends on them."""
     shorter = f"--set=max_utterances={Run.open(trained).model_config.max_utterances - 1}"
     options = ("--max-updates=1", "--learning-rate=1e-9", shorter)
     monkeypatch.chdir(trained)
@@ -40,7 +40,7 @@ def test_init_from_takes_the_new_word_vectors(prepared, run_copy, run_train):
     assert run.words == data.words
 
 
-def test_init_from_refuses_weights_that_would_mean_nothing(run_copy, run_train, tmp_path):
+def test_init_from_refuses_weights_that_do_not_fit(run_copy, run_train, tmp_path):
     config = atomic.read_json(run_copy / "config.json")
     config["prepared"]["word2vec"] = "0" * 64
     config["text"]["tokeniser"] = "wordpunct"

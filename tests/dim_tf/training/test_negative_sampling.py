@@ -64,7 +64,7 @@ def test_listed_negatives_are_those_with_the_smallest_numbers_drawn():
     assert (drawn.dialogue == turns.dialogue[rows]).all()
 
 
-def test_all_are_seen_sooner_or_later_and_each_update_draws_for_itself():
+def test_all_negatives_are_drawn_over_time():
     turns = table()
     draws = sampler(turns, negatives="4")
     each = [draws.draw(np.array([19]), update).candidates[0] for update in range(1, 40)]
@@ -111,13 +111,13 @@ def test_a_bad_schedule_is_refused(text):
 
 def test_fractions_of_the_dialogues_are_nested_and_whole():
     dialogue = np.repeat(np.arange(50), 3)
-    former = set()
+    previous = set()
     for fraction in (0.01, 0.125, 0.25, 0.5, 1.0):
         rows = training_rows(dialogue, TrainingConfig(train_dialogues=fraction, seed=3))
         kept = set(dialogue[rows])
-        assert former <= kept and len(kept) == max(1, round(50 * fraction))
+        assert previous <= kept and len(kept) == max(1, round(50 * fraction))
         assert len(rows) == 3 * len(kept)
-        former = kept
+        previous = kept
     assert (rows == np.arange(150)).all()
     other = training_rows(dialogue, TrainingConfig(train_dialogues=0.5, seed=4))
     assert set(dialogue[other]) != kept

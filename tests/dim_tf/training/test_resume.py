@@ -1,4 +1,4 @@
-"""Killed or stopped at any moment, a training goes on and ends as if nothing had happened."""
+"""Killed or stopped at any moment, a training resumes and ends as if nothing had happened."""
 
 import json
 import os
@@ -44,9 +44,7 @@ def uninterrupted(train_process, tmp_path_factory):
         pytest.param(["checkpoint:1", "weights:1", "update:17"], marks=pytest.mark.slow),
     ],
 )
-def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(
-    train_process, uninterrupted, tmp_path, moments
-):
+def test_a_killed_training_resumes_exactly(train_process, uninterrupted, tmp_path, moments):
     run = tmp_path / "run"
     for moment in moments:
         options = ["--resume"] if run.exists() else []
@@ -66,7 +64,7 @@ def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(
         pytest.param("validation:2", "SIGTERM", 20, marks=pytest.mark.slow),
     ],
 )
-def test_asked_to_stop_it_saves_says_how_to_go_on_and_goes_on_to_the_bit(
+def test_a_signal_saves_the_state_and_resuming_is_exact(
     train_process, uninterrupted, tmp_path, moment, name, update
 ):
     run = tmp_path / "run"

@@ -26,7 +26,7 @@ def test_an_epoch_sees_each_turn_once_in_an_order_of_its_own():
     np.testing.assert_array_equal(orders[0], epoch_order(1, 0, 100))
 
 
-def test_batches_go_on_in_the_middle_of_an_epoch_and_end_it_with_a_smaller_one(training):
+def test_batches_resume_within_an_epoch_and_end_it_with_a_smaller_one(training):
     first = training._batches()
     whole = [next(first) for _ in range(9)]
     assert [len(target) for _, target in whole] == [8, 8, 8, 8, 8, 8, 2, 8, 8]

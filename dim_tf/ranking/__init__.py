@@ -1,1 +1,1 @@
-"""From the texts of a conversation to ranked replies, and what they looked at."""
+"""Ranking texts with a trained run: turns, candidates, chat, attention."""

@@ -13,11 +13,7 @@ Sentence = Sequence[str]
 
 
 class Featurizer:
-    """Makes texts into the inputs of `dim_tf.build_model`, by the rules of a run.
-
-    Args:
-        run: The run.
-    """
+    """Makes texts into the inputs of a model, by the text rules and the vocabulary of its run."""
 
     def __init__(self, run: Run):
         self._config, self._rules = run.model_config, run.rules

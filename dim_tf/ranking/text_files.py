@@ -1,4 +1,4 @@
-"""Texts of a file, one a line, and a ranking of them as a table."""
+"""Files of texts, one a line, and rankings as tables."""
 
 from __future__ import annotations
 
@@ -10,14 +10,10 @@ from dim_tf.io import text_lines
 
 
 def read_texts(path: str, what: str) -> list[str]:
-    """The texts of a file, one a line; blank lines are left out.
-
-    Args:
-        path: The file; `.gz` and `.xz` are read too.
-        what: What a text is called.
+    """The texts of a file (also `.gz`, `.xz`), one a line; blank lines are skipped.
 
     Raises:
-        DataError: The file is missing, not UTF-8, or holds no text.
+        DataError: The file is missing, not UTF-8, or has no text; `what` names the texts.
     """
     texts = [text for _, text in text_lines.numbered_lines(path) if text.strip()]
     if not texts:
@@ -26,7 +22,7 @@ def read_texts(path: str, what: str) -> list[str]:
 
 
 def table(ranking: Sequence[Mapping[str, Any]]) -> str:
-    """A ranking for people.
+    """A ranking as a table.
 
     >>> row = {"rank": 1, "probability": 0.75, "score": 2.5, "candidate": "i hike."}
     >>> print(table([row]))

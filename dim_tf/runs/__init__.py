@@ -1,1 +1,1 @@
-"""Run folders, the records of what is known of them, and the shipped models."""
+"""Run folders, their records, pretrained models, and the conversion of TF1 checkpoints."""

@@ -51,12 +51,7 @@ def find(name_or_path: str | os.PathLike) -> Path:
 
 
 def find_writable(name_or_path: str | os.PathLike) -> Path:
-    """The folder of a run to write results into.
-
-    Raises:
-        CheckpointError: As for `find`.
-        UsageError: It is a pretrained model, given by its name: those are not changed.
-    """
+    """As `find`, for writing results; raises `UsageError` for the name of a pretrained model."""
     path = find(name_or_path)
     if path != Path(name_or_path):
         raise UsageError(

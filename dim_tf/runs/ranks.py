@@ -56,12 +56,7 @@ class TurnRanks:
 
 
 def path_of(run: Record, key: str) -> Path:
-    """The file with the ranks of a result.
-
-    Args:
-        run: Record. The run.
-        key: str. Name of the result, such as "test_self_original, 500 turns".
-    """
+    """The file with the ranks of a result, such as "test_self_original, 500 turns"."""
     return run.path / RANKS / f"{key.replace(', ', '_').replace(' ', '_')}.npz"
 
 

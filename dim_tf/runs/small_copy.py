@@ -29,10 +29,6 @@ def small_copy(run: Run, out: str | os.PathLike) -> Iterator[Run]:
     It has all that ranking needs, the metrics, the results and the ranks. It has no checkpoint, no
     scores and no files of TensorBoard.
 
-    Args:
-        run: Run. The run; its folder is not changed.
-        out: str. The new folder.
-
     Raises:
         UsageError: `out` exists.
         CheckpointError: The run is damaged, or has numbers that are too large for float16.

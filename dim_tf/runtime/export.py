@@ -57,14 +57,7 @@ def check_export(format_name: str, out: str | os.PathLike) -> None:
 def export(
     model: keras.Model, config: ModelConfig, words: int, format_name: str, out: str | os.PathLike
 ) -> float:
-    """Writes a model after `check_export`.
-
-    Args:
-        model: keras.Model. A float32 model of `build_model`.
-        config: ModelConfig. Its sizes.
-        words: int. Size of its vocabulary.
-        format_name: str. "savedmodel" or "onnx".
-        out: str. The new folder or file.
+    """Writes a float32 model with a vocabulary of `words` words, after `check_export`.
 
     Returns:
         float. The largest difference between its logits and the model's on a few random turns.

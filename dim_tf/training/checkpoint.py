@@ -19,13 +19,7 @@ def save(
     optimizer: keras.optimizers.Optimizer,
     state: dict[str, Any],
 ) -> None:
-    """Writes weights, the slots of the optimizer, and `state`.
-
-    Args:
-        path: str. The file.
-        model: keras.Model. The model.
-        optimizer: keras.optimizers.Optimizer. Its (built) optimizer.
-        state: dict. Progress, as JSON.
+    """Writes weights, the slots of the (built) optimizer, and `state` as JSON.
 
     Raises:
         DivergedError: A value is not finite; the file is unchanged.
@@ -63,11 +57,7 @@ def load(
 
 
 def read_state(path: str | os.PathLike) -> dict[str, Any]:
-    """Reads the state without the arrays.
-
-    Raises:
-        CheckpointError: The file is missing or damaged.
-    """
+    """Reads the state alone; raises `CheckpointError` if the file is missing or damaged."""
     return _read(path, ["state"])[1]
 
 

@@ -52,7 +52,7 @@ class State:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`."""
         values = dict(values)
-        return cls(validations_without_improvement=values.pop("without_gain"), **values)
+        return cls(validations_without_improvement=values.pop("without_gain", 0), **values)
 
     def validation_due(self, config: TrainingConfig, updates: int) -> bool:
         """Whether a validation comes next, in a training of `updates` updates."""

@@ -18,8 +18,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 
 from benchmarks.flops import forward_flops, lstm_flops, word_flops
-from dim_tf.cli.parser import Parser, positive
-from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.parser import Parser, positive, run as run_command
 from dim_tf.config import PROJECTION_UNITS, ModelConfig
 from dim_tf.data.dataset import PreparedData
 from dim_tf.packing.batch import SOURCES, pack

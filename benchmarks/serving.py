@@ -24,8 +24,7 @@ sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 import numpy as np
 
 from benchmarks.child import SEED, platform_figures
-from dim_tf.cli.parser import Parser, positive
-from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.parser import Parser, positive, run as run_command
 from dim_tf.data.dataset import SPLITS, PreparedData
 from dim_tf.errors import DimError
 from dim_tf.io import atomic

@@ -25,8 +25,7 @@ from benchmarks import report
 from benchmarks.child import MODELS, Task, measure
 from benchmarks.turns import write_turns
 from dim_tf.cli.flags import given_settings
-from dim_tf.cli.parser import Parser, positive
-from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.parser import Parser, positive, run as run_command
 from dim_tf.cli.progress import Progress
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import DimError, UsageError

@@ -32,8 +32,7 @@ sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 
 from benchmarks.child import MODELS
 from dim_tf.cli.flags import TRAINING_FIELDS, add_settings, given_settings
-from dim_tf.cli.parser import Parser, positive
-from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.parser import Parser, positive, run as run_command
 from dim_tf.cli.progress import Progress
 from dim_tf.data.dataset import PreparedData
 from dim_tf.io import atomic
@@ -66,12 +65,8 @@ def main(argv: Sequence[str]) -> None:
     print(f"figures: {arguments.json}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python benchmarks/training.py",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _parser() -> Parser:
+    parser = Parser(prog="python benchmarks/training.py", description=__doc__)
     parser.add_argument("--prepared", required=True, help="prepared folder")
     parser.add_argument("--json", default=str(FIGURES), help="where the figures go")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="one of the two")

@@ -17,8 +17,7 @@ from data_prep.embeddings import vectors_file
 from data_prep.like import VocabularySource
 from data_prep.prepare import EXTRA_WORDS, Settings, known_words
 from data_prep.sources import SourceOptions, open_source
-from dim_tf.cli.parser import Parser, print_warnings, whole
-from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.parser import Parser, print_warnings, run as run_command, whole
 from dim_tf.data.text import TextRules
 from dim_tf.errors import UsageError
 

@@ -20,8 +20,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dim_tf.cli.parser import Parser, whole
-from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.parser import Parser, run as run_command, whole
 from dim_tf.data.dataset import SPLITS, PreparedData
 from dim_tf.errors import UsageError
 from dim_tf.io import atomic
@@ -71,12 +70,8 @@ def _page(run: Run, arguments: argparse.Namespace, of_texts: bool) -> AttentionP
     return page_of_texts(run, context, persona, candidates, arguments.candidate)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m dim_tf.attention",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _parser() -> Parser:
+    parser = Parser(prog="python -m dim_tf.attention", description=__doc__)
     parser.add_argument("--run", required=True, help="run folder, or name of a pretrained model")
     parser.add_argument(
         "--out",

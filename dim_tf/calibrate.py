@@ -7,12 +7,10 @@ both on the test split, and writes them to the run folder, where the ranker uses
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
-from dim_tf.cli.parser import Parser, positive
-from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.parser import Parser, positive, run as run_command
 from dim_tf.data.dataset import PreparedData
 from dim_tf.evaluation import calibration_fit, evaluator, model_card
 from dim_tf.evaluation.calibration import CALIBRATION
@@ -38,7 +36,7 @@ def main(argv: Sequence[str]) -> int | None:
     print(f"calibration: {run.path / CALIBRATION}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.calibrate", description=__doc__)
     parser.add_argument("--run", required=True, help="the run folder")
     parser.add_argument("--prepared", required=True, help="the prepared folder of its training")

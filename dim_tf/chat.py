@@ -10,12 +10,10 @@ prompt.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
-from dim_tf.cli.parser import Parser, print_warnings
-from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.parser import Parser, print_warnings, run as run_command
 from dim_tf.ranking import text_files
 from dim_tf.ranking.chat import Chat
 from dim_tf.ranking.ranker import Ranker
@@ -38,12 +36,8 @@ def main(argv: Sequence[str]) -> int | None:
     chat.run()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m dim_tf.chat",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _parser() -> Parser:
+    parser = Parser(prog="python -m dim_tf.chat", description=__doc__)
     parser.add_argument("--run", required=True, help="run folder, or name of a pretrained model")
     parser.add_argument("--pool", required=True, metavar="FILE", help="replies, one a line")
     parser.add_argument("--persona", metavar="FILE", help="the bot's persona, one sentence a line")

@@ -11,8 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from dim_tf.cli.parser import Parser, positive
-from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.parser import Parser, positive, run as run_command
 from dim_tf.config import ModelConfig
 from dim_tf.runs.run import check_free
 from dim_tf.runs.tf1_checkpoint import LENGTHS, convert
@@ -35,7 +34,7 @@ def main(argv: Sequence[str]) -> int | None:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.convert", description=__doc__)
     required = {"required": True, "default": argparse.SUPPRESS}
     parser.add_argument("--tf1-checkpoint", metavar="PREFIX", help="checkpoint", **required)

@@ -11,13 +11,11 @@ run folder.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dim_tf.cli.parser import Parser, positive
-from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.parser import Parser, positive, run as run_command
 from dim_tf.config import PRECISIONS
 from dim_tf.data.dataset import PERSONAS, SPLITS, VERSIONS, PreparedData
 from dim_tf.errors import UsageError
@@ -76,7 +74,7 @@ def main(argv: Sequence[str]) -> int | None:
     print(f"{arguments.split} hits@1 {summary['hits@1']:.3f} MRR {summary['MRR']:.3f}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.evaluate", description=__doc__)
     parser.add_argument("--run", required=True, help="the run folder")
     parser.add_argument(

@@ -22,12 +22,10 @@ and ONNX with ONNX Runtime:
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
-from dim_tf.cli.parser import Parser
-from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.parser import Parser, run as run_command
 from dim_tf.runs.run import Run
 from dim_tf.runtime.export import WRITERS, check_export, export
 
@@ -50,12 +48,8 @@ def main(argv: Sequence[str]) -> int | None:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m dim_tf.export",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _parser() -> Parser:
+    parser = Parser(prog="python -m dim_tf.export", description=__doc__)
     parser.add_argument("--run", required=True, help="run folder, or name of a pretrained model")
     parser.add_argument("--format", choices=list(WRITERS), required=True, help="format to write")
     parser.add_argument(

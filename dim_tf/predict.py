@@ -24,8 +24,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from dim_tf.cli.parser import Parser, positive, print_warnings
-from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.parser import Parser, positive, print_warnings, run as run_command
 from dim_tf.config import PRECISIONS
 from dim_tf.errors import UsageError
 from dim_tf.ranking.ranker import Ranker
@@ -67,12 +66,8 @@ def _rank_one(arguments: argparse.Namespace) -> None:
         out.write((text + "\n").encode("utf-8"))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m dim_tf.predict",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _parser() -> Parser:
+    parser = Parser(prog="python -m dim_tf.predict", description=__doc__)
     parser.add_argument("--run", required=True, help="run folder, or name of a pretrained model")
     parser.add_argument(
         "--precision", choices=PRECISIONS, help="precision to compute in, if not the run's own"

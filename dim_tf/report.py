@@ -10,13 +10,11 @@ fraction of a megabyte: a copy of these is a record, which can be reported on in
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dim_tf.cli.parser import Parser
-from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.parser import Parser, run as run_command
 from dim_tf.io import atomic
 from dim_tf.paper import comparison, render
 from dim_tf.paper.tested_runs import open_runs
@@ -35,12 +33,8 @@ def main(argv: Sequence[str]) -> int | None:
     print(render.markdown(results), end="")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m dim_tf.report",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _parser() -> Parser:
+    parser = Parser(prog="python -m dim_tf.report", description=__doc__)
     parser.add_argument(
         "runs", nargs="+", metavar="RUNS", help="run folders, folders of them, or records"
     )

@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dim_tf.cli import flags
-from dim_tf.cli.parser import Parser, positive, whole
-from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.parser import Parser, positive, run as run_command, whole
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import UsageError
 from dim_tf.io import atomic
@@ -51,7 +50,7 @@ def main(argv: Sequence[str]) -> int | None:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.reproduce", description=__doc__)
     parser.add_argument("--prepared", required=True, help="folder made by python -m data_prep")
     parser.add_argument(

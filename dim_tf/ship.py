@@ -9,15 +9,13 @@ A copy in `artefacts/` of the repository is a pretrained model: `Ranker.load(NAM
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dim_tf.cli.parser import Parser
-from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.parser import Parser, run as run_command
 from dim_tf.errors import UsageError
 from dim_tf.evaluation import model_card
 from dim_tf.evaluation.calibration import Calibration
@@ -49,12 +47,8 @@ def main(argv: Sequence[str]) -> int | None:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m dim_tf.ship",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _parser() -> Parser:
+    parser = Parser(prog="python -m dim_tf.ship", description=__doc__)
     parser.add_argument("--run", required=True, help="run folder")
     parser.add_argument(
         "--licences", metavar="FILE", required=True, help="text on the licences of data and vectors"

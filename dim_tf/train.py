@@ -11,8 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from dim_tf.cli.flags import add_settings
-from dim_tf.cli.parser import Parser, positive
-from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.parser import Parser, positive, run as run_command
 from dim_tf.config import TrainingConfig
 from dim_tf.data.dataset import PERSONAS, VERSIONS
 from dim_tf.training.start import DEFAULT_MODEL, DEFAULT_PERSONA, start_training
@@ -40,7 +39,7 @@ def main(argv: Sequence[str]) -> int | None:
     )
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The options of the command."""
     parser = Parser(prog="python -m dim_tf.train", description=__doc__)
     parser.add_argument("--prepared", required=True, help="folder made by python -m data_prep")

@@ -17,8 +17,7 @@ from pathlib import Path
 
 import data_prep.__main__
 import dim_tf.train
-from dim_tf.cli.parser import Parser
-from dim_tf.cli.parser import run as run_command
+from dim_tf.cli.parser import Parser, run as run_command
 from dim_tf.errors import UsageError, did_you_mean
 from dim_tf.training.start import check_request
 

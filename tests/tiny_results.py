@@ -10,8 +10,7 @@ import numpy as np
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.evaluation import metrics
 from dim_tf.io import atomic
-from dim_tf.runs.ranks import TurnRanks
-from dim_tf.runs.ranks import save as save_ranks
+from dim_tf.runs.ranks import TurnRanks, save as save_ranks
 from dim_tf.runs.run import Run
 
 FINGERPRINT = "a" * 64

@@ -12,8 +12,7 @@ import math
 import warnings
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 
 from dim_tf import predict
 from dim_tf.cli import parser

@@ -5,8 +5,7 @@ import numpy as np
 from dim_tf.evaluation import metrics, model_card, significance
 from dim_tf.evaluation.calibration import weights_fingerprint
 from dim_tf.io import atomic
-from dim_tf.runs.ranks import TurnRanks, path_of
-from dim_tf.runs.ranks import save as save_ranks
+from dim_tf.runs.ranks import TurnRanks, path_of, save as save_ranks
 from dim_tf.runs.run import Run
 from tests.tiny_calibration import calibration
 

@@ -8,8 +8,7 @@ from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import DataError
 from dim_tf.evaluation import evaluator, metrics
 from dim_tf.io import atomic
-from dim_tf.runs.ranks import TurnRanks, is_current, path_of
-from dim_tf.runs.ranks import load as load_ranks
+from dim_tf.runs.ranks import TurnRanks, is_current, load as load_ranks, path_of
 from dim_tf.runs.run import Run
 from tests.tiny_results import made_up_run
 

@@ -28,7 +28,7 @@ ELSEWHERE = (
     ".venv/bin/python -m pip install",
     ".venv/bin/tensorboard",
     "KERAS_BACKEND=jax .venv/bin/python",  # for a GPU
-    "./scripts/lowest.sh",
+    ".ci/lowest.sh",
     "./tests/run.sh",
     ".ci/run",
 )

@@ -34,28 +34,15 @@ class Ranker:
         model: keras.Model. Its model.
         calibration: Calibration. That of these weights, or None.
 
-    An untrained model of three words shows the call:
-
-    >>> from dim_tf import ModelConfig
-    >>> run = Run(
-    ...     path="demo", model="dim", text={"tokeniser": "authors", "lowercase": True},
-    ...     model_config=ModelConfig(
-    ...         char_vocab_size=4, word_dim=2, rnn_units=2, max_utterances=2, max_utterance_len=6,
-    ...         max_response_len=6, max_profile_len=6,
-    ...     ),
-    ...     training_config=None, persona="self", version="original", prepared={},
-    ...     words=["<pad>", "<unk>", "hiking", "dogs", "tea"],
-    ...     characters=["<pad>", "a", "e", "t"], word_vectors=np.eye(5, 2, dtype="float32"),
+    >>> ranker = Ranker.load("personachat-subset")
+    >>> rows = ranker.rank(
+    ...     context=["do you like the beach ?"],
+    ...     persona=["i am afraid of water ."],
+    ...     candidates=["i love the beach .", "not really , i am scared of the water ."],
     ... )
-    >>> ranking = Ranker(run, run.build_model()).rank(
-    ...     context=["hi, what do you like?"],
-    ...     persona=["i love dogs."],
-    ...     candidates=["hiking with my dogs!", "a cup of tea."],
-    ... )
-    >>> list(ranking[0])
-    ['rank', 'index', 'candidate', 'score', 'probability']
-    >>> [reply["rank"] for reply in ranking], sorted(reply["index"] for reply in ranking)
-    ([1, 2], [0, 1])
+    >>> rows[0]["candidate"], list(rows[0])
+    ('not really , i am scared of the water .',
+     ['rank', 'index', 'candidate', 'score', 'probability', 'fits'])
     """
 
     def __init__(self, run: Run, model: keras.Model, calibration: Calibration | None = None):

@@ -158,11 +158,7 @@ def write_savedmodel(model: keras.Model, path: Path) -> Callable[[Arrays], np.nd
     module.weights = [variable.value for variable in model.variables]
     tf.saved_model.save(module, os.fspath(path), signatures=function.get_concrete_function())
     loaded = tf.saved_model.load(os.fspath(path))
-
-    def logits(inputs: Arrays) -> np.ndarray:
-        return loaded.signatures[SIGNATURE](**inputs)["logits"].numpy()
-
-    return logits
+    return lambda inputs: loaded.signatures[SIGNATURE](**inputs)["logits"].numpy()
 
 
 def write_onnx(model: keras.Model, path: Path) -> Callable[[Arrays], np.ndarray]:

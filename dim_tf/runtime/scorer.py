@@ -80,15 +80,10 @@ class CompileOnce:
 
 @dataclasses.dataclass(frozen=True)
 class EncodedCandidates:
-    """Encoded candidates.
+    """Encoded candidates."""
 
-    Args:
-        words: [words, D]. The encoded words of one candidate after the other.
-        lengths: int [N]. Words of each candidate.
-    """
-
-    words: np.ndarray
-    lengths: np.ndarray
+    words: np.ndarray  # [words, D], of one candidate after the other
+    lengths: np.ndarray  # int [N], words of each candidate
 
     def chunks(self, size: int) -> Iterator[EncodedCandidates]:
         """The same in order, at most `size` candidates at a time."""

@@ -112,10 +112,10 @@ def _tensorflow_update(
             state.assign(value)
         with tf.GradientTape() as tape:
             logits = executor.logits(batch, training=True)
-            loss = _loss(batch, target, logits)
+            loss = masked_cross_entropy(target, logits, present_candidates(batch))
         gradients = tape.gradient(loss, variable_values(model.trainable_variables))
         optimizer.apply(gradients, model.trainable_variables)
-        return loss, _accuracy(batch, target, logits)
+        return loss, masked_accuracy(target, logits, present_candidates(batch))
 
     def compiled(structure: Batch) -> Callable[..., tuple[Tensor, Tensor]]:
         signature = None
@@ -166,7 +166,9 @@ def _jax_update(
         )
         pairs = zip(model.non_trainable_variables, new, strict=True)
         new_other = [value for v, value in pairs if id(v) not in is_seed]
-        return _loss(batch, target, logits), (_accuracy(batch, target, logits), new_other)
+        present = present_candidates(batch)
+        loss = masked_cross_entropy(target, logits, present)
+        return loss, (masked_accuracy(target, logits, present), new_other)
 
     @jax.jit
     def update(
@@ -188,14 +190,6 @@ def _jax_update(
         return loss, accuracy
 
     return run
-
-
-def _loss(batch: Batch, target: Tensor, logits: Tensor) -> Tensor:
-    return masked_cross_entropy(target, logits, present_candidates(batch))
-
-
-def _accuracy(batch: Batch, target: Tensor, logits: Tensor) -> Tensor:
-    return masked_accuracy(target, logits, present_candidates(batch))
 
 
 def _seed_states(model: keras.Model) -> list[keras.Variable]:

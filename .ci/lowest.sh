@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs tests with the lowest versions that setup.py promises, in an environment of its own:
 #
-#   scripts/lowest.sh [PYTEST OPTION ...]
+#   .ci/lowest.sh [PYTEST OPTION ...]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 folder=.venv-lowest # matched by .gitignore

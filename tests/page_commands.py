@@ -155,16 +155,18 @@ def run(command: str) -> int:
 
 def write_material(folder: Path) -> None:
     """Writes the files that the commands of the pages read."""
-    (folder / "SUBSET").mkdir()
-    unpack(SAMPLE, folder / "SUBSET")
+    for name in ("SUBSET", "LARGE"):
+        (folder / name).mkdir()
+        unpack(SAMPLE, folder / name)
     archive = folder / "downloads" / "personachat.tgz"
     archive.parent.mkdir()
     with tarfile.open(archive, "w:gz") as handle:
         handle.add(folder / "SUBSET", "personachat")
     SMALL["data_prep"] = ["--overwrite", "--sha256", atomic.sha256(archive)]
     vectors = "i 0.5 -0.5 1\na 0.25 1 2\nnurse 1 1 -2\n"
-    with gzip.open(folder / "glove_6b_100d.txt.gz", "wt", encoding="utf-8") as handle:
-        handle.write(vectors)
+    for name in ("glove_6b_100d.txt.gz", "glove_6b_100d_full.txt.gz"):
+        with gzip.open(folder / name, "wt", encoding="utf-8") as handle:
+            handle.write(vectors)
     _write_lines(folder / "glove.6B.100d.txt", *vectors.splitlines())
     with zipfile.ZipFile(folder / "glove.42B.300d.zip", "w") as handle:
         handle.writestr("glove.42B.300d.txt", vectors)

@@ -13,17 +13,18 @@ from dim_tf.packing.packed_sequence import pack_rows
 
 PAGE = Path(__file__).parents[3].joinpath("docs/model.md").read_text("utf-8")
 ROW = re.compile(
-    r"\| ([\d, ]+) \| .* \| \[reference.py:(\d+)\].* \| \[`(\w+)\.(\w+)`\]\(.*/(\w+).py\)"
+    r"\| ([\d, ]+) \| .* \| (\[reference.py:.*) \| \[`(\w+)\.(\w+)`\]\([^)]*/(\w+).py\)"
 )
 
 
 def test_the_table_of_equations():
     lines = Path(reference.__file__).read_text("utf-8").splitlines()
     found = []
-    for equations, line, owner, function, module in ROW.findall(PAGE):
-        first, last = re.search(r"#.*\((\d+)(?:-(\d+))?\)$", lines[int(line) - 1]).groups()
-        cited = range(int(first), int(last or first) + 1)
-        assert set(map(int, equations.split(","))) <= set(cited), line
+    for equations, links, owner, function, module in ROW.findall(PAGE):
+        for line in re.findall(r"#L(\d+)", links):
+            first, last = re.search(r"#.*\((\d+)(?:-(\d+))?\)$", lines[int(line) - 1]).groups()
+            cited = range(int(first), int(last or first) + 1)
+            assert set(map(int, equations.split(","))) <= set(cited), line
         found += map(int, equations.split(","))
         module = importlib.import_module(f"dim_tf.models.{module}")
         assert callable(getattr(getattr(module, owner), function))

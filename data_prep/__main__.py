@@ -1,4 +1,4 @@
-"""Prepares dialogues and word vectors for training: `python -m data_prep`."""
+"""Prepare dialogues and word vectors for training: `python -m data_prep`."""
 
 from __future__ import annotations
 
@@ -83,20 +83,18 @@ def build_parser() -> Parser:
     add(
         "--source",
         required=True,
-        help="sample, download, a folder or archive of official or processed files, or JSON Lines",
+        help="read sample, download, a folder or archive of official or processed files, or JSONL",
     )
-    add("--out", type=Path, help="prepared folder to write")
+    add("--out", type=Path, help="write the prepared folder to this path")
     add("--overwrite", action="store_true", help="replace a prepared folder")
-    add("--check", action="store_true", help="only report on the data")
-    add("--seed", type=SEED, default=1, help="seed of all random choices")
+    add("--check", action="store_true", help="report on the data without writing")
+    add("--seed", type=SEED, default=1, help="seed all random choices")
 
     add = parser.group("words and vectors").add_argument
     add(
-        "--vectors",
-        default="none",
-        help="file in the text format of GloVe or word2vec, gensim:NAME, or none",
+        "--vectors", default="none", help="read a GloVe or word2vec text file, gensim:NAME, or none"
     )
-    add("--word2vec", help="train (the default: on the training split), none, or a file of vectors")
+    add("--word2vec", help="use train (default: on the training split), none, or a file of vectors")
     add(
         "--extra-words",
         type=COUNT,
@@ -115,25 +113,32 @@ def build_parser() -> Parser:
         choices=["authors", "wordpunct"],
         help="apply the authors' two rules, or one rule to all text (default: authors)",
     )
-    add("--keep-case", action="store_true", help="do not lower the case")
+    add("--keep-case", action="store_true", help="do not lowercase the text")
 
     add = parser.group("own data (JSON Lines)").add_argument
-    add("--sides", choices=["a", "b", "both"], default=defaults.sides, help="whose replies to rank")
-    add("--resplit", action="store_true", help="split 80/10/10, ignore the field `split`")
+    add(
+        "--sides",
+        choices=["a", "b", "both"],
+        default=defaults.sides,
+        help="rank the replies of these speakers",
+    )
+    add("--resplit", action="store_true", help="split 80/10/10 and ignore the field `split`")
     add(
         "--candidates",
         type=CANDIDATES,
         default=defaults.candidates,
-        help="candidates of a turn without any, the reply included",
+        help="set the number of candidates, gold included, of turns that list none",
     )
 
     add = parser.group("padded arrays").add_argument
-    add("--dense", action="store_true", help="also write the model's inputs as padded arrays")
+    add("--dense", action="store_true", help="also write the inputs as padded arrays")
 
     add = parser.group("download").add_argument
-    add("--url", default=defaults.url, help="address of the official archive")
-    add("--sha256", type=_sha256, default=defaults.sha256, help="its sha256")
-    add("--cache", type=Path, default=defaults.cache, help="folder for the archive")
+    add("--url", default=defaults.url, help="download the archive from this address")
+    add(
+        "--sha256", type=_sha256, default=defaults.sha256, help="expect this SHA-256 of the archive"
+    )
+    add("--cache", type=Path, default=defaults.cache, help="keep it in this folder")
     return parser
 
 

@@ -1,4 +1,4 @@
-r"""Draws the attention of a reply (Figure 3): `python -m dim_tf.attention --run RUN ...`.
+r"""Draw the attention of a reply (Figure 3): `python -m dim_tf.attention --run RUN ...`.
 
 A turn of a prepared folder:
 
@@ -9,7 +9,7 @@ or texts, as for `dim_tf.predict`:
     python -m dim_tf.attention --run RUN --context "hi, what do you like?" \
         --persona "i love dogs." --response "hiking with my dogs!"
 
-Writes a picture (PNG) and a page (HTML) with the attention weights from the reply to the context
+Write a picture (PNG) and a page (HTML) with the attention weights from the reply to the context
 and to the persona, equation 9. Each row shows the weights of one word of the reply.
 """
 
@@ -72,31 +72,30 @@ def _page(run: Run, arguments: argparse.Namespace, of_texts: bool) -> AttentionP
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.attention", description=__doc__)
-    parser.add_argument("--run", required=True, help="run folder, or name of a pretrained model")
+    parser.add_argument("--run", required=True, help="use this run folder or pretrained model")
     parser.add_argument(
         "--out",
         metavar="DIR",
-        help="folder to write into (default: attention in the run folder; for a pretrained model, "
-        "in the current folder)",
+        help="write to DIR (default: attention in the run folder; for a pretrained model, in the "
+        "current folder)",
     )
     parser.add_argument(
         "--candidate",
         type=_number,
         metavar="K",
-        help="candidate to draw, from 0, blank lines not counted (default: the gold reply; of "
-        "texts, the best)",
+        help="draw this candidate, from 0, blank lines not counted (default: the gold reply; with "
+        "--candidates, the top-ranked one)",
     )
+    row = "select the turn by its row, from 0 (query_id in the scores file)"
     turn = parser.group("a prepared turn")
-    turn.add_argument("--prepared", metavar="DIR", help="the run's folder, or one made --like it")
-    turn.add_argument("--split", choices=SPLITS, default="test", help="split of the turn")
-    turn.add_argument(
-        "--turn", type=_number, metavar="I", help="row of the turn, from 0: query_id of the scores"
-    )
+    turn.add_argument("--prepared", metavar="DIR", help="read the run's folder or one --like it")
+    turn.add_argument("--split", choices=SPLITS, default="test", help="read this split")
+    turn.add_argument("--turn", type=_number, metavar="I", help=row)
     texts = parser.group("texts")
-    texts.add_argument("--context", nargs="*", metavar="TEXT", help="utterances, oldest first")
-    texts.add_argument("--persona", nargs="*", metavar="TEXT", help="profile sentences")
-    texts.add_argument("--response", metavar="TEXT", help="the reply")
-    texts.add_argument("--candidates", metavar="FILE", help="several replies, one a line")
+    texts.add_argument("--context", nargs="*", metavar="TEXT", help="read utterances, oldest first")
+    texts.add_argument("--persona", nargs="*", metavar="TEXT", help="read profiles")
+    texts.add_argument("--response", metavar="TEXT", help="draw this reply")
+    texts.add_argument("--candidates", metavar="FILE", help="rank these replies, one per line")
     return parser
 
 

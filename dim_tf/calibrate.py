@@ -1,7 +1,7 @@
-"""Calibrates a trained run: `python -m dim_tf.calibrate --run RUN --prepared DIR`.
+"""Calibrate a trained run: `python -m dim_tf.calibrate --run RUN --prepared DIR`.
 
-Fits the temperature and the threshold of "no candidate fits" on the validation split, measures
-both on the test split, and writes them to the run folder, where the ranker uses them. See
+Fit the temperature and the threshold of "no candidate fits" on the validation split, measure
+both on the test split, and write them to the run folder, where the ranker uses them. See
 `dim_tf.evaluation.calibration` for what they mean.
 """
 
@@ -38,14 +38,11 @@ def main(argv: Sequence[str]) -> int | None:
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.calibrate", description=__doc__)
-    parser.add_argument("--run", required=True, help="the run folder")
-    parser.add_argument("--prepared", required=True, help="the prepared folder of its training")
-    parser.add_argument(
-        "--turns", type=positive, help="take a fixed sample of this many turns of each split"
-    )
-    parser.add_argument(
-        "--batch-size", type=positive, default=evaluator.BATCH, help="number of turns per batch"
-    )
+    add = parser.add_argument
+    add("--run", required=True, help="calibrate this run folder")
+    add("--prepared", metavar="DIR", required=True, help="read its prepared folder DIR")
+    add("--turns", type=positive, help="rank a fixed sample of this many turns of each split")
+    add("--batch-size", type=positive, default=evaluator.BATCH, help="rank this many turns at once")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Chats with the retrieval bot in a terminal: `python -m dim_tf.chat --run RUN --pool FILE ...`.
+"""Chat with the retrieval bot in a terminal: `python -m dim_tf.chat --run RUN --pool FILE ...`.
 
     python -m dim_tf.chat --run RUN --persona persona.txt --pool replies.txt
 
@@ -38,9 +38,10 @@ def main(argv: Sequence[str]) -> int | None:
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.chat", description=__doc__)
-    parser.add_argument("--run", required=True, help="run folder, or name of a pretrained model")
-    parser.add_argument("--pool", required=True, metavar="FILE", help="replies, one a line")
-    parser.add_argument("--persona", metavar="FILE", help="the bot's persona, one sentence a line")
+    add = parser.add_argument
+    add("--run", required=True, help="use this run folder or pretrained model")
+    add("--pool", required=True, metavar="FILE", help="choose from these replies, one per line")
+    add("--persona", metavar="FILE", help="read the bot's persona, one sentence per line")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Converts a TensorFlow 1 checkpoint of the authors into a run: `python -m dim_tf.convert ...`.
+"""Convert a TensorFlow 1 checkpoint of the authors into a run: `python -m dim_tf.convert ...`.
 
 Words and characters keep the authors' order, after the reserved rows `<pad>` and `<unk>`. Units and
 dimensions are read from the checkpoint. Give lengths and persona as options if they are not the
@@ -36,41 +36,36 @@ def main(argv: Sequence[str]) -> int | None:
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.convert", description=__doc__)
+    add = parser.add_argument
     required = {"required": True, "default": argparse.SUPPRESS}
-    parser.add_argument("--tf1-checkpoint", metavar="PREFIX", help="checkpoint", **required)
-    parser.add_argument("--vocab", metavar="FILE", help="the authors' vocab.txt", **required)
-    parser.add_argument(
-        "--char-vocab", metavar="FILE", help="the authors' char_vocab.txt", **required
+    add(
+        "--tf1-checkpoint",
+        metavar="PREFIX",
+        help="read the TensorFlow 1 checkpoint with this prefix",
+        **required,
     )
-    parser.add_argument(
+    add("--vocab", metavar="FILE", help="read the authors' vocab.txt", **required)
+    add("--char-vocab", metavar="FILE", help="read the authors' char_vocab.txt", **required)
+    add(
         "--vectors",
         metavar="FILE",
         nargs="+",
-        help="word vectors as text; vectors of several files are concatenated",
+        help="read word vectors as text; concatenate those of several files",
         **required,
     )
-    parser.add_argument("--out", metavar="RUN", help="run folder to make", **required)
-    parser.add_argument(
-        "--persona", choices=["self", "their"], default="self", help="persona that the model reads"
-    )
-    parser.add_argument(
-        "--version",
-        choices=["original", "revised"],
-        default="original",
-        help="version of the personas",
-    )
-    parser.add_argument(
+    add("--out", metavar="RUN", help="write the run to this folder", **required)
+    add("--persona", choices=["self", "their"], default="self", help="set the persona it reads")
+    versions = ["original", "revised"]
+    add("--version", choices=versions, default="original", help="set the version of the personas")
+    add(
         "--unknown-word",
         metavar="WORD",
-        help="give unknown words this word's vector (the authors took that of fiance); zeros if "
-        "left out",
+        help="give unknown words the vector of WORD (the authors': fiance; without it: zeros)",
     )
     defaults = ModelConfig.defaults()
     for name in LENGTHS:
         option = "--" + name.replace("_", "-")
-        parser.add_argument(
-            option, type=positive, default=defaults[name], help="value in the training"
-        )
+        add(option, type=positive, default=defaults[name], help="set the value of its training")
     return parser
 
 

@@ -76,7 +76,7 @@ class DataError(DimError):
 
 
 class CheckpointError(DimError):
-    """Weights or a training state that are missing, damaged, or of another model."""
+    """Weights or a training state that are missing, corrupt, or for a different model."""
 
 
 class DivergedError(DimError):

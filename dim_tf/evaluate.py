@@ -1,7 +1,7 @@
-"""Ranks the turns of a split with a trained run: `python -m dim_tf.evaluate --run RUN ...`.
+"""Rank the turns of a split with a trained run: `python -m dim_tf.evaluate --run RUN ...`.
 
-Prints hits@1, 2, 5, 10, MRR and MAP, and writes the scores of all candidates in the authors'
-format. With `--errors N` it also writes the N most confident mistakes, and prints hits@1 by
+Print hits@1, 2, 5, 10, MRR and MAP, and write the scores of all candidates in the authors'
+format. With `--errors N` also write the N most confident mistakes, and print hits@1 by
 the number of context utterances, by the length of the gold reply and by whether it shares words
 with the persona.
 
@@ -76,26 +76,22 @@ def main(argv: Sequence[str]) -> int | None:
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.evaluate", description=__doc__)
-    parser.add_argument("--run", required=True, help="the run folder")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--run", required=True, help="use this run folder")
+    add(
         "--prepared",
+        metavar="DIR",
         required=True,
-        help="the prepared folder of its training, or one that was made --like the run",
+        help="read the prepared folder DIR: that of the run's training, or one made --like it",
     )
-    parser.add_argument("--split", choices=SPLITS, default="test", help="the split to rank")
-    parser.add_argument("--persona", choices=PERSONAS, help="the persona (default: the run's)")
-    parser.add_argument("--version", choices=VERSIONS, help="the version (default: the run's)")
-    parser.add_argument(
-        "--precision", choices=PRECISIONS, help="compute in this precision (default: the run's)"
-    )
-    parser.add_argument("--turns", type=positive, help="rank a fixed sample of this many turns")
-    parser.add_argument(
-        "--batch-size", type=positive, default=evaluator.BATCH, help="number of turns per batch"
-    )
-    parser.add_argument(
-        "--errors", type=positive, metavar="N", help="write the N most confident mistakes"
-    )
-    parser.add_argument("--out", help="the scores file (default: in the run folder)")
+    add("--split", choices=SPLITS, default="test", help="rank this split")
+    add("--persona", choices=PERSONAS, help="read this persona (default: the run's)")
+    add("--version", choices=VERSIONS, help="read this version (default: the run's)")
+    add("--precision", choices=PRECISIONS, help="compute in this precision (default: the run's)")
+    add("--turns", type=positive, help="rank a fixed sample of this many turns")
+    add("--batch-size", type=positive, default=evaluator.BATCH, help="rank this many turns at once")
+    add("--errors", type=positive, metavar="N", help="write the N most confident mistakes")
+    add("--out", help="write the scores to this file (default: in the run folder)")
     return parser
 
 

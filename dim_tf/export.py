@@ -1,4 +1,4 @@
-r"""Exports a run for programs without `dim_tf`: `python -m dim_tf.export --run RUN ...`.
+r"""Export a run for programs without `dim_tf`: `python -m dim_tf.export --run RUN ...`.
 
     python -m dim_tf.export --run RUN --format savedmodel --out DIR
     python -m dim_tf.export --run RUN --format onnx --out FILE
@@ -50,11 +50,11 @@ def main(argv: Sequence[str]) -> int | None:
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.export", description=__doc__)
-    parser.add_argument("--run", required=True, help="run folder, or name of a pretrained model")
-    parser.add_argument("--format", choices=list(WRITERS), required=True, help="format to write")
-    parser.add_argument(
-        "--out", metavar="PATH", required=True, help="folder of a SavedModel, or file of ONNX"
-    )
+    add = parser.add_argument
+    add("--run", required=True, help="use this run folder or pretrained model")
+    add("--format", choices=list(WRITERS), required=True, help="write this format")
+    out = "write to PATH (a folder for SavedModel, a file for ONNX)"
+    add("--out", metavar="PATH", required=True, help=out)
     return parser
 
 

@@ -1,4 +1,4 @@
-r"""Ranks replies to a conversation with a trained run: `python -m dim_tf.predict --run RUN ...`.
+r"""Rank replies to a conversation with a trained run: `python -m dim_tf.predict --run RUN ...`.
 
 One turn on the command line:
 
@@ -68,19 +68,19 @@ def _rank_one(arguments: argparse.Namespace) -> None:
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.predict", description=__doc__)
-    parser.add_argument("--run", required=True, help="run folder, or name of a pretrained model")
+    parser.add_argument("--run", required=True, help="use this run folder or pretrained model")
     parser.add_argument(
-        "--precision", choices=PRECISIONS, help="precision to compute in, if not the run's own"
+        "--precision", choices=PRECISIONS, help="compute in this precision (default: the run's)"
     )
-    parser.add_argument("--top-k", type=positive, help="print the best K only")
+    parser.add_argument("--top-k", type=positive, help="print only the best K")
     one = parser.group("one turn")
-    one.add_argument("--context", nargs="*", metavar="TEXT", help="utterances, oldest first")
-    one.add_argument("--persona", nargs="*", metavar="TEXT", help="profile sentences")
-    one.add_argument("--candidates", metavar="FILE", help="replies, one a line")
+    one.add_argument("--context", nargs="*", metavar="TEXT", help="read utterances, oldest first")
+    one.add_argument("--persona", nargs="*", metavar="TEXT", help="read profiles")
+    one.add_argument("--candidates", metavar="FILE", help="rank these replies, one per line")
     one.add_argument("--json", action="store_true", help="print JSON instead of a table")
     many = parser.group("JSON Lines; - is standard input or output")
-    many.add_argument("--input", metavar="FILE", help="turns; may be .gz or .xz")
-    many.add_argument("--output", metavar="FILE", help="rankings (default: -)")
+    many.add_argument("--input", metavar="FILE", help="read turns, also from .gz or .xz")
+    many.add_argument("--output", metavar="FILE", help="write rankings (default: -)")
     return parser
 
 

@@ -1,7 +1,7 @@
-"""Compares tested runs with the paper's Tables 2 to 5: `python -m dim_tf.report RUNS ...`.
+"""Compare tested runs with the paper's Tables 2 to 5: `python -m dim_tf.report RUNS ...`.
 
-RUNS are run folders, folders of run folders, or names of pretrained models. Prints the tables in
-Markdown. With `--out DIR` it also writes `results.json`, `results.md`, `curves.png` and `bars.png`
+RUNS are run folders, folders of run folders, or names of pretrained models. Print the tables in
+Markdown. With `--out DIR` also write `results.json`, `results.md`, `curves.png` and `bars.png`
 to DIR.
 
 Of a run folder it reads `config.json`, `metrics.jsonl`, `results.json` and `ranks/` only, a
@@ -36,9 +36,9 @@ def main(argv: Sequence[str]) -> int | None:
 def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.report", description=__doc__)
     parser.add_argument(
-        "runs", nargs="+", metavar="RUNS", help="run folders, folders of them, or records"
+        "runs", nargs="+", metavar="RUNS", help="read run folders, folders of them, or records"
     )
-    parser.add_argument("--out", metavar="DIR", help="folder for tables and charts")
+    parser.add_argument("--out", metavar="DIR", help="write tables and charts to DIR")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Trains and tests the runs of the paper's tables: `python -m dim_tf.reproduce --table 3 ...`.
+"""Train and test the runs of the paper's tables: `python -m dim_tf.reproduce --table 3 ...`.
 
 Each cell of a table is a run folder in `--runs`, such as `imn_ctx_self_original_seed1`. Finished
 runs are skipped and stopped ones resumed, so the same command can be given again at any time;
@@ -52,26 +52,21 @@ def main(argv: Sequence[str]) -> int | None:
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.reproduce", description=__doc__)
-    parser.add_argument("--prepared", required=True, help="folder made by python -m data_prep")
-    parser.add_argument(
-        "--runs", default="runs/paper", metavar="DIR", help="folder of the run folders"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--prepared", metavar="DIR", required=True, help="read the prepared folder DIR")
+    add("--runs", default="runs/paper", metavar="DIR", help="write the run folders to DIR")
+    add(
         "--table",
         type=int,
         nargs="+",
         choices=TABLES,
         default=TABLES,
-        help="numbers of the paper's tables (default: all)",
+        help="fill these tables of the paper (default: all)",
     )
-    parser.add_argument(
-        "--systems", nargs="+", metavar="NAME", help="systems to train (default: all)"
-    )
-    parser.add_argument(
-        "--seeds", type=_seed, nargs="+", default=[1], help="seeds, one run each (default: 1)"
-    )
-    parser.add_argument("--test-turns", type=positive, help="test on a fixed sample of turns")
-    parser.add_argument(
+    add("--systems", nargs="+", metavar="NAME", help="train these systems (default: all)")
+    add("--seeds", type=_seed, nargs="+", default=[1], help="train with these seeds (default: 1)")
+    add("--test-turns", type=positive, help="test on a fixed sample of this many turns")
+    add(
         "--updates",
         type=positive,
         dest="max_updates",

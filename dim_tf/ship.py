@@ -1,4 +1,4 @@
-"""Writes a small copy of a run, to be passed on: `python -m dim_tf.ship --run RUN --out DIR ...`.
+"""Write a small copy of a run to share: `python -m dim_tf.ship --run RUN --out DIR ...`.
 
 The copy is a run folder with all that ranking needs. Weights and word vectors are stored as
 compressed float16. Metrics, results, calibration, a model card and your licence text are included;
@@ -49,11 +49,10 @@ def main(argv: Sequence[str]) -> int | None:
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.ship", description=__doc__)
-    parser.add_argument("--run", required=True, help="run folder")
-    parser.add_argument(
-        "--licences", metavar="FILE", required=True, help="text on the licences of data and vectors"
-    )
-    parser.add_argument("--out", metavar="DIR", required=True, help="folder to make")
+    add = parser.add_argument
+    add("--run", required=True, help="copy this run folder")
+    add("--licences", metavar="FILE", required=True, help="include this licence file")
+    add("--out", metavar="DIR", required=True, help="write the copy to DIR")
     return parser
 
 

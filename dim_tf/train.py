@@ -1,4 +1,4 @@
-"""Trains a model on a prepared folder: `python -m dim_tf.train --prepared DIR --run RUN`.
+"""Train a model on a prepared folder: `python -m dim_tf.train --prepared DIR --run RUN`.
 
 The defaults are the paper's recipe. All options are checked before the run folder is made.
 """
@@ -42,26 +42,23 @@ def main(argv: Sequence[str]) -> int | None:
 def build_parser() -> Parser:
     """The options of the command."""
     parser = Parser(prog="python -m dim_tf.train", description=__doc__)
-    parser.add_argument("--prepared", required=True, help="folder made by python -m data_prep")
-    parser.add_argument("--run", required=True, help="run folder to make")
-    parser.add_argument("--resume", action="store_true", help="resume that run")
-    parser.add_argument("--init-from", metavar="RUN", help="start from the weights of another run")
-    parser.add_argument(
-        "--jit-compile", action="store_true", help="compile updates with XLA (TensorFlow only)"
-    )
+    add = parser.add_argument
+    add("--prepared", metavar="DIR", required=True, help="read the prepared folder DIR")
+    add("--run", required=True, help="write the run to this folder")
+    add("--resume", action="store_true", help="resume the run in --run from its last checkpoint")
+    add("--init-from", metavar="RUN", help="start from the weights of another run")
+    add("--jit-compile", action="store_true", help="compile updates with XLA (TensorFlow only)")
     # Without a default here: a resumed run has its own settings, and only given ones are compared.
     given = {"default": argparse.SUPPRESS}
-    parser.add_argument("--model", help=f"name of the model (default: {DEFAULT_MODEL})", **given)
-    parser.add_argument(
+    add("--model", help=f"train this model (default: {DEFAULT_MODEL})", **given)
+    add(
         "--persona",
         choices=PERSONAS,
-        help=f"whose persona the model reads (default: {DEFAULT_PERSONA})",
+        help=f"choose whose persona to read (default: {DEFAULT_PERSONA}; none for imn)",
         **given,
     )
-    parser.add_argument(
-        "--version", choices=VERSIONS, help="version of the personas (default: original)", **given
-    )
-    parser.add_argument(
+    add("--version", choices=VERSIONS, help="read this version (default: original)", **given)
+    add(
         "--no-context",
         action="store_const",
         const=False,
@@ -69,12 +66,14 @@ def build_parser() -> Parser:
         help="leave out the context, as in Table 4",
         **given,
     )
-    parser.add_argument(
-        "--max-updates", type=positive, help="stop after this many updates", **given
+    add("--max-updates", type=positive, help="stop after this many updates", **given)
+    add(
+        "--seed",
+        type=int,
+        help="seed the initial weights, order, dropout, distractors and choice of dialogues "
+        f"(default: {TrainingConfig.defaults()['seed']})",
+        **given,
     )
-    seed = TrainingConfig.defaults()["seed"]
-    seeded = f"seed of initial weights, order and dropout (default: {seed})"
-    parser.add_argument("--seed", type=int, help=seeded, **given)
     add_settings(parser)
     return parser
 

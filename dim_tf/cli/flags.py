@@ -23,32 +23,36 @@ def add_settings(parser: Parser) -> None:
         "--deterministic", action="store_true", help="make results repeatable on a GPU too; slower"
     )
     for option, kind, meaning in (
-        ("--precision", PRECISIONS, "dtype of matrix products and activations"),
-        ("--recipe", RECIPES, "start from the settings of a recipe; single options win"),
-        ("--negatives-from", NEGATIVE_SOURCES, "draw them from the turn's list or the whole split"),
-        ("--rnn-units", positive, "units of each LSTM direction"),
-        ("--dropout", float, "fraction to drop"),
-        ("--batch-size", positive, "turns per update"),
-        ("--epochs", positive, "passes over the training turns"),
-        ("--learning-rate", float, "learning rate of Adam at the start"),
-        ("--eval-every", positive, "updates between validations"),
-        ("--save-every", positive, "updates between checkpoints"),
-        ("--valid-turns", positive, "validate on a fixed sample of this many turns"),
-        ("--patience", positive, "stop after this many validations without a better MRR"),
-        ("--input-scale", float, "factor on the input part of the encoder's initial kernels"),
-        ("--train-dialogues", float, "fraction of the dialogues to train on"),
+        ("--precision", PRECISIONS, "compute products and activations in this dtype"),
+        ("--recipe", RECIPES, "start from a recipe; explicit options override it"),
+        (
+            "--negatives-from",
+            NEGATIVE_SOURCES,
+            "draw distractors from the turn's list or the split",
+        ),
+        ("--rnn-units", positive, "set the units of each LSTM direction"),
+        ("--dropout", float, "set the dropout rate"),
+        ("--batch-size", positive, "set the turns per update"),
+        ("--epochs", positive, "set the passes over the training turns"),
+        ("--learning-rate", float, "set Adam's initial learning rate"),
+        ("--eval-every", positive, "validate after every N updates"),
+        ("--save-every", positive, "save a checkpoint after every N updates"),
+        ("--valid-turns", positive, "validate on a fixed sample of N turns"),
+        ("--patience", positive, "stop after N validations without a better MRR"),
+        ("--input-scale", float, "scale the input part of the encoder's initial kernels"),
+        ("--train-dialogues", float, "train on this fraction of the dialogues"),
     ):
         default = DEFAULTS[option[2:].replace("-", "_")]
         shown = "" if default is None else f" (default: {default})"
-        values = {"type": kind} if callable(kind) else {"choices": kind}
+        values = {"type": kind, "metavar": "N"} if callable(kind) else {"choices": kind}
         parser.add_argument(option, help=meaning + shown, default=argparse.SUPPRESS, **values)
     parser.add_argument(
         "--negatives",
         nargs="+",
         metavar="K[:UPDATE]",
         default=argparse.SUPPRESS,
-        help="show the gold reply and K wrong ones per update; 4:1000 19 shows 4 up to update "
-        "1,000, then 19 (default: all)",
+        help="sample K distractors per turn; 4:1000 19 uses 4 up to update 1,000, then 19 "
+        "(default: all)",
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change any other setting"

@@ -140,7 +140,7 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or TensorFlow prints between our lines
     _open_closed_streams()
     if hasattr(sys.stdout, "reconfigure"):
-        # File names may hold what the terminal cannot show.
+        # File names may contain what the terminal cannot show.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with _exit_on_sigterm():

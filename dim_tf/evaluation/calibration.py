@@ -118,8 +118,8 @@ class Calibration:
         """The current calibration in a run folder; None if there is none.
 
         Warns:
-            UserWarning: There is one, but it belongs to other weights, since the run was trained
-                further, or to an earlier version of this package.
+            UserWarning: The calibration was fitted on other weights, or by an earlier version of
+                this package, and is ignored.
 
         Raises:
             CheckpointError: The file is damaged.
@@ -127,7 +127,7 @@ class Calibration:
         found = cls.read(path)
         if found is None or found.is_current(path):
             return found
-        reason = f"it belongs to other weights than {BEST}"
+        reason = f"it was fitted on other weights than {BEST}"
         if found.signal != "score":
             reason = f"a threshold for the {found.signal} is no longer supported"
         file = Path(path) / CALIBRATION

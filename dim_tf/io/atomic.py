@@ -1,4 +1,4 @@
-"""Files that are complete or absent: written under a temporary name, flushed, then renamed."""
+"""Atomic file writes: a temporary file, fsync, rename."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dim_tf.errors import DataError, UsageError, is_full_disk
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """Gives a temporary path; on success that file takes the place of `path`.
+    """Yields a temporary path that replaces `path` on success.
 
     The temporary file has the same name, in a temporary folder next to `path`: Keras reads the
     format from the suffixes. A link stays a link, and an existing file keeps its mode. On an error
@@ -46,7 +46,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _naming(path: str | os.PathLike) -> Iterator[None]:
-    """Gives an error of the disk the name of the file: that of a full disk has none."""
+    """Adds the path to OSErrors that lack one (a full disk)."""
     try:
         yield
     except OSError as error:
@@ -60,7 +60,7 @@ def _naming(path: str | os.PathLike) -> Iterator[None]:
 
 
 def remove_temporaries(path: str | os.PathLike) -> None:
-    """Removes what killed writers of the file `path` left behind."""
+    """Removes temporary files left by killed processes."""
     path = Path(path)
     for folder in path.parent.glob(f".{glob.escape(path.name)}.tmp-*/"):
         shutil.rmtree(folder, ignore_errors=True)
@@ -68,13 +68,12 @@ def remove_temporaries(path: str | os.PathLike) -> None:
 
 @contextlib.contextmanager
 def creating_folder(path: str | os.PathLike, *, replace: bool = False) -> Iterator[Path]:
-    """Gives a temporary folder, which takes the name `path` on success.
+    """Yields a temporary folder, which is renamed to `path` on success and removed on an error.
 
-    On an error nothing of it remains. What a killed process left is removed first. A folder that
-    exists must be empty, or is replaced once the new one is complete (`replace`).
+    A folder that exists must be empty, or is replaced once the new one is complete (`replace`).
 
     Raises:
-        UsageError: Another process makes the same folder, or has made it meanwhile.
+        UsageError: Another process is creating the folder, or created it in the meantime.
     """
     path = Path(os.path.realpath(path))
     temporary = path.with_name(f".{path.name}.tmp")
@@ -96,7 +95,7 @@ def _put_in_place(new: Path, path: Path, replace: bool) -> None:
         new.rename(path)
         return
     if not replace:
-        raise UsageError(f"{path} was made meanwhile by another process")
+        raise UsageError(f"{path} was created by another process in the meantime")
     # A visible name: if the process is killed in between, the old folder is not lost.
     old = path.with_name(f"{path.name}-{uuid.uuid4().hex[:8]}.old")
     path.rename(old)
@@ -152,7 +151,7 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 
 def write_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:
-    r"""Writes one line per item, each ended by `\n`; no item may hold a line break."""
+    r"""Writes one line per item, each ended by `\n`; no item may contain a line break."""
     with replacing(path) as temporary:
         temporary.write_bytes("".join(line + "\n" for line in lines).encode("utf-8"))
 
@@ -164,7 +163,7 @@ def read_lines(path: str | os.PathLike) -> list[str]:
 
 
 def append_line(path: str | os.PathLike, line: str) -> None:
-    """Adds a line to a file of lines; a kill may leave a part of it."""
+    """Adds a line to a file; not atomic: a killed process can leave a partial line."""
     with _naming(path), Path(path).open("a", encoding="utf-8") as handle:
         handle.write(line + "\n")
 

@@ -109,8 +109,8 @@ class Matcher(BiLSTM):
 
     The first term, `input_term`, is the same for all candidates: it is computed once for each
     encoded word. x~ is a weighted sum of values (equations 8 and 9), so the second is the weighted
-    sum of values (W2 - W4), `attended_term`: a product with one row for each value, not for each
-    word that attends. The four-fold vector is never made.
+    sum of values (W2 - W4), `attended_term`: projected once per value rather than once per
+    attending word. The four-fold vector is never made.
 
     Args:
         width: int. D, the size of an encoded word.

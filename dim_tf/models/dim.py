@@ -1,8 +1,8 @@
 """DIM, the Dually Interactive Matching network of Gu et al. (EMNLP 2019).
 
-`dim_tf.models.reference` is the definition. This is the fast form, with the same results: it leaves
-out padding (see `dim_tf.packing`) and never makes the four-fold vectors of equations 10 and 11 (see
-`Matcher`). docs/model.md shows each equation in both.
+This is the packed model. It computes the same as the reference model (`dim_tf.models.reference`),
+without padding (see `dim_tf.packing`) and without the four-fold vectors of equations 10 and 11 (see
+`Matcher`). docs/model.md links each equation to both.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ class DIM(MatchingModel):
         dropout, dtype = config.dropout, config.dtype
         sources = ["utterances"] * config.use_context
         sources += ["personas"] * (config.use_persona and self.matches_persona)
-        # Words and prediction are float32 in every precision: they are few products, and TensorFlow
+        # Words and prediction are float32 in every precision: they cost few FLOPs, and TensorFlow
         # sums the gradients of their biases in the dtype of the layer.
         self.words = WordEmbedding(word_vectors, name="words")
         self.characters = CharacterCNN(config.char_vocab_size, name="characters")
         self.encoder = Encoder(embedded, units, dropout, name="encoder", dtype=dtype)
-        # Made here: the initial weights of a seed depend on the order in which layers are made.
+        # Created here: seeded initial weights depend on creation order.
         joined_dropout = keras.layers.Dropout(dropout, name="joined_dropout", dtype=dtype)
         prediction = Prediction(dropout, name="prediction")
         self.matcher = Matcher(width, units, dropout, name="matcher", dtype=dtype)
@@ -97,10 +97,10 @@ class DIM(MatchingModel):
         attention, features, context, persona = {}, [], None, None
         if "utterances" in self.matched:
             weights = self.context_attention(states, batch.responses, batch.utterances)
-            attention["utterances"] = weights  # [B, C, X, R], [B, C, R, X]                    (7-9)
+            attention["utterances"] = weights  # [B, C, X, R], [B, C, R, X]      (7, weights of 8-9)
         if "personas" in self.matched:
             weights = self.persona_attention(states, batch.responses, batch.personas)
-            attention["personas"] = weights  # [B, C, X, R], [B, C, R, X]                      (7-9)
+            attention["personas"] = weights  # [B, C, X, R], [B, C, R, X]        (7, weights of 8-9)
         # {source: [B, U or P, C, 2D]}, {source: [B, C, 2D]}                                 (10-19)
         matched, responses = self.matcher(states, batch, attention, training=training)
         if "utterances" in self.matched:
@@ -124,7 +124,7 @@ class DIM(MatchingModel):
     # === Config ===
 
     def get_config(self) -> dict[str, Any]:
-        """The settings for `model.save`; the word vectors are in its archive, not here."""
+        """The settings; the word vectors are stored in the archive, not in the config."""
         return {
             "config": self.config.to_dict(),
             "vocabulary_size": self.words.vectors.shape[0],

@@ -1,12 +1,12 @@
-"""DIM as the paper defines it, made of stock Keras layers: read this first.
+"""The reference model: DIM as the paper defines it, in stock Keras layers; read this first.
 
 The equations of Gu et al. (EMNLP 2019) are in `ReferenceDIM`, in their order, with their numbers at
 the right margin. The four-fold vectors have the order of the authors' program (10, 11); the paper
 prints the last two parts the other way round.
 
-`dim_tf.models.dim` computes the same logits and gradients several times faster; tests hold the two
-equal. This form computes all padding, repeats context and persona for each candidate, makes the
-four-fold vectors, and calls the shared BiLSTMs once for each kind of sentence.
+The packed model (`dim_tf.models.dim`) computes the same logits and gradients several times faster;
+tests hold the two equal. The reference model computes all padding, repeats context and persona for
+each candidate, makes the four-fold vectors, and runs the BiLSTMs once for each kind of sentence.
 
 Shapes: B batch, U utterances, P profiles, C candidates; L, R, Q words of an utterance, a response,
 a profile; W characters of a word; D = 2 x units. A source, the context or the persona, has N
@@ -31,7 +31,7 @@ BiLSTM = list[keras.layers.LSTM]
 
 
 def build_reference(config: ModelConfig, word_vectors: np.ndarray) -> keras.Model:
-    """Builds the reference; it has the inputs and outputs of `dim_tf.build_model`.
+    """Builds the reference model; it has the inputs and outputs of `dim_tf.build_model`.
 
     Args:
         config: ModelConfig. The sizes.

@@ -1,4 +1,4 @@
-"""Packed sequences: of a set of padded rows, only the words.
+"""Packed sequences: padded batches without the padding.
 
 The rows are sorted by length, longest first, and their words are laid out step by step: the first
 words of all rows, then the second words of the rows that have one, and so on. Step t of an LSTM
@@ -31,8 +31,8 @@ def pack_rows(
         lengths: int [N]. Words of each row.
         limits: int [N]. The largest possible length of each row.
         steps: int. T.
-        step_sizes: The rows to lay out at each step: at least those with a word there, at most N;
-            `PADDED` for N everywhere, None for exactly those with a word.
+        step_sizes: The rows to lay out at each step: at least the rows that are still active, at
+            most N; `PADDED` for N everywhere, None for exactly the active rows.
 
     >>> rows = pack_rows(np.array([1, 0, 2]), np.array([2, 2, 2]), steps=2)
     >>> rows.batch_sizes.tolist(), rows.flat_index.tolist(), rows.unsorted_indices.tolist()
@@ -106,7 +106,7 @@ class PackedRows:
         if not self.exact:
             return slices(packed)
 
-        # TensorFlow's gradient of a slice is as large as the whole: of all of them, T times that.
+        # TensorFlow's gradient of a slice is a full-size tensor; T slices would cost T of them.
         @ops.custom_gradient
         def split(packed: Tensor) -> Tensor:
             return slices(packed), lambda *upstream: ops.concatenate(upstream, axis=0)
@@ -128,7 +128,7 @@ class PackedRows:
     def max_pool(self, packed: Tensor) -> Tensor:
         """The maximum over the words of each sorted row: [M, F] to [batch_sizes[0], F].
 
-        The padding of a row that is shorter than its limit takes part with its zeros.
+        If a row is shorter than its limit, the max includes the padding's zeros.
         """
         is_padded = ops.reshape(self._repeat(self.layout.is_padded), (-1, 1))
         floor = ops.cast(ops.where(is_padded > 0, 0.0, NO_FLOOR), packed.dtype)  # [rows, 1]

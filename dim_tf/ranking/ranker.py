@@ -32,7 +32,7 @@ class Ranker:
     Args:
         run: Run. Its words, characters, sizes and text rules.
         model: keras.Model. Its model.
-        calibration: Calibration. That of these weights, or None.
+        calibration: Calibration. Calibration fitted on these weights, or None.
 
     >>> ranker = Ranker.load("personachat-subset")
     >>> rows = ranker.rank(
@@ -63,12 +63,12 @@ class Ranker:
             precision: str. "float32" or "bfloat16"; None for the run's own.
 
         Raises:
-            CheckpointError: It is no run folder, is damaged, or its weights are missing, not
-                finite, or of another model.
+            CheckpointError: Not a run folder, or a corrupt one; or its weights are missing, not
+                finite, or for a different model.
             ConfigError: An unknown precision.
 
         Warns:
-            UserWarning: The calibration is of other weights, and is not used.
+            UserWarning: The calibration was fitted on other weights and is ignored.
         """
         opened = Run.open(run)
         return cls(opened, opened.load_model(precision), Calibration.load(opened.path))
@@ -89,8 +89,8 @@ class Ranker:
             persona: list of str. The profiles that the run was trained to read: self, their, or
                 self and then their profiles. May be empty. The model reads the first
                 `max_profiles` (5, or 10 for both).
-            candidates: list of str, or Pool. The replies to choose from, one or more; or a pool of
-                `encode`.
+            candidates: list of str, or Pool. The replies to choose from, one or more; or a `Pool`
+                returned by `encode`.
             top_k: int. Rows to return; None for all.
 
         Returns:
@@ -224,7 +224,7 @@ class Ranker:
                 )
             for name in turn.keys() - set(FIELDS):
                 hint = did_you_mean(str(name), FIELDS)
-                raise DataError(f"no such field is known{hint}", field=str(name))
+                raise DataError(f"unknown field{hint}", field=str(name))
             return self._turn(*(turn.get(name, ()) for name in FIELDS), stacklevel=4)
         except (DataError, UsageError) as error:
             raise type(error)(f"turns[{index}]: {error}") from None

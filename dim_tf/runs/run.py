@@ -5,7 +5,7 @@ words.txt         line k, from 0, is the word with id k
 chars.txt         line k, from 0, is the character with id k
 vectors.npz       word_vectors, float32 [V, word_dim]; float16 in a small copy
 best.weights.h5   the weights with the best validation MRR; float16 in a small copy
-latest.npz        the training checkpoint: weights, Adam's slots, progress
+latest.npz        the training checkpoint: weights, Adam's moments, progress
 persona_SPLIT_out.txt     the scores of all candidates, in the authors' format
 calibration.json  temperature and threshold: `dim_tf.evaluation.calibration`
 mistakes_SPLIT.txt .html  the most confident mistakes, if `dim_tf.evaluate --errors` wrote them
@@ -87,7 +87,7 @@ class Run(Record):
             precision: str. Precision to compute in; None for the run's own.
 
         Raises:
-            CheckpointError: They are missing, damaged, not finite, or of another model.
+            CheckpointError: The weights are missing, corrupt, not finite, or for a different model.
         """
         best = self.path / BEST
         if not best.is_file():

@@ -41,7 +41,7 @@ class Executor:
         jit_compile: bool. Whether TensorFlow compiles with XLA, for fixed sizes.
 
     Attributes:
-        supports_packing: bool. Whether the model has a packed form.
+        supports_packing: bool. Whether the model runs on packed batches.
         fixed: bool. Whether it runs in fixed sizes.
     """
 
@@ -65,7 +65,7 @@ class Executor:
     def pack(self, inputs: Arrays) -> Batch:
         """The batch for `logits`, made of public inputs; filled up to a bucket if sizes are fixed.
 
-        A model without a packed form takes the inputs as they are.
+        A model that does not run on packed batches takes the inputs as they are.
         """
         if not self.supports_packing:
             return dict(inputs)

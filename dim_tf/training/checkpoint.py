@@ -19,7 +19,7 @@ def save(
     optimizer: keras.optimizers.Optimizer,
     state: dict[str, Any],
 ) -> None:
-    """Writes weights, the slots of the (built) optimizer, and `state` as JSON.
+    """Writes weights, the state of the (built) optimizer, and `state` as JSON.
 
     Raises:
         DivergedError: A value is not finite; the file is unchanged.
@@ -38,7 +38,7 @@ def load(
     """Restores the variables of model and (built) optimizer; returns the state.
 
     Raises:
-        CheckpointError: The file is missing, damaged, or of another model; nothing is changed.
+        CheckpointError: The file is missing, corrupt, or for a different model; nothing is changed.
     """
     arrays, state = _read(path)
     variables = _variables(model, optimizer)

@@ -1,10 +1,9 @@
 """The training of a run: updates, validations, checkpoints.
 
 Everything that an update depends on follows from the settings of the run and the number of the
-update: its turns, dropout masks and learning rate. The checkpoint holds weights, Adam's slots and
-`State`. So a run that is killed at any moment resumes as if nothing had happened: whatever it wrote
-after its last checkpoint (best weights, rows of `metrics.jsonl`) is computed again, with the same
-result.
+update: its turns, dropout masks and learning rate. The checkpoint has the weights, the optimizer
+state (Adam's moments) and `State`. So a run that is killed at any moment resumes as if nothing had
+happened: the updates after its last checkpoint are rerun, with the same result.
 """
 
 from __future__ import annotations
@@ -92,14 +91,14 @@ class Trainer:
         checkpoint.save(path, self.model, self._optimizer, self.state.to_dict())
 
     def restore(self) -> None:
-        """Returns to the last checkpoint and drops the rows that were written after it.
+        """Restores the last checkpoint and deletes later metric rows.
 
-        TensorBoard's curves and the best weights of later updates stay: these updates are made
-        again, with the same numbers where training is deterministic.
+        TensorBoard's curves and the best weights of later updates stay: these updates are rerun,
+        with the same numbers where training is deterministic.
 
         Raises:
-            CheckpointError: It is missing, damaged, or of another model.
-            UsageError: Another process trains the run.
+            CheckpointError: The checkpoint is missing, corrupt, or for a different model.
+            UsageError: Another process is training the run.
         """
         with self._lock_run():
             state = checkpoint.load(self.run.path / LATEST, self.model, self._optimizer)
@@ -116,7 +115,7 @@ class Trainer:
         Raises:
             Stopped: After Ctrl-C or SIGTERM; the state is saved.
             DivergedError: A loss, score or weight is not finite.
-            UsageError: Another process trains the run.
+            UsageError: Another process is training the run.
         """
         turns, done = map(self._turns_after, (self.updates, self.state.update))
         with (
@@ -292,7 +291,7 @@ class Trainer:
 
     def _lock_run(self) -> contextlib.AbstractContextManager[None]:
         """Keeps a second process from training in the same run folder."""
-        message = f"{self.run.path}: another process trains this run; wait for it"
+        message = f"{self.run.path}: another process is training this run; wait for it"
         return atomic.locking(self.run.path, message)
 
     @contextlib.contextmanager

@@ -126,7 +126,7 @@ def test_a_new_folder_appears_or_replaces_another_whole_or_not_at_all(tmp_path):
     assert files() == []
     out.mkdir()
     fill(out, "a")
-    with pytest.raises(UsageError, match="was made meanwhile"):
+    with pytest.raises(UsageError, match="by another process"):
         fill(out, "b")
     with pytest.raises(RuntimeError), atomic.creating_folder(out, replace=True):
         raise RuntimeError

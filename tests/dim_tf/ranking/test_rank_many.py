@@ -91,8 +91,8 @@ def test_turns_of_similar_sizes_go_together():
     ("turn", "message"),
     [
         ({"candidates": ["a", ""]}, 'field "candidates[1]": found an empty text'),
-        ({"contxt": []}, 'field "contxt": no such field is known; did you mean context?'),
-        ({3: 4}, 'field "3": no such field is known'),
+        ({"contxt": []}, 'field "contxt": unknown field; did you mean context?'),
+        ({3: 4}, 'field "3": unknown field'),
         ("hello", "found a text, expected an object with context, persona, candidates"),
     ],
 )

@@ -61,13 +61,13 @@ def test_restoring_drops_the_rows_after_the_checkpoint_and_half_written_files(tr
 def test_two_processes_do_not_train_one_run(training):
     with (
         atomic.locking(training.run.path, ""),
-        pytest.raises(UsageError, match="another process trains this run"),
+        pytest.raises(UsageError, match="another process is training"),
     ):
         training.restore()
     training.restore()
     with (
         atomic.locking(training.run.path, ""),
-        pytest.raises(UsageError, match="another process trains this run"),
+        pytest.raises(UsageError, match="another process is training"),
     ):
         training.train()
 

@@ -101,17 +101,10 @@ def turn_scorer(model: keras.Model) -> CachedScorer | PlainScorer:
 
 
 class PlainScorer:
-    """Scores one turn with a model that cannot encode a candidate separately.
-
-    Args:
-        model: keras.Model. Takes a dict of arrays and returns logits.
-
-    Attributes:
-        batch: Scorer. Scores several turns at once.
-    """
+    """Scores one turn with a model that cannot encode a candidate separately."""
 
     def __init__(self, model: keras.Model) -> None:
-        self.batch = Scorer(model)
+        self.batch = Scorer(model)  # scores several turns at once
 
     def encode(self, responses: Arrays) -> Arrays:
         """The candidates as `score` takes them: their inputs with B = 1."""
@@ -125,18 +118,11 @@ class PlainScorer:
 
 
 class CachedScorer:
-    """Scores one turn with a model that encodes every sentence on its own, and then matches.
-
-    Args:
-        model: MatchingModel. The model.
-
-    Attributes:
-        batch: Scorer. Scores several turns at once.
-    """
+    """Scores one turn with a model that encodes every sentence on its own, and then matches."""
 
     def __init__(self, model: MatchingModel) -> None:
         self._sources = model.sources
-        self.batch = Scorer(model)
+        self.batch = Scorer(model)  # scores several turns at once
         self._fixed = self.batch.executor.fixed
         self._length = model.config.max_response_len
         empty = empty_inputs(model.inputs)

@@ -23,6 +23,7 @@ from dim_tf.errors import UsageError
 
 SEED = partial(whole, low=0, high=2**31 - 1)
 COUNT = partial(whole, low=0, high=10**9)
+PROFILES = partial(whole, low=1, high=10**3)
 CANDIDATES = partial(whole, low=2, high=10**6)
 
 
@@ -128,6 +129,13 @@ def build_parser() -> Parser:
         type=CANDIDATES,
         default=defaults.candidates,
         help="set the number of candidates, gold included, of turns that list none",
+    )
+    add(
+        "--speaker-sentences",
+        type=PROFILES,
+        metavar="N",
+        help="make personas of at most N sentences that the same speaker says in other dialogues; "
+        "needs speaker_a and speaker_b",
     )
 
     add = parser.group("padded arrays").add_argument

@@ -7,16 +7,27 @@ All lines of a file have the same shape. In a dialogue, speaker a speaks first; 
 `persona_b_revised` and `split` are optional. In a turn, the last context utterance is the partner's
 and the speakers alternate backwards; `candidates`, `persona_revised` and `split` are optional. An
 optional field may be null; fields of other names are ignored.
+
+Dialogues without personas name their speakers instead; see `data_prep.speaker_sentences`:
+
+    {"utterances": [...], "speaker_a": "ann", "speaker_b": "ben"}
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 
 from dim_tf.errors import DataError
 from dim_tf.io import json_model
@@ -42,6 +53,22 @@ class DialogueLine(BaseModel, strict=True):
     split: str | None = None
 
 
+class SpeakerLine(BaseModel, strict=True):
+    """A line that holds a dialogue and names its speakers."""
+
+    utterances: Annotated[Texts, Field(min_length=2)]
+    speaker_a: str | int
+    speaker_b: str | int
+    split: str | None = None
+
+    @field_validator("speaker_b")
+    @classmethod
+    def _is_another(cls, speaker: str | int, info: ValidationInfo) -> str | int:
+        if speaker == info.data.get("speaker_a"):
+            raise ValueError("another speaker than speaker_a")
+        return speaker
+
+
 class TurnLine(BaseModel, strict=True):
     """A line that holds a turn."""
 
@@ -63,6 +90,7 @@ class Reply:
     candidates: Texts | None  # the reply included; None if they are to be drawn
     self_profiles: Persona  # of the speaker who replies
     partner_profiles: Persona
+    speakers: tuple[str, str] | None = None  # who replies, and to whom, if the file says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +101,11 @@ class Dialogue:
     split: str | None
     utterances: frozenset[str]
     replies: tuple[Reply, ...]
+    said: dict[str, Texts] = field(default_factory=dict)  # the utterances of each named speaker
 
 
 def read_dialogues(
-    path: str | os.PathLike, sides: str = "b", lenient: bool = False
+    path: str | os.PathLike, sides: str = "b", lenient: bool = False, speakers: bool = False
 ) -> tuple[str, list[Dialogue]]:
     """Reads a file of either shape.
 
@@ -87,6 +116,8 @@ def read_dialogues(
         path: str or path. The file; may be `.gz` or `.xz`.
         sides: str. Whose replies become turns: "a", "b" or "both". Ignored in a file of turns.
         lenient: bool. Whether to accept a response that is not among its candidates.
+        speakers: bool. Whether the lines are dialogues that name their speakers; personas are then
+            ignored.
 
     Returns:
         "dialogue" or "turn", and the dialogues in the order of the file.
@@ -98,10 +129,11 @@ def read_dialogues(
     for line, text in numbered_lines(path):
         if not text.strip():
             continue
-        shape = shape or _shape(text, path, line)
-        advice = f"expected a {shape.__name__.removesuffix('Line').lower()}, as on the first line"
+        shape = shape or _shape(text, path, line, speakers)
+        expected = "turn" if shape is TurnLine else "dialogue"
+        advice = f"expected a {expected}, as on the first line"
         record = json_model.parse(text, shape, path, line, advice)
-        if shape is DialogueLine:
+        if shape is not TurnLine:
             dialogues.append(_dialogue(record, line, sides))
             continue
         dialogues.append(_turn(record, line))
@@ -110,36 +142,54 @@ def read_dialogues(
             raise DataError(found, path=path, line=line, field="candidates")
     if not dialogues:
         raise DataError("the file is empty, expected a JSON object per line", path=path)
-    if shape is DialogueLine:
-        return "dialogue", dialogues
-    return "turn", _join_turns(dialogues)
+    if shape is TurnLine:
+        return "turn", _join_turns(dialogues)
+    return "dialogue", dialogues
 
 
-def _shape(text: str, path: str | os.PathLike, line: int) -> type[DialogueLine | TurnLine]:
+def _shape(
+    text: str, path: str | os.PathLike, line: int, speakers: bool
+) -> type[DialogueLine | SpeakerLine | TurnLine]:
     try:
         fields = json_value(text)
     except DataError as error:
         raise DataError(str(error), path=path, line=line) from None
+    if speakers:
+        return SpeakerLine
     if isinstance(fields, dict):
-        for field, shape in (("utterances", DialogueLine), ("response", TurnLine)):
-            if fields.get(field) is not None:
+        for name, shape in (("utterances", DialogueLine), ("response", TurnLine)):
+            if fields.get(name) is not None:
                 return shape
     expected = 'expected an object with "utterances" (a dialogue) or "response" (a turn)'
     raise DataError(expected, path=path, line=line)
 
 
-def _dialogue(record: DialogueLine, line: int, sides: str) -> Dialogue:
-    personas = [
-        {"original": record.persona_a, "revised": record.persona_a_revised},
-        {"original": record.persona_b, "revised": record.persona_b_revised},
-    ]
+def _dialogue(record: DialogueLine | SpeakerLine, line: int, sides: str) -> Dialogue:
     said = record.utterances
+    if isinstance(record, SpeakerLine):
+        speakers = str(record.speaker_a), str(record.speaker_b)
+        personas: list[Persona] = [{"original": (), "revised": None}] * 2
+    else:
+        speakers = None
+        personas = [
+            {"original": record.persona_a, "revised": record.persona_a_revised},
+            {"original": record.persona_b, "revised": record.persona_b_revised},
+        ]
     replies = [
-        Reply(line, said[:n], said[n], None, personas[n % 2], personas[1 - n % 2])
+        Reply(
+            line,
+            said[:n],
+            said[n],
+            None,
+            personas[n % 2],
+            personas[1 - n % 2],
+            speakers and (speakers[n % 2], speakers[1 - n % 2]),
+        )
         for n in range(1, len(said))
         if sides in ("ab"[n % 2], "both")
     ]
-    return Dialogue(line, record.split, frozenset(said), tuple(replies))
+    said_by = {name: said[n::2] for n, name in enumerate(speakers or ())}
+    return Dialogue(line, record.split, frozenset(said), tuple(replies), said_by)
 
 
 def _turn(record: TurnLine, line: int) -> Dialogue:

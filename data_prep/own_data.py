@@ -15,6 +15,7 @@ from functools import partial
 from data_prep.dialogues import Table, Turn
 from data_prep.distractors import DistractorSampler
 from data_prep.jsonl import Dialogue, Reply, read_dialogues
+from data_prep.speaker_sentences import with_personas
 from dim_tf.data.dataset import PERSONAS, SPLITS, VERSIONS
 from dim_tf.errors import DataError
 
@@ -29,6 +30,7 @@ def open_tables(
     seed: int = 0,
     resplit: bool = False,
     lenient: bool = False,
+    speaker_sentences: int | None = None,
 ) -> tuple[tuple[Table, ...], tuple[str, ...]]:
     """Reads a JSON Lines file into tables.
 
@@ -41,9 +43,13 @@ def open_tables(
         DataError: The file is damaged, too small to split, or has no turn.
     """
     path = os.fspath(path)
-    shape, dialogues = read_dialogues(path, sides, lenient)
+    shape, dialogues = read_dialogues(path, sides, lenient, speaker_sentences is not None)
+    splits = split_dialogues(dialogues, seed, resplit, path)
+    notes: tuple[str, ...] = ()
+    if speaker_sentences is not None:
+        splits, notes = with_personas(splits, speaker_sentences, seed)
     tables, left_out, turn_count = [], 0, 0
-    for split, chosen in split_dialogues(dialogues, seed, resplit, path).items():
+    for split, chosen in splits.items():
         replies = [reply for dialogue in chosen for reply in dialogue.replies]
         if not replies:
             continue
@@ -59,8 +65,9 @@ def open_tables(
                 tables.append(Table(split, persona, version, path, turns))
     if not tables:
         raise DataError(f"no dialogue contains a reply of side {sides}", path=path)
-    note = f"{left_out} of {turn_count} turns have no revised persona: not in these tables"
-    return tuple(tables), (note,) if 0 < left_out < turn_count else ()
+    if 0 < left_out < turn_count:
+        notes += (f"{left_out} of {turn_count} turns have no revised persona: not in these tables",)
+    return tuple(tables), notes
 
 
 def split_dialogues(

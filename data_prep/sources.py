@@ -32,6 +32,7 @@ class SourceOptions:
     candidates: int = 20  # own data: number of candidates of a turn where they are drawn
     seed: int = 0  # own data: seed of splitting and drawing
     resplit: bool = False  # own data: split 80/10/10, ignore the `split` fields
+    speaker_sentences: int | None = None  # own data: make personas of at most so many sentences
     lenient: bool = False  # accept a reply that is not among its candidates (`gold` is -1)
     cache: Path = Path("downloads")  # folder for the official archive
     url: str = download.PERSONACHAT_URL
@@ -68,7 +69,7 @@ def open_source(source: str, options: SourceOptions | None = None) -> Corpus:
         return replace(_open_archive(path, name, options), sources=(_summed(path),))
     plain_name = path.name.removesuffix(".gz").removesuffix(".xz")
     if plain_name.endswith(_JSON_SUFFIXES):
-        names = ("sides", "candidates", "seed", "resplit", "lenient")
+        names = ("sides", "candidates", "seed", "resplit", "lenient", "speaker_sentences")
         tables, notes = own_data.open_tables(path, **{n: getattr(options, n) for n in names})
         tables = tuple(sorted(tables, key=lambda table: table.order))
         return Corpus(_stem(plain_name, _JSON_SUFFIXES), tables, (_summed(path),), notes=notes)

@@ -32,7 +32,9 @@ def unpack(archive: Path, folder: Path) -> None:
     try:
         if archive.name.lower().endswith(".zip"):
             with zipfile.ZipFile(archive) as bundle:
-                bundle.extractall(folder)
+                for member in bundle.infolist():
+                    member.filename = member.filename.replace("\\", "/")  # made on Windows
+                    bundle.extract(member, folder)
         else:
             with tarfile.open(archive) as tar:
                 tar.extractall(folder, filter="data")

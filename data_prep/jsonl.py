@@ -126,9 +126,7 @@ def read_dialogues(
         DataError: The file is damaged, or a field is missing or wrong; names line and field.
     """
     shape, dialogues = None, []
-    for line, text in numbered_lines(path):
-        if not text.strip():
-            continue
+    for line, text in numbered_lines(path, records=True):
         shape = shape or _shape(text, path, line, speakers)
         expected = "turn" if shape is TurnLine else "dialogue"
         advice = f"expected a {expected}, as on the first line"
@@ -153,7 +151,8 @@ def _shape(
     try:
         fields = json_value(text)
     except DataError as error:
-        raise DataError(str(error), path=path, line=line) from None
+        expected = "expected a whole object on each line"
+        raise DataError(f"{error}; {expected}", path=path, line=line) from None
     if speakers:
         return SpeakerLine
     if isinstance(fields, dict):

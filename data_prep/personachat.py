@@ -59,7 +59,8 @@ def read_turns(
     self_profiles, partner_profiles, history, has_turn = (), (), (), True
     for line, text in numbered_lines(path, label):
         try:
-            head, _, body = text.partition(" ")
+            # ParlAI writes a line break inside a text as these two characters.
+            head, _, body = text.replace("\\n", " ").partition(" ")
             if head == "1":
                 if not has_turn:
                     raise DataError("the previous dialogue has no turn")

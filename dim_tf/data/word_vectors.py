@@ -110,7 +110,7 @@ def read_vectors(
 @contextmanager
 def _opened(path: Path) -> Iterator[Iterator[tuple[int, bytes]]]:
     """The numbered lines of a file that are not blank."""
-    if path.suffix != ".zip":
+    if path.suffix.lower() != ".zip":
         yield _lines(path, path)
         return
     try:

@@ -1,9 +1,10 @@
-r"""Text files line by line: UTF-8 with or without BOM, `\n` or `\r\n`, plain, `.gz` or `.xz`."""
+r"""Text files line by line: UTF-8 with or without BOM, plain or compressed by gzip or xz."""
 
 from __future__ import annotations
 
 import codecs
 import gzip
+import itertools
 import json
 import lzma
 import os
@@ -15,20 +16,25 @@ from typing import Any, BinaryIO
 
 from dim_tf.errors import DataError
 
-_OPENERS = {".gz": gzip.open, ".xz": lzma.open}
+# The first bytes of a compressed file -> what opens it.
+_OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ": lzma.open}
 
 
-def numbered_lines(path: str | os.PathLike, label: str | None = None) -> Iterator[tuple[int, str]]:
+def numbered_lines(
+    path: str | os.PathLike, label: str | None = None, records: bool = False
+) -> Iterator[tuple[int, str]]:
     r"""Streams `(number, text)` of each line, numbers from 1, texts without their line end.
 
-    Only `\n` ends a line, so that no other character of a text is taken for a line break. `.gz` and
-    `.xz` are decompressed on the fly. `label` names the file in errors, instead of its path.
+    `\n`, `\r\n` or `\r` ends a line, and no other character. Compressed files are decompressed on
+    the fly. `label` names the file in errors, instead of its path. With `records`, the lines are
+    those of `json_records`.
 
     Raises:
         DataError: The file is missing, not UTF-8, or its compressed data is damaged.
     """
     label = str(path) if label is None else label
-    for number, line in numbered_bytes(path, label):
+    lines = numbered_bytes(path, label)
+    for number, line in json_records(lines, label) if records else lines:
         try:
             yield number, decoded(line)
         except DataError as error:
@@ -41,23 +47,47 @@ def numbered_bytes(
     """As `numbered_lines`, but bytes without line ends and BOM, of a file or of an open stream."""
     is_path = isinstance(source, str | os.PathLike)
     label = str(source) if label is None else label
-    suffix = Path(source).suffix if is_path else ""
     number = 0
     try:
-        opened = _OPENERS.get(suffix, open)(source, "rb") if is_path else nullcontext(source)
-        with opened as handle:
-            for line in handle:
-                number += 1
-                if number == 1:
+        with Path(source).open("rb") if is_path else nullcontext(source) as raw:
+            head = raw.peek(6)
+            opener = next((o for magic, o in _OPENERS.items() if head.startswith(magic)), None)
+            for line in opener(raw) if opener else raw:
+                if number == 0:
                     line = line.removeprefix(codecs.BOM_UTF8)
-                yield number, line.removesuffix(b"\n").removesuffix(b"\r")
+                for part in line.rstrip(b"\r\n").split(b"\r"):
+                    number += 1
+                    yield number, part
     except FileNotFoundError:
         raise DataError("the file is missing", path=label) from None
     except IsADirectoryError:
         raise DataError("found a folder, expected a file", path=label) from None
     except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
-        message = f"the {suffix} data is damaged or truncated ({error})"
+        message = f"the compressed data is damaged or truncated ({error})"
         raise DataError(message, path=label, line=number + 1) from None
+
+
+def json_records(lines: Iterator[tuple[int, bytes]], label: str) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, or the elements of a JSON array, numbered from 1.
+
+    Raises:
+        DataError: The first line starts an array that does not end, or is none.
+    """
+    filled = ((number, line) for number, line in lines if line.strip())
+    for number, line in itertools.islice(filled, 1):
+        if not line.lstrip().startswith(b"["):
+            yield number, line
+            continue
+        try:
+            elements = json.loads(line)
+        except (ValueError, RecursionError):
+            try:
+                elements = json_value(decoded(b"\n".join([line, *(line for _, line in filled)])))
+            except DataError as error:
+                raise DataError(f"starts as a JSON array, but is {error}", path=label) from None
+        for number, element in enumerate(elements, start=1):
+            yield number, json.dumps(element).encode()
+    yield from filled
 
 
 def decoded(line: bytes) -> str:
@@ -74,6 +104,7 @@ def json_value(text: str, **options: Any) -> Any:
     try:
         return json.loads(text, **options)
     except json.JSONDecodeError as error:
-        raise DataError(f"not JSON: {error.msg} at position {error.colno}") from None
+        line = f"line {error.lineno}, " * (error.lineno > 1)
+        raise DataError(f"not JSON: {error.msg} at {line}position {error.colno}") from None
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits, 100,000 brackets
         raise DataError(f"not JSON that can be read: {error}") from None

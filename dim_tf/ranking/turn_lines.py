@@ -39,7 +39,7 @@ def check_files(source: str, output: str) -> None:
     """
     if output != STANDARD:
         atomic.check_output(output, "--output")
-        if (part := Path(f"{output}.part")).exists():
+        if (part := _part(output)).exists():
             raise UsageError(
                 f"--output: {part} exists, from a call that was stopped or is still running; move "
                 "it away, or give another --output"
@@ -85,9 +85,7 @@ def _read(ranker: Ranker, source: str, label: str, say: Callable[[str], None]) -
     """Reads the lines that are not blank, and reports what is wrong with them."""
     reported: set[str] = set()
     stream = sys.stdin.buffer if source == STANDARD else source
-    for number, line in text_lines.numbered_bytes(stream, label):
-        if not line.strip():
-            continue
+    for number, line in text_lines.json_records(text_lines.numbered_bytes(stream, label), label):
         record: dict[str, Any] = {}
         turn, error = None, {}
         try:
@@ -161,7 +159,11 @@ def writing(output: str) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    part = Path(f"{output}.part")
+    if atomic.is_stream(output):
+        with Path(output).open("wb") as handle:
+            yield handle
+        return
+    part = _part(output)
     handle = part.open("xb")
     try:
         with handle:
@@ -174,4 +176,9 @@ def writing(output: str) -> Iterator[BinaryIO]:
         else:
             part.unlink(missing_ok=True)
         raise
-    part.replace(output)
+    atomic.put(part, output)
+
+
+def _part(output: str) -> Path:
+    """The unfinished file, next to what a link points to."""
+    return Path(f"{os.path.realpath(output)}.part")

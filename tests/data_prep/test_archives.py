@@ -40,6 +40,12 @@ def test_files_are_unpacked_unchanged(tmp_path, suffix):
     assert contents(tmp_path / "out") == FILES
 
 
+def test_the_paths_of_windows_are_folders(tmp_path):
+    members = {"personachat\\": b"", "personachat\\read: me.txt": b"1"}
+    unpack(make(tmp_path / "a.zip", members), tmp_path / "out")
+    assert contents(tmp_path / "out") == {"personachat/read: me.txt": b"1"}
+
+
 @pytest.mark.parametrize("suffix", [".tgz", ".zip"])
 @pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt"])
 def test_no_member_is_written_outside_the_folder(tmp_path, suffix, name):

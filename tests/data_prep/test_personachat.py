@@ -36,8 +36,8 @@ def test_silence_first_means_that_the_replying_speaker_opens(tmp_path, silence):
 
 
 def test_a_bar_alone_separates_candidates_and_odd_characters_stay(tmp_path):
-    (turn,) = turns_of(tmp_path, "1 a\u2028b 😀\tc,d / e\t\tx;y | c,d / e\n")
-    assert turn.context == ("a\u2028b 😀",)
+    (turn,) = turns_of(tmp_path, "1 a\u2028b 😀\\nhi\tc,d / e\t\tx;y | c,d / e\n")
+    assert turn.context == ("a\u2028b 😀 hi",)  # in ParlAI's files, \\n is a line break in a text
     assert turn.candidates == ("x;y", "c,d / e")
 
 

@@ -32,6 +32,19 @@ def test_a_link_stays_a_link_and_a_file_keeps_its_mode(tmp_path):
     atomic.write_text(new, "three")
     (tmp_path / "plain").touch()
     assert new.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    os.link(new, tmp_path / "other name")
+    atomic.write_text(new, "four")
+    assert (tmp_path / "other name").read_text() == "four"
+
+
+def test_a_pipe_is_written_to(tmp_path):
+    reader, writer = os.pipe()
+    atomic.write_text(f"/dev/fd/{writer}", "one")
+    os.mkfifo(tmp_path / "fifo")
+    atomic.check_output(tmp_path / "fifo", "--out")
+    os.close(writer)
+    assert os.read(reader, 9) == b"one"
+    os.close(reader)
 
 
 FULL = (errno.ENOSPC, os.strerror(errno.ENOSPC))

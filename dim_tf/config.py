@@ -36,7 +36,8 @@ Size = Annotated[int, Field(ge=1, le=LARGEST_SIZE)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Precision = Literal["float32", "bfloat16"]
-NegativeSource = Literal["listed", "split"]
+NegativeSource = Literal["listed", "split", "batch"]
+Loss = Literal["cross_entropy", "margin"]
 PRECISIONS, NEGATIVE_SOURCES = get_args(Precision), get_args(NegativeSource)
 
 
@@ -127,7 +128,9 @@ class ModelConfig(_Config):
 
 
 class TrainingConfig(_Config):
-    """How a model is trained; the defaults are the paper's recipe.
+    """How a model is trained; the defaults are the paper's recipe for DIM and IMN.
+
+    Other systems have defaults of their own in `dim_tf.systems.registry`.
 
     Args:
         batch_size: int. Turns per update.
@@ -148,7 +151,9 @@ class TrainingConfig(_Config):
         negatives: str. Schedule of how many wrong replies an update shows with each gold reply
             (see `parse_schedule`); None for all that are listed.
         negatives_from: str. "listed" draws them from those of the turn, "split" from all replies
-            of the training split.
+            of the training split; "batch" takes the gold replies of the other turns of the update.
+        loss: str. "cross_entropy" or "margin", see `dim_tf.training.losses`.
+        margin: float. Margin of that loss.
         train_dialogues: float. Fraction of the training dialogues to train on.
         recipe: str. Name of the recipe in `RECIPES` that the settings started from.
     """
@@ -168,6 +173,8 @@ class TrainingConfig(_Config):
     input_scale: Positive = 1.0
     negatives: str | None = None
     negatives_from: NegativeSource = "listed"
+    loss: Loss = "cross_entropy"
+    margin: Positive = 0.1
     train_dialogues: Positive = Field(default=1.0, le=1)
     recipe: Literal["paper", "fast"] = "paper"
 
@@ -176,6 +183,8 @@ class TrainingConfig(_Config):
         _ = self.negatives_schedule
         if self.negatives_from == "split" and self.negatives is None:
             raise ConfigError("negatives_from: split needs negatives, how many to draw")
+        if self.negatives_from == "batch" and self.negatives is not None:
+            raise ConfigError("negatives_from: batch takes all; leave out negatives")
         return self
 
     @property

@@ -10,6 +10,8 @@ from dim_tf.packing.batch import SOURCES, pack
 from dim_tf.packing.buckets import BucketShape, largest_shape
 from dim_tf.systems.registry import build_model
 
+# The systems that match word by word.
+MATCHING = ("imn", "imn_ctx", "imn_utr", "dim")
 CONFIG = ModelConfig(
     char_vocab_size=11,
     max_utterances=3,

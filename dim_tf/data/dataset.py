@@ -163,26 +163,40 @@ class PreparedData:
                 raise ConfigError(f"{name}: found {found}, {expected}")
         rows = np.asarray(rows)
         context = _last(table.context[rows], config.max_utterances)
-        candidates = table.candidates[rows]
         personas = _fitted(table.personas(rows), config.max_profiles)
-        inputs: Inputs = {}
-        for name, kind, sentences, length in (
-            ("utterances", "utterance", context, config.max_utterance_len),
-            ("responses", "candidate", candidates, config.max_response_len),
-            ("personas", "profile", personas, config.max_profile_len),
-        ):
-            if {name, f"{name}_len", f"{name}_num", f"{name}_char"}.isdisjoint(names):
-                continue
-            # An absent sentence is row -1, the last one, which is empty (see `read_sentences`).
-            forms = self._sentences[f"{kind}s"][sentences, :length]
-            lengths = self._sentences[f"{kind}_lengths"][sentences]
-            inputs[f"{name}_len"] = np.minimum(lengths, length).astype(np.int32)
-            inputs[f"{name}_num"] = (sentences != ABSENT).sum(axis=1, dtype=np.int32)
-            if name in names:
-                inputs[name] = np.where(forms < len(self.words), forms, UNK_ID).astype(np.int32)
-            if f"{name}_char" in names:
-                inputs[f"{name}_char"] = self.word_characters[forms, : config.max_word_len]
+        inputs = self._gathered("utterances", context, config, names)
+        inputs |= self.candidates(table.candidates[rows], config, names=names)
+        inputs |= self._gathered("personas", personas, config, names)
         return {name: inputs[name] for name in names}, table.target[rows]
+
+    def candidates(
+        self, sentences: np.ndarray, config: ModelConfig, *, names: Sequence[str] = INPUTS
+    ) -> Inputs:
+        """Those of the inputs `names` that are of candidates, for stored candidates [B, C]."""
+        return self._gathered("responses", sentences, config, names)
+
+    def _gathered(
+        self, name: str, sentences: np.ndarray, config: ModelConfig, names: Sequence[str]
+    ) -> Inputs:
+        """The inputs of one kind of sentence, for rows [B, N] of the stored ones."""
+        kind, length = {
+            "utterances": ("utterance", config.max_utterance_len),
+            "responses": ("candidate", config.max_response_len),
+            "personas": ("profile", config.max_profile_len),
+        }[name]
+        if {name, f"{name}_len", f"{name}_num", f"{name}_char"}.isdisjoint(names):
+            return {}
+        inputs: Inputs = {}
+        # An absent sentence is row -1, the last one, which is empty (see `read_sentences`).
+        forms = self._sentences[f"{kind}s"][sentences, :length]
+        lengths = self._sentences[f"{kind}_lengths"][sentences]
+        inputs[f"{name}_len"] = np.minimum(lengths, length).astype(np.int32)
+        inputs[f"{name}_num"] = (sentences != ABSENT).sum(axis=1, dtype=np.int32)
+        if name in names:
+            inputs[name] = np.where(forms < len(self.words), forms, UNK_ID).astype(np.int32)
+        if f"{name}_char" in names:
+            inputs[f"{name}_char"] = self.word_characters[forms, : config.max_word_len]
+        return {each: inputs[each] for each in inputs if each in names}
 
     def batches(
         self,

@@ -28,8 +28,9 @@ from dim_tf.io.json_model import STRICT
 from dim_tf.runs.run import BEST, weights_fingerprint
 
 CALIBRATION = "calibration.json"
-# The range of T. Beyond it all probabilities are close to 0 and 1, or to each other.
-LOWEST, HIGHEST = 0.05, 20.0
+# The range of T. Beyond it all probabilities are close to 0 and 1, or to each other; cosines, which
+# differ by hundredths, need a small one.
+LOWEST, HIGHEST = 0.001, 20.0
 
 Count = Annotated[int, Field(ge=0)]
 Loss = Annotated[float, Field(ge=0)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,7 +100,7 @@ def evaluate(
     """Scores turns of a table.
 
     Args:
-        scorer: callable. Gives the logits [B, C] of a batch's inputs.
+        scorer: Scorer. That of `dim_tf.runtime.scorer.batch_scorer`.
         data: The prepared folder.
         table: A table of that folder.
         config: ModelConfig. Sizes of the model.
@@ -117,13 +117,38 @@ def evaluate(
     batch_size = min(batch_size, len(rows))
     order = _by_context(table, rows)
     back = np.argsort(order)
+    score, names = _scoring(scorer, data, table, config, rows)
     parts = []
-    for inputs, target in data.batches(table, config, batch_size, _filled(rows[order], batch_size)):
-        parts.append((scorer(inputs), target, inputs["responses_len"] > 0))
+    every = _filled(rows[order], batch_size)
+    for first in range(0, len(every), batch_size):
+        batch = every[first : first + batch_size]
+        inputs, target = data.inputs(table, batch, config, names=[*names, "responses_len"])
+        parts.append((score(inputs, batch), target, inputs["responses_len"] > 0))
         if on_batch:
             on_batch(min(batch_size, len(rows) - batch_size * (len(parts) - 1)))
     columns = [np.concatenate(column)[: len(rows)][back] for column in zip(*parts, strict=True)]
     return Result(rows, *columns)
+
+
+def _scoring(
+    scorer: Scorer, data: PreparedData, table: TurnTable, config: ModelConfig, rows: np.ndarray
+) -> tuple[Callable[[Inputs, np.ndarray], np.ndarray], Sequence[str]]:
+    """A function from the inputs and rows of a batch to its logits, and the inputs it needs.
+
+    Where the model encodes replies on their own, each distinct one is encoded once, here.
+    """
+    from dim_tf.runtime.scorer import VectorScorer
+
+    if not isinstance(scorer, VectorScorer):
+        return lambda inputs, _: scorer(inputs), scorer.names
+    distinct = np.unique(table.candidates[rows])
+    vectors = scorer.encode(data.candidates(distinct[None], config, names=scorer.names))  # [N, d]
+
+    def score(inputs: Inputs, batch: np.ndarray) -> np.ndarray:
+        replies = vectors[np.searchsorted(distinct, table.candidates[batch])]  # [B, C, d]
+        return np.einsum("bd,bcd->bc", scorer.encode_query(inputs), replies)
+
+    return score, scorer.query_names
 
 
 def check_profiles(run: Run, data: PreparedData, persona: str) -> None:

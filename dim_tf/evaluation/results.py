@@ -90,14 +90,14 @@ def rank_tables(
         UsageError: The weights were replaced meanwhile.
     """
     backend.load()
-    from dim_tf.runtime.scorer import Scorer
+    from dim_tf.runtime.scorer import batch_scorer
 
     ranked, config = [], run.model_config
     precision = None if precision == config.precision else precision
     rows = evaluator.sample_rows(len(tables[0]), turns)
     samples = evaluator.sample_batches(data, tables[0], config, rows, batch_size)
     with run.weights_unchanged() as weights:
-        scorer, update = Scorer(run.load_model(precision), samples), run.best_update()
+        scorer, update = batch_scorer(run.load_model(precision), samples), run.best_update()
         for table in tables:
             rows = evaluator.sample_rows(len(table), turns)
             with Progress(f"ranking {table.name}", len(rows), "turns") as progress:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import keras
 
     from dim_tf.ranking.attention import Explanation
+    from dim_tf.runtime.scorer import VectorScorer
 
 
 class Ranker:
@@ -169,6 +170,25 @@ class Ranker:
         encoded = self._scorer.encode(self._featurizer.responses([sentences]))
         return Pool(tuple(texts), indices, encoded, self._token)
 
+    def encode_replies(self, texts: Sequence[str]) -> np.ndarray:
+        """The vectors of replies, float32 [N, d], of a system that encodes them on their own.
+
+        The dot product with the vector of a query (`encode_query`) is the score of `rank`.
+
+        Raises:
+            DataError: As in `rank`, for `texts`.
+            UsageError: The system matches a reply with each turn anew, as DIM does.
+        """
+        scorer, texts = self._vector_scorer(), check_candidates(texts)
+        sentences, indices = self._featurizer.distinct(texts)
+        return scorer.encode(self._featurizer.responses([sentences]))[indices]
+
+    def encode_query(self, context: Sequence[str], persona: Sequence[str] = ()) -> np.ndarray:
+        """The vector of a context and a persona, float32 [d]; see `encode_replies`."""
+        scorer = self._vector_scorer()
+        turn = self._turn(context, persona, ["-"], stacklevel=3)
+        return scorer.encode_query(self._inputs([turn]))[0]
+
     def explain(
         self, context: Sequence[str], persona: Sequence[str], candidate: str
     ) -> Explanation:
@@ -192,6 +212,16 @@ class Ranker:
         }
         maps = heatmaps(self._attention(inputs), inputs, words, sentences)
         return Explanation(candidate, maps.get("context"), maps.get("persona"))
+
+    def _vector_scorer(self) -> VectorScorer:
+        from dim_tf.runtime.scorer import VectorScorer
+
+        if not isinstance(self._scorer, VectorScorer):
+            raise UsageError(
+                f"{self.run.path}: {self.run.model} matches each reply with each turn, so replies "
+                "have no vectors; give a run of a dual encoder, such as starspace"
+            )
+        return self._scorer
 
     def _turn(
         self,

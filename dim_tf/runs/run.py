@@ -30,6 +30,7 @@ from dim_tf.errors import CheckpointError, DimError, DivergedError, UsageError
 from dim_tf.io import atomic
 from dim_tf.runs.record import CONFIG, Record
 from dim_tf.runtime import backend
+from dim_tf.systems import registry
 
 if TYPE_CHECKING:
     import keras
@@ -76,9 +77,7 @@ class Run(Record):
     def build_model(self) -> keras.Model:
         """The model with fresh weights."""
         backend.load()
-        from dim_tf.systems.registry import build_model
-
-        return build_model(self.model, self.model_config, self.word_vectors)
+        return registry.build_model(self.model, self.model_config, self.word_vectors)
 
     def load_model(self, precision: str | None = None) -> keras.Model:
         """The model with the weights of the best validation.
@@ -195,10 +194,16 @@ class Run(Record):
         """The run with the words of a prepared folder, or the run itself if it matches the folder.
 
         Raises:
-            UsageError: The folder was not prepared with `--like` this run.
+            UsageError: The folder was not prepared with `--like` this run, or the run has trained
+                the vectors of its words.
         """
         if self.matches(data):
             return self
+        if registry.find(self.model).dual_encoder:
+            raise UsageError(
+                f"{data.path} does not match {self.path}: {self.model} has trained the vectors of "
+                "its own words, so it reads the folder that it was trained on alone"
+            )
         differences = self.differences_from(data)
         if differences:
             raise UsageError(

@@ -41,6 +41,7 @@ class Executor:
         jit_compile: bool. Whether TensorFlow compiles with XLA, for fixed sizes.
 
     Attributes:
+        names: tuple of str. The inputs that the model reads.
         supports_packing: bool. Whether the model runs on packed batches.
         fixed: bool. Whether it runs in fixed sizes.
     """
@@ -49,6 +50,7 @@ class Executor:
         self, model: keras.Model, samples: Iterable[Arrays] = (), jit_compile: bool = False
     ) -> None:
         self._model, self.jit_compile = model, jit_compile
+        self.names = tuple(tensor.name for tensor in keras.tree.flatten(model.inputs))
         self.supports_packing = isinstance(model, MatchingModel)
         self.fixed = self.supports_packing and (jit_compile or backend_name() == "jax")
         self._buckets: dict[Any, SizeBuckets] = {}
@@ -68,7 +70,7 @@ class Executor:
         A model that does not run on packed batches takes the inputs as they are.
         """
         if not self.supports_packing:
-            return dict(inputs)
+            return {name: inputs[name] for name in self.names}
         sources = self._model.sources
         exact = pack(inputs, sources)
         if not self.fixed:

@@ -69,8 +69,9 @@ def export(
     from dim_tf.runtime.scorer import Scorer
 
     write, creating = WRITERS[format_name]
-    inputs = sample_inputs(config, words)
-    expected = Scorer(model)(inputs)
+    scorer, inputs = Scorer(model), sample_inputs(config, words)
+    expected = scorer(inputs)
+    inputs = {name: inputs[name] for name in scorer.names}
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     with creating(out) as temporary:
         found = write(model, temporary)(inputs)

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from dim_tf.models.base import Encoded, MatchingModel
+from dim_tf.models.dual_encoder import DualEncoder
 from dim_tf.models.inputs import empty_inputs
 from dim_tf.packing.batch import pack_matching, pack_sentences
 from dim_tf.packing.buckets import EXACT, BucketShape, largest_shape
@@ -24,6 +25,7 @@ from dim_tf.runtime.compile import Arrays, Executor, backend_name, compile_forwa
 # At most so many candidates go through a model at once, so that memory is bounded. Where sizes are
 # fixed, programs are compiled for these two numbers, and a chunk is filled up to one of them.
 SMALL_CHUNK, LARGE_CHUNK = 20, 100
+REPLY_INPUTS = ("responses", "responses_len")
 
 
 class Scorer:
@@ -35,12 +37,14 @@ class Scorer:
 
     Attributes:
         executor: Executor. Packs and runs batches.
+        names: tuple of str. The inputs that the model reads.
         any_size: bool. Whether one program scores batches of all sizes.
     """
 
     def __init__(self, model: keras.Model, samples: Iterable[Arrays] = ()) -> None:
         self.any_size = backend_name() == "tensorflow"
         self.executor = Executor(model, samples)
+        self.names = self.executor.names
         forward = compile_forward(model, self.executor.logits, self.executor.example)
         self._forward = CompileOnce(forward)
 
@@ -95,8 +99,15 @@ class EncodedCandidates:
             yield EncodedCandidates(words, lengths)
 
 
-def turn_scorer(model: keras.Model) -> CachedScorer | PlainScorer:
+def batch_scorer(model: keras.Model, samples: Iterable[Arrays] = ()) -> Scorer:
+    """The best scorer that the model supports, for batches of turns; arguments as of `Scorer`."""
+    return VectorScorer(model) if isinstance(model, DualEncoder) else Scorer(model, samples)
+
+
+def turn_scorer(model: keras.Model) -> Any:
     """The best scorer that the model supports, for one turn with any number of candidates."""
+    if isinstance(model, DualEncoder):
+        return batch_scorer(model)
     return CachedScorer(model) if isinstance(model, MatchingModel) else PlainScorer(model)
 
 
@@ -115,6 +126,55 @@ class PlainScorer:
         return _score_chunks(self.batch, turn, candidates, SMALL_CHUNK, lambda _: SMALL_CHUNK)
 
     score_once = score
+
+
+class VectorScorer(Scorer):
+    """A scorer that encodes each reply once, and then takes dot products.
+
+    Args:
+        model: DualEncoder. The model.
+    """
+
+    def __init__(self, model: DualEncoder) -> None:
+        super().__init__(model)
+        self.batch = self  # scores several turns at once
+        self.query_names = [name for name in self.names if name not in REPLY_INPUTS]
+        inputs = model.inputs
+
+        def example(names: Any) -> dict[str, keras.KerasTensor]:
+            return {name: inputs[name] for name in names}
+
+        def encode_replies(batch: Any) -> Any:
+            return model.encode_replies(batch["responses"], batch["responses_len"])
+
+        self._encode_query = CompileOnce(
+            compile_forward(model, model.encode_query, lambda: example(self.query_names))
+        )
+        self._encode_replies = CompileOnce(
+            compile_forward(model, encode_replies, lambda: example(REPLY_INPUTS))
+        )
+
+    def encode_query(self, turns: Arrays) -> np.ndarray:
+        """The vectors of the contexts and personas of B turns, float32 [B, d]."""
+        batch = {name: turns[name] for name in self.query_names}
+        return np.asarray(self._encode_query(batch), "float32")
+
+    def encode(self, responses: Arrays) -> np.ndarray:
+        """The vectors of replies, float32 [N, d], given as the inputs of one turn, [1, N, ...]."""
+        vectors = []
+        for chunk in _chunks({name: responses[name] for name in REPLY_INPUTS}, LARGE_CHUNK):
+            count = chunk["responses_len"].shape[1]
+            batch = _filled(chunk, count if self.any_size else _chunk_size(count))
+            vectors.append(np.asarray(self._encode_replies(batch), "float32")[0, :count])
+        return np.concatenate(vectors)
+
+    def score(self, turn: Arrays, vectors: np.ndarray) -> np.ndarray:
+        """The logits of all candidates of a turn (B = 1), float32 [N], from their vectors."""
+        return vectors @ self.encode_query(turn)[0]
+
+    def score_once(self, turn: Arrays, responses: Arrays) -> np.ndarray:
+        """The logits of candidates that are not needed again, float32 [N]."""
+        return self.score(turn, self.encode(responses))
 
 
 class CachedScorer:
@@ -215,9 +275,12 @@ class CachedScorer:
 
     def _chunk_size(self, count: int) -> int:
         """The number of candidates that a program takes for `count` of them."""
-        if not self._fixed:
-            return count
-        return SMALL_CHUNK if count <= SMALL_CHUNK else LARGE_CHUNK
+        return _chunk_size(count) if self._fixed else count
+
+
+def _chunk_size(count: int) -> int:
+    """The number of candidates that a program of fixed size takes for `count` of them."""
+    return SMALL_CHUNK if count <= SMALL_CHUNK else LARGE_CHUNK
 
 
 def _chunks(responses: Arrays, size: int) -> Iterator[dict[str, np.ndarray]]:

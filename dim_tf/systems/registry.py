@@ -6,13 +6,13 @@ Importing it imports no Keras: a builder is a reference, followed when the syste
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dim_tf.config import ModelConfig
+from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.errors import ConfigError, did_you_mean, one_of
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ class System:
         needs_context: bool. Whether it cannot work with `use_context=False`.
         base: str. The system that it is without persona, from which the paper counts gains; None
             if that is the system itself.
+        dual_encoder: bool. Whether the model is a `dim_tf.models.dual_encoder.DualEncoder`.
+        defaults: dict. Training settings whose default differs from that of `TrainingConfig`.
+        starts_from: str. The system whose weights a training must start from (`--init-from`); None
+            if it starts from fresh ones.
     """
 
     name: str
@@ -42,17 +46,36 @@ class System:
     reads_persona: bool = True
     needs_context: bool = False
     base: str | None = None
+    dual_encoder: bool = False
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    starts_from: str | None = None
 
     @property
     def title(self) -> str:
         """Its name in a table."""
         return self.paper_name or self.name
 
-    def check_context(self, config: ModelConfig) -> None:
-        """Raises `ConfigError` if it needs a context and `config` leaves it out."""
+    def check(self, config: ModelConfig, training: TrainingConfig | None = None) -> None:
+        """Raises `ConfigError` for settings that it does not support."""
         if self.needs_context and not config.use_context:
             raise ConfigError(
                 f"{self.name} needs the context: leave out --no-context (use_context), or take dim"
+            )
+        if self.dual_encoder and config.precision != "float32":
+            raise ConfigError(
+                f"precision: {self.name} computes in float32 alone, found {config.precision}"
+            )
+        if training is None:
+            return
+        if self.dual_encoder and training.input_scale != 1:
+            raise ConfigError(
+                f"input_scale: {self.name} has no encoder to scale; leave out --input-scale, and "
+                "--recipe fast"
+            )
+        if not self.dual_encoder and training.negatives_from == "batch":
+            raise ConfigError(
+                f"negatives_from: {self.name} cannot rank the replies of a batch for each of its "
+                "turns; give listed or split"
             )
 
     def build(self, config: ModelConfig, word_vectors: np.ndarray) -> keras.Model:
@@ -78,11 +101,21 @@ def register(*systems: System) -> None:
 
 # The paper's, in its order.
 IMN = {"needs_context": True, "base": "imn"}
+EMBEDDINGS: dict[str, Any] = {
+    "dual_encoder": True,
+    "defaults": {
+        "loss": "margin",
+        "negatives_from": "batch",
+        "batch_size": 128,
+        "eval_every": 378,
+        "save_every": 378,
+    },
+}
 register(
     System("ir", "IR baseline"),
-    System("starspace", "Starspace"),
-    System("profile", "Profile"),
-    System("kv_profile", "KV Profile"),
+    System("starspace", "Starspace", "dim_tf.models.starspace:Starspace", **EMBEDDINGS),
+    System("profile_memory", "Profile Memory"),
+    System("kv_profile_memory", "KV Profile Memory"),
     System("ft_pc", "FT-PC"),
     System("imn", "IMN", "dim_tf.models.imn:IMN", reads_persona=False, needs_context=True),
     System("imn_ctx", "IMN_ctx", "dim_tf.models.imn_ctx:IMNCtx", **IMN),
@@ -116,7 +149,7 @@ def implemented() -> tuple[str, ...]:
     """The names of the systems that can be built.
 
     >>> implemented()
-    ('imn', 'imn_ctx', 'imn_utr', 'dim')
+    ('starspace', 'imn', 'imn_ctx', 'imn_utr', 'dim')
     """
     return tuple(system.name for system in SYSTEMS.values() if system.builder)
 
@@ -129,9 +162,9 @@ def of_paper() -> tuple[str, ...]:
 def build_model(name: str, config: ModelConfig, word_vectors: np.ndarray) -> keras.Model:
     """Builds a model with fresh weights.
 
-    Every model takes a dict of the same eleven int32 arrays and returns the raw logit of every
-    candidate slot, float32 [B, C]. Loss, metrics and ranker mask the absent candidates
-    (`responses_len == 0`).
+    Every model takes a dict of the same int32 arrays, a dual encoder without those of characters,
+    and returns the raw logit of every candidate slot, float32 [B, C]. Loss, metrics and ranker mask
+    the absent candidates (`responses_len == 0`).
 
     | input | shape |
     | --- | --- |
@@ -144,7 +177,7 @@ def build_model(name: str, config: ModelConfig, word_vectors: np.ndarray) -> ker
     Args:
         name: str. One of `implemented()`.
         config: ModelConfig. Sizes; C may differ from `config.max_candidates` from call to call.
-        word_vectors: float32 [V, word_dim], frozen.
+        word_vectors: float32 [V, word_dim]; frozen, except in a dual encoder.
 
     Raises:
         ConfigError: An unknown name, settings that the system does not support, or vectors of
@@ -156,7 +189,7 @@ def build_model(name: str, config: ModelConfig, word_vectors: np.ndarray) -> ker
     ('dim', 24)
     """
     system = get(name)
-    system.check_context(config)
+    system.check(config)
     word_vectors = np.asarray(word_vectors, dtype="float32")
     if word_vectors.ndim != 2 or word_vectors.shape[1] != config.word_dim:
         raise ConfigError(

@@ -10,6 +10,7 @@ from dim_tf.cli.flags import DATA_FIELDS
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import UsageError
 from dim_tf.runs.run import Run
+from dim_tf.systems import registry
 
 if TYPE_CHECKING:
     import keras
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def check(initial: Run, run: Run, data: PreparedData) -> None:
     """Raises `UsageError` if `run` cannot start from the weights of `initial`."""
     words, settings = initial.differences_from(data), []
-    if initial.model != run.model:
+    if initial.model not in (run.model, registry.get(run.model).starts_from):
         settings.append(f"the model ({initial.model} instead of {run.model})")
     theirs, ours = initial.model_config.to_dict(), run.model_config.to_dict()
     # No weight depends on how much of a turn is read (`max_...`).
@@ -56,8 +57,20 @@ def scale_encoder_inputs(model: keras.Model, scale: float) -> None:
         kernel.assign(values)
 
 
-def copy(initial: Run, model: keras.Model) -> None:
-    """Copies the best weights of `initial` into the model of a new run."""
-    trained = initial.load_model().trainable_variables
-    for variable, source in zip(model.trainable_variables, trained, strict=True):
-        variable.assign(source.value)
+def copy(initial: Run, run: Run, model: keras.Model) -> None:
+    """Copies the best weights of `initial` into the model of a new run.
+
+    Trained word vectors are copied by word; new words keep those of the data.
+    """
+    trained = initial.load_model()
+    for variable, source in zip(
+        model.trainable_variables, trained.trainable_variables, strict=True
+    ):
+        values = np.asarray(source.value)
+        if variable.path.endswith("words/embeddings") and initial.words != run.words:
+            rows = {word: row for row, word in enumerate(initial.words)}
+            known = [row for row, word in enumerate(run.words) if word in rows]
+            table = np.asarray(variable.value).copy()
+            table[known] = values[[rows[run.words[row]] for row in known]]
+            values = table
+        variable.assign(values)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 from keras import ops
 
+from dim_tf.config import TrainingConfig
 from dim_tf.models.dtypes import at_least_float32
 from dim_tf.packing.layout import Tensor
 
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 # Absent candidates take this logit: exp() of it, less any real logit, is exactly 0 in float32.
 ABSENT = -1e30
 
@@ -17,7 +22,7 @@ def masked_cross_entropy(target: Tensor, logits: Tensor, present: Tensor) -> Ten
     Args:
         target: int [B], the column of the gold reply, which must be present.
         logits: float [B, C].
-        present: bool [B, C], False where a turn has no such candidate.
+        present: bool [B, C] or [1, C], False where a turn has no such candidate.
 
     Returns:
         A scalar, float32 at least. An absent candidate changes neither it nor any gradient.
@@ -34,6 +39,30 @@ def masked_cross_entropy(target: Tensor, logits: Tensor, present: Tensor) -> Ten
     return ops.mean(ops.logsumexp(logits, axis=-1) - gold)
 
 
+def margin_ranking(target: Tensor, logits: Tensor, present: Tensor, margin: float) -> Tensor:
+    """Mean of max(0, margin - gold + negative) over the turns and their present negatives.
+
+    Arguments and result as in `masked_cross_entropy`.
+
+    >>> import numpy as np
+    >>> logits = np.array([[0.5, 0.45, 0.2]], "float32")
+    >>> loss = margin_ranking(np.array([0]), logits, np.ones((1, 3), bool), margin=0.1)
+    >>> round(float(loss), 6) # (0.1 - 0.5 + 0.45) / 2
+    0.025
+    """
+    gold = ops.take_along_axis(logits, ops.expand_dims(target, -1), axis=-1)  # [B, 1]
+    negative = ops.logical_and(present, ops.logical_not(_is_gold(target, logits)))  # [B, C]
+    hinge = ops.where(negative, ops.relu(margin - gold + logits), 0.0)
+    return ops.sum(hinge) / ops.maximum(ops.sum(ops.cast(negative, logits.dtype)), 1.0)
+
+
+def of(config: TrainingConfig) -> Loss:
+    """The loss of a training, a function of target, logits and present candidates."""
+    if config.loss == "margin":
+        return functools.partial(margin_ranking, margin=config.margin)
+    return masked_cross_entropy
+
+
 def masked_accuracy(target: Tensor, logits: Tensor, present: Tensor) -> Tensor:
     """The part of the turns whose gold reply scores higher than every other candidate.
 
@@ -45,7 +74,12 @@ def masked_accuracy(target: Tensor, logits: Tensor, present: Tensor) -> Tensor:
     0.5
     """
     gold = ops.take_along_axis(logits, ops.expand_dims(target, -1), axis=-1)  # [B, 1]
-    columns = ops.arange(ops.shape(logits)[1], dtype="int32")  # [C]
-    is_gold = ops.equal(columns, ops.cast(ops.expand_dims(target, -1), "int32"))  # [B, C]
+    is_gold = _is_gold(target, logits)
     beaten = ops.logical_or(gold > logits, ops.logical_or(is_gold, ops.logical_not(present)))
     return ops.mean(ops.cast(ops.all(beaten, axis=-1), "float32"))
+
+
+def _is_gold(target: Tensor, logits: Tensor) -> Tensor:
+    """Which column is that of the gold reply, bool [B, C]."""
+    columns = ops.arange(ops.shape(logits)[1], dtype="int32")  # [C]
+    return ops.equal(columns, ops.cast(ops.expand_dims(target, -1), "int32"))

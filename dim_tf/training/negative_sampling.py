@@ -68,6 +68,20 @@ class NegativeSampler:
         return dataclasses.replace(turns, candidates=candidates, target=np.zeros_like(turns.target))
 
 
+def gold_of_batch(turns: TurnTable) -> tuple[np.ndarray, np.ndarray]:
+    """The candidates of an update whose turns are ranked among each other's gold replies.
+
+    Returns:
+        The distinct gold replies, int [1, B], padded with `ABSENT`, and the column of that of each
+        turn, [B].
+    """
+    gold = turns.candidates[np.arange(len(turns)), turns.target]
+    distinct, column = np.unique(gold, return_inverse=True)
+    missing = len(gold) - len(distinct)
+    candidates = np.pad(distinct, (0, missing), constant_values=ABSENT)[None]
+    return candidates, column.astype(turns.target.dtype)
+
+
 def _draw_listed(turns: TurnTable, count: int, rng: np.random.Generator) -> TurnTable:
     keys = rng.random(turns.candidates.shape)
     keys[turns.candidates == ABSENT] = 2.0  # last

@@ -49,7 +49,6 @@ def check_request(arguments: argparse.Namespace) -> Request:
     chosen = {n: getattr(arguments, n) for n in ("model", "persona", "version") if n in arguments}
     if arguments.resume and arguments.init_from:
         raise UsageError("--resume and --init-from exclude each other: give one of them")
-    TrainingConfig.from_dict({n: v for n, v in settings.items() if n in TRAINING_FIELDS})
     resumed = Run.open(arguments.run) if arguments.resume else None
     if resumed:
         _check_same(resumed, {**chosen, **settings})
@@ -60,6 +59,9 @@ def check_request(arguments: argparse.Namespace) -> Request:
             chosen.setdefault("persona", "none")
         persona = chosen.get("persona", DEFAULT_PERSONA)
         _model_config(model, persona, settings, {"char_vocab_size": 1})
+        base = registry.get(model).starts_from
+        if base and not arguments.init_from:
+            raise UsageError(f"--model {model} starts from a run of {base}: give --init-from RUN")
     initial = Run.open(arguments.init_from) if arguments.init_from else None
     if initial:
         if "input_scale" in arguments:
@@ -116,9 +118,8 @@ def new_run(
     sizes = {**data.sizes, "max_candidates": table.candidates.shape[1]}
     if persona == "both":
         sizes["max_profiles"] *= 2
-    training = {name: value for name, value in changes.items() if name in TRAINING_FIELDS}
     config = _model_config(model, persona, changes, sizes)
-    training_config = TrainingConfig.from_dict(training)
+    training_config = _training_config(model, changes)
     return Run(
         path=Path(path),
         model=model,
@@ -204,7 +205,7 @@ def initial_model(run: Run, initial: Run | None = None) -> keras.Model:
     model = run.build_model()
     initial_weights.scale_encoder_inputs(model, run.training_config.input_scale)
     if initial:
-        initial_weights.copy(initial, model)
+        initial_weights.copy(initial, run, model)
     return model
 
 
@@ -220,8 +221,17 @@ def _model_config(
     settings = {"use_persona": persona != "none", **sizes}
     settings.update((name, value) for name, value in changes.items() if name in MODEL_FIELDS)
     config = ModelConfig.from_dict(settings)
-    system.check_context(config)
+    system.check(config, _training_config(model, changes))
     return config
+
+
+def _training_config(model: str, changes: Mapping[str, Any]) -> TrainingConfig:
+    """The settings of a training: `changes`, and the defaults of the system."""
+    settings = {**registry.get(model).defaults}
+    settings.update((name, value) for name, value in changes.items() if name in TRAINING_FIELDS)
+    if settings.get("negatives") is not None and "negatives_from" not in changes:
+        settings.pop("negatives_from", None)
+    return TrainingConfig.from_dict(settings)
 
 
 def _check_same(run: Run, changes: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ from dim_tf.runtime.compile import (
     tensor_specs,
     variable_values,
 )
-from dim_tf.training.losses import masked_accuracy, masked_cross_entropy
+from dim_tf.training.losses import Loss, masked_accuracy, masked_cross_entropy
 
 Update = Callable[[Batch, np.ndarray, np.ndarray], tuple[Tensor, Tensor]]
 
@@ -67,6 +67,7 @@ class TrainingStep:
         seed: int. Seed of the dropout masks.
         samples: As for `Executor`.
         jit_compile: bool. Whether TensorFlow compiles the update with XLA, for fixed sizes.
+        loss: callable. One of `dim_tf.training.losses`.
 
     Attributes:
         executor: Executor. Packs and runs batches.
@@ -79,13 +80,14 @@ class TrainingStep:
         seed: int,
         samples: Iterable[Arrays] = (),
         jit_compile: bool = False,
+        loss: Loss = masked_cross_entropy,
     ) -> None:
         optimizer.build(model.trainable_variables)
         self._seed = seed
         self._seed_states = _seed_states(model)
         self.executor = Executor(model, samples, jit_compile)
         make = {"tensorflow": _tensorflow_update, "jax": _jax_update}[backend_name()]
-        self._update = make(model, self.executor, optimizer, self._seed_states)
+        self._update = make(model, self.executor, optimizer, self._seed_states, loss)
 
     def update(self, number: int, inputs: Arrays, target: np.ndarray) -> tuple[Tensor, Tensor]:
         """Makes update `number` (from 1); returns (loss, accuracy) as the backend's scalars.
@@ -102,6 +104,7 @@ def _tensorflow_update(
     executor: Executor,
     optimizer: keras.optimizers.Optimizer,
     seed_states: Sequence[keras.Variable],
+    loss_of_logits: Loss,
 ) -> Update:
     import tensorflow as tf
 
@@ -112,7 +115,7 @@ def _tensorflow_update(
             state.assign(value)
         with tf.GradientTape() as tape:
             logits = executor.logits(batch, training=True)
-            loss = masked_cross_entropy(target, logits, present_candidates(batch))
+            loss = loss_of_logits(target, logits, present_candidates(batch))
         gradients = tape.gradient(loss, variable_values(model.trainable_variables))
         optimizer.apply(gradients, model.trainable_variables)
         return loss, masked_accuracy(target, logits, present_candidates(batch))
@@ -149,6 +152,7 @@ def _jax_update(
     executor: Executor,
     optimizer: keras.optimizers.Optimizer,
     seed_states: Sequence[keras.Variable],
+    loss_of_logits: Loss,
 ) -> Update:
     import jax
 
@@ -167,7 +171,7 @@ def _jax_update(
         pairs = zip(model.non_trainable_variables, new, strict=True)
         new_other = [value for v, value in pairs if id(v) not in is_seed]
         present = present_candidates(batch)
-        loss = masked_cross_entropy(target, logits, present)
+        loss = loss_of_logits(target, logits, present)
         return loss, (masked_accuracy(target, logits, present), new_other)
 
     @jax.jit

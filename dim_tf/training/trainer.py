@@ -36,9 +36,9 @@ from dim_tf.evaluation.model_card import MODEL_CARD
 from dim_tf.io import atomic
 from dim_tf.runs.record import METRICS
 from dim_tf.runs.run import BEST, LATEST, Run
-from dim_tf.runtime.scorer import Scorer
-from dim_tf.training import checkpoint
-from dim_tf.training.negative_sampling import NegativeSampler
+from dim_tf.runtime.scorer import batch_scorer
+from dim_tf.training import checkpoint, losses
+from dim_tf.training.negative_sampling import NegativeSampler, gold_of_batch
 from dim_tf.training.state import State, epoch_order, total_updates, training_rows
 from dim_tf.training.tensorboard import TensorBoardLogger
 from dim_tf.training.train_step import TrainingStep, adam, learning_rate
@@ -70,11 +70,17 @@ class Trainer:
         self.updates = total_updates(self.config, len(self.rows))
         self.state = State()
         self._negatives = NegativeSampler(self.table, self.rows, self.config)
+        self._names = [tensor.name for tensor in keras.tree.flatten(model.inputs)]
         self._optimizer = adam(self.config)
         self._step = TrainingStep(
-            model, self._optimizer, self.config.seed, self._samples(), jit_compile
+            model,
+            self._optimizer,
+            self.config.seed,
+            self._samples(),
+            jit_compile,
+            loss=losses.of(self.config),
         )
-        self._scorer = Scorer(
+        self._scorer = batch_scorer(
             model, sample_batches(data, self.valid_table, run.model_config, self.valid_rows)
         )
         self._unread: list[tuple[int, Any, Any]] = []  # losses that the device may still compute
@@ -159,8 +165,14 @@ class Trainer:
 
     def _batch(self, rows: np.ndarray, update: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Inputs and targets of an update (from 1) on these turns."""
-        turns = self._negatives.draw(rows, update)
-        return self.data.inputs(turns, np.arange(len(turns)), self.run.model_config)
+        turns, config = self._negatives.draw(rows, update), self.run.model_config
+        every = np.arange(len(turns))
+        if self.config.negatives_from != "batch":
+            return self.data.inputs(turns, every, config, names=self._names)
+        candidates, target = gold_of_batch(turns)
+        names = [name for name in self._names if not name.startswith("responses")]
+        inputs, _ = self.data.inputs(turns, every, config, names=names)
+        return inputs | self.data.candidates(candidates, config, names=self._names), target
 
     def _samples(self, count: int = 24) -> Iterator[dict[str, np.ndarray]]:
         """Inputs of sample batches with each number of negatives, to choose size buckets from."""

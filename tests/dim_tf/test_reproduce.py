@@ -122,7 +122,7 @@ def test_what_is_refused_before_anything_is_trained(prepared, tmp_path, capsys):
     folders = ["--prepared", str(prepared), "--runs", str(tmp_path / "runs")]
     for options, message in (
         (["--seeds", "1", "x"], "--seeds: found x, expected a whole number of at least 0"),
-        (["--systems", "starspace"], "Starspace"),
+        (["--systems", "starspcae"], "did you mean starspace"),
         (["--set", "max_updates=3"], "--set: max_updates is given by --updates"),
         (["--set", "use_context=false", "--systems", "dim"], "use_context follows from the tables"),
     ):

@@ -70,9 +70,9 @@ def test_compiled_updates_are_the_same_and_can_be_resumed(run_train, monkeypatch
 
     asked = []
 
-    def step(*arguments):
+    def step(*arguments, **options):
         asked.append(arguments[-1])
-        return TrainingStep(*arguments)
+        return TrainingStep(*arguments, **options)
 
     TrainingStep = trainer.TrainingStep
     monkeypatch.setattr(trainer, "TrainingStep", step)

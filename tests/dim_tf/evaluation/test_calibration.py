@@ -87,5 +87,5 @@ def test_a_damaged_file_says_where_what_and_what_to_do(tmp_path, keys, value):
 def test_notes_say_when_a_calibration_says_little():
     assert calibration().notes() == []
     poor = dataclasses.replace(FIGURES, f1=FIGURES.f1_of_rejecting_all)
-    temperature, rejection, test = calibration(temperature=0.05, valid=poor, test=None).notes()
-    assert "0.05 to 20" in temperature and "rejecting" in rejection and "test split" in test
+    temperature, rejection, test = calibration(temperature=0.001, valid=poor, test=None).notes()
+    assert "0.001 to 20" in temperature and "rejecting" in rejection and "test split" in test

@@ -38,7 +38,7 @@ def test_temperature_is_1_for_equal_scores_and_bounded_where_all_is_right_or_wro
     right = np.tile([5.0, 0.0, -1.0], (4, 1))
     assert calibration_fit.fit_temperature(np.zeros((4, 3)), target, present) == 1.0
     assert calibration_fit.fit_temperature(-right, target, present) == HIGHEST
-    assert calibration_fit.fit_temperature(right / 100, target, present) == LOWEST
+    assert calibration_fit.fit_temperature(right / 10_000, target, present) == LOWEST
 
 
 def test_calibration_error_by_hand_with_values_on_the_borders_of_bins():

@@ -33,6 +33,7 @@ def test_evaluate_scores_each_turn_once_whatever_the_batch_size(prepared):
         shapes.add(inputs["responses"].shape)
         return inputs["responses"].sum(axis=2).astype("float32")
 
+    scorer.names = ("responses",)
     found = evaluator.evaluate(scorer, data, table, config, rows, 3, turns.append)
     assert turns == [3, 2]
     assert len(shapes) == 1

@@ -13,7 +13,7 @@ from dim_tf.systems.registry import build_model
 from tests.gradients import value_and_gradients
 from tests.numpy_dim import NumpyDIM
 from tests.numpy_imn import NumpyFusion
-from tests.random_model import CONFIG, built, random_inputs, word_table
+from tests.random_model import CONFIG, MATCHING, built, random_inputs, word_table
 
 
 @pytest.mark.backend
@@ -69,7 +69,7 @@ def test_fusions_have_the_weights_of_imn():
     assert paths[0] == paths[1]
 
 
-@pytest.mark.parametrize("name", registry.implemented())
+@pytest.mark.parametrize("name", MATCHING)
 def test_which_models_read_a_persona(name):
     model, _ = built(name)
     inputs = random_inputs(np.random.default_rng(6))

@@ -9,8 +9,8 @@ from keras import ops
 
 from dim_tf.packing.in_graph import _pack_rows, pack_in_graph
 from dim_tf.packing.packed_sequence import pack_rows
-from dim_tf.systems.registry import build_model, implemented
-from tests.random_model import CONFIG, random_inputs, word_table
+from dim_tf.systems.registry import build_model
+from tests.random_model import CONFIG, MATCHING, random_inputs, word_table
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="counts inside the graph are TensorFlow's"
@@ -30,7 +30,7 @@ def test_rows_are_laid_out_as_numpy_does(seed):
     assert sorted(words) == list(range(lengths.sum()))
 
 
-@pytest.mark.parametrize("name", implemented())
+@pytest.mark.parametrize("name", MATCHING)
 def test_logits_are_those_of_a_layout_made_on_the_host(name):
     model = build_model(name, CONFIG, word_table())
     inputs = random_inputs(np.random.default_rng(1))

@@ -21,5 +21,5 @@ def test_a_base_is_a_system_that_reads_no_persona():
 
 
 def test_systems_that_are_not_implemented_are_refused_by_their_name():
-    with pytest.raises(ConfigError, match=r"Starspace .*not implemented.* dim"):
-        registry.get("starspace").build(ModelConfig(char_vocab_size=9), None)
+    with pytest.raises(ConfigError, match=r"later .*not implemented.* dim"):
+        registry.System("later").build(ModelConfig(char_vocab_size=9), None)

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from dim_tf.training.losses import masked_accuracy, masked_cross_entropy
+from dim_tf.training.losses import margin_ranking, masked_accuracy, masked_cross_entropy
 from tests.gradients import value_and_gradients
 
 pytestmark = pytest.mark.backend
@@ -62,3 +62,12 @@ def test_accuracy_counts_ties_as_mistakes_and_skips_absent_candidates():
     present = np.array([[1, 1, 0], [1, 1, 1], [1, 1, 1], [0, 1, 0]], bool)
     accuracy = masked_accuracy(np.array([1, 0, 0, 1], "int32"), logits, present)
     assert float(accuracy) == 0.75
+
+
+def test_margin_ranking_is_the_mean_hinge_over_present_negatives():
+    logits = np.array([[0.5, 0.45, 0.2, 9.0], [0.0, 0.3, 0.35, -1.0]], "float32")
+    present = np.array([[True, True, True, False], [True, True, True, True]])
+    loss = margin_ranking(np.array([0, 1], "int32"), logits, present, 0.1)
+    assert float(loss) == pytest.approx((0.05 + 0.15) / 5, rel=1e-5)
+    shared = margin_ranking(np.array([0, 1], "int32"), logits, present[:1], 0.1)
+    assert float(shared) == pytest.approx((0.05 + 0.15) / 4, rel=1e-5)

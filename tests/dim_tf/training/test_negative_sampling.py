@@ -6,7 +6,7 @@ import pytest
 from dim_tf.config import TrainingConfig
 from dim_tf.data.prepared_folder import ABSENT, TurnTable
 from dim_tf.errors import ConfigError
-from dim_tf.training.negative_sampling import NegativeSampler
+from dim_tf.training.negative_sampling import NegativeSampler, gold_of_batch
 from dim_tf.training.state import training_rows
 
 
@@ -121,3 +121,12 @@ def test_fractions_of_the_dialogues_are_nested_and_whole():
     assert (rows == np.arange(150)).all()
     other = training_rows(dialogue, TrainingConfig(train_dialogues=0.5, seed=4))
     assert set(dialogue[other]) != kept
+
+
+def test_in_a_batch_every_turn_has_the_gold_replies_of_all():
+    turns = table().take(np.array([3, 9, 2, 30]))  # turns 2 and 3 have the same reply
+    candidates, target = gold_of_batch(turns)
+    assert candidates.tolist() == [[1, 4, 15, ABSENT]]
+    assert candidates[0, target].tolist() == gold_of(turns).tolist()
+    with pytest.raises(ConfigError, match="negatives_from: batch takes all"):
+        TrainingConfig(negatives="3", negatives_from="batch")

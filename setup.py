@@ -8,6 +8,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 EXPORT = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"]
 JAX = ["jax>=0.4.35"]
+SERVE = ["fastapi>=0.165", "fastapi-offline>=1.7.7", "prometheus-client>=0.26", "uvicorn>=0.54"]
 VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "dim_tf/__init__.py").read_text("utf-8"))[1]
 
 setup(
@@ -34,7 +35,7 @@ setup(
     packages=find_packages(include=["dim_tf", "dim_tf.*", "data_prep", "data_prep.*"]),
     package_data={
         "data_prep": ["sample.tar.xz"],
-        "dim_tf": ["*/templates/*.j2", "paper/*.toml", "py.typed"],
+        "dim_tf": ["*/templates/*.j2", "service/static/*", "paper/*.toml", "py.typed"],
     },
     install_requires=[
         "tensorflow>=2.18",
@@ -54,9 +55,12 @@ setup(
     extras_require={
         "export": EXPORT,
         "jax": JAX,
+        "serve": SERVE,
         "test": [
             *EXPORT,
             *JAX,
+            *SERVE,
+            "httpx2>=2.16",  # of FastAPI's test client
             "hypothesis>=6.100",
             "import-linter>=2.1",
             "mypy>=1.15",
@@ -64,6 +68,7 @@ setup(
             "pytest-xdist>=3.6",
             "ruff>=0.9",
             "scikit-learn>=1.4",
+            "selenium>=4.51",
         ],
     },
     entry_points={"console_scripts": ["dim-tf = dim_tf.cli.dispatch:main"]},

@@ -25,8 +25,9 @@ _PHRASES = {
     "a valid": "a",
     "a integer": "an integer",
     "a array": "a list",
-    "Tuple should have": "",
-    "String should have": "",
+    "Tuple should have ": "",
+    "String should have ": "",
+    "List should have ": "",
     " after validation": "",
     "  ": " ",
 }
@@ -111,7 +112,7 @@ def first_problem(error: ValidationError, known: Iterable[str] = ()) -> tuple[st
     For an unknown field, the line proposes the nearest of the `known` ones.
     """
     # An unknown field explains one that is missing.
-    problems = error.errors(include_url=False)
+    problems = error.errors()
     problem = min(problems, key=lambda one: one["type"] not in _UNKNOWN)
     field = ".".join(map(str, problem["loc"]))
     if problem["type"] in _UNKNOWN:

@@ -27,6 +27,7 @@ ELSEWHERE = (
     "sudo apt-get install",
     ".venv/bin/python -m pip install",
     ".venv/bin/tensorboard",
+    ".venv/bin/python -m dim_tf.serve",
     "KERAS_BACKEND=jax .venv/bin/python",  # for a GPU
     ".ci/lowest.sh",
     "./tests/run.sh",

@@ -74,6 +74,11 @@ class Ranker:
         opened = Run.open(run)
         return cls(opened, opened.load_model(precision), Calibration.load(opened.path))
 
+    @property
+    def profiles_read(self) -> int:
+        """The number of profiles that the model reads."""
+        return self._featurizer.profiles_read
+
     def rank(
         self,
         context: Sequence[str] = (),
@@ -235,7 +240,7 @@ class Ranker:
             candidates = check_candidates(candidates)
         elif candidates.owner is not self._token:
             raise UsageError("this pool was encoded by another Ranker; use its own encode")
-        room = self._featurizer.profiles_read
+        room = self.profiles_read
         if len(persona) > room:
             reads = f"the first {room}" if room else "none"
             warnings.warn(

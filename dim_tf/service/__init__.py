@@ -1,0 +1,1 @@
+"""The HTTP service: requests and answers, batches, metrics, the page, and the worker processes."""

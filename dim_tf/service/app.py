@@ -1,0 +1,162 @@
+"""The routes of the service."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from dim_tf.errors import DataError, first_problem
+from dim_tf.io import templates
+from dim_tf.ranking.ranker import Ranker
+from dim_tf.service import metrics, schemas
+from dim_tf.service.batcher import Batcher, BusyError
+from dim_tf.service.guard import LOG, Guard, problem
+
+STATIC = Path(__file__).with_name("static")
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": schemas.Problem} for status in (401, 413, 422, 503)
+}
+BUSY = "too many requests wait; try again"
+
+
+def create_app(ranker: Ranker, token: str = "", queue: int = 100, time_limit: float = 30) -> Guard:
+    """The service as an ASGI application.
+
+    Args:
+        ranker: Ranker. Ranks and explains.
+        token: str. What clients must send as `Authorization: Bearer ...`; empty for nothing.
+        queue: int. The number of requests that may wait.
+        time_limit: float. Seconds that a request may take.
+    """
+    batcher = Batcher(ranker, queue)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with metrics.worker():
+            async with batcher:
+                LOG.info("worker %d is ready", os.getpid())
+                yield
+
+    async def authenticated(
+        found: Annotated[
+            HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))
+        ],
+    ) -> None:
+        given = found.credentials.encode("latin-1") if found else b""
+        if token and not secrets.compare_digest(given, token.encode("utf-8")):
+            raise HTTPException(401, "a valid token is missing", {"WWW-Authenticate": "Bearer"})
+
+    app = FastAPIOffline(
+        title="dim_tf",
+        version="1",
+        redoc_url=None,
+        lifespan=lifespan,
+        max_body_size=schemas.MAX_BYTES,
+    )
+    app.mount("/static", StaticFiles(directory=STATIC))
+    _answer_errors(app)
+    protected = APIRouter(dependencies=[Depends(authenticated)])
+
+    def check(turn: schemas.Turn) -> schemas.Turn:
+        if len(turn.persona) > ranker.profiles_read:
+            raise DataError(
+                f"found {len(turn.persona)} profiles, this model reads {ranker.profiles_read}",
+                field="persona",
+            )
+        return turn
+
+    @protected.post("/rank", responses=ERRORS, response_model_exclude_none=True)
+    async def rank(request: schemas.RankRequest) -> schemas.Ranking:
+        """Ranks candidates by how well they fit the context and the persona."""
+        check(request)
+        rows = await batcher.do(ranker.turn(request.context, request.persona, request.candidates))
+        return schemas.Ranking(ranking=rows[: request.top_k])
+
+    @protected.post("/explain", responses=ERRORS)
+    async def explain(request: schemas.ExplainRequest) -> schemas.Explanation:
+        """Gives the attention weights of a reply."""
+        check(request)
+        work = functools.partial(
+            ranker.explain, request.context, request.persona, request.candidate
+        )
+        found = await batcher.do(work)
+        maps = {name: getattr(found, name) for name in ("context", "persona")}
+        return schemas.Explanation(
+            **{name: schemas.Attention.of(shown) for name, shown in maps.items()}
+        )
+
+    @protected.get("/metrics", response_class=Response)
+    async def read_metrics() -> Response:
+        """Gives the metrics of all workers in the format of Prometheus."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    page = templates.render(
+        __package__,
+        "page.html.j2",
+        protected=bool(token),
+        profiles=ranker.profiles_read,
+        limits=schemas,
+    )
+
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    async def read_page() -> str:
+        return page
+
+    @app.get("/healthz", responses={503: {"model": schemas.Problem}})
+    async def health() -> dict[str, str]:
+        """Tells whether this worker still works."""
+        if not batcher.alive:
+            raise HTTPException(503, "this worker ranks no more; restart it")
+        return {"status": "ok"}
+
+    @app.get("/readyz", responses={503: {"model": schemas.Problem}})
+    async def readiness() -> dict[str, str]:
+        """Tells whether a request would be accepted now."""
+        if batcher.full or not batcher.alive:
+            raise HTTPException(503, BUSY)
+        return {"status": "ok"}
+
+    app.include_router(protected)
+    return Guard(app, time_limit)
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Makes each error one line of JSON that shows nothing of the program."""
+
+    @app.exception_handler(StarletteHTTPException)
+    async def refused(request: Request, error: StarletteHTTPException) -> Response:
+        return problem(error.status_code, str(error.detail), dict(error.headers or {}))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        path, message = first_problem(error)
+        field = path.removeprefix("body").lstrip(".")
+        return problem(
+            422, str(DataError(message, field=None if field.isdigit() else field or None))
+        )
+
+    @app.exception_handler(DataError)
+    async def unreadable(request: Request, error: DataError) -> Response:
+        return problem(422, str(error))
+
+    @app.exception_handler(BusyError)
+    async def busy(request: Request, error: BusyError) -> Response:
+        return problem(503, BUSY)
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        return problem(500, "the service failed; its log says where")

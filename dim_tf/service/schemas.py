@@ -1,0 +1,99 @@
+"""What requests and answers hold, and their limits."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from dim_tf.ranking.heatmap import Heatmap
+
+MAX_BYTES = 2**20
+MAX_CHARACTERS = 1000
+MAX_UTTERANCES, MAX_PROFILES, MAX_CANDIDATES = 100, 20, 1000
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CHARACTERS)]
+
+
+class Turn(BaseModel):
+    """What a reply has to fit."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    context: list[Text] = Field(
+        default=[],
+        max_length=MAX_UTTERANCES,
+        description="Utterances, oldest first; the last one is the partner's.",
+        examples=[["do you like the beach ?"]],
+    )
+    persona: list[Text] = Field(
+        default=[],
+        max_length=MAX_PROFILES,
+        description="Profiles. More than the model reads are refused.",
+        examples=[["i am afraid of water ."]],
+    )
+
+
+class RankRequest(Turn):
+    """A turn and the replies to choose from."""
+
+    candidates: list[Text] = Field(
+        min_length=1,
+        max_length=MAX_CANDIDATES,
+        examples=[["i love the beach .", "not really , i am scared of the water ."]],
+    )
+    top_k: int | None = Field(default=None, ge=1, description="Rows to return; null for all.")
+
+
+class ExplainRequest(Turn):
+    """A turn and one reply."""
+
+    candidate: Text = Field(examples=["not really , i am scared of the water ."])
+
+
+class Row(BaseModel):
+    """A ranked candidate, as of `Ranker.rank`."""
+
+    rank: int
+    index: int
+    candidate: str
+    score: float
+    probability: float
+    fits: bool | None = Field(default=None, description="Of calibrated runs only.")
+
+
+class Ranking(BaseModel):
+    """The candidates, best first."""
+
+    ranking: list[Row]
+
+
+class Attention(BaseModel):
+    """Attention weights from the words of the reply to those of some sentences."""
+
+    rows: list[str] = Field(description="The words of the reply.")
+    groups: list[list[str]] = Field(description="The words of each sentence.")
+    weights: list[list[float]] = Field(
+        description="For each word of the reply, a weight for each word of all groups."
+    )
+
+    @classmethod
+    def of(cls, shown: Heatmap | None) -> Attention | None:
+        """The numbers of a heat map, to four digits."""
+        if shown is None:
+            return None
+        weights = shown.weights.astype(float).round(4).tolist()
+        return cls(rows=list(shown.rows), groups=list(map(list, shown.groups)), weights=weights)
+
+
+class Explanation(BaseModel):
+    """What a reply attends to (equation 9); null where there is no attention."""
+
+    context: Attention | None
+    persona: Attention | None
+
+
+class Problem(BaseModel):
+    """Why a request was refused."""
+
+    error: str

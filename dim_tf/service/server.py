@@ -1,0 +1,99 @@
+"""Worker processes, each with its own model, behind one address."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import os
+import socket
+import sys
+import tempfile
+import traceback
+
+import uvicorn
+from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from dim_tf.cli.parser import print_warnings
+from dim_tf.errors import DimError, UsageError
+from dim_tf.runs.run import Run
+from dim_tf.service import metrics
+from dim_tf.service.guard import LOG, Guard
+
+# Importing TensorFlow may keep a worker from answering its supervisor for so long.
+STARTING_S = 120
+
+
+def serve(
+    run: str, host: str, port: int, workers: int, token: str, queue: int, time_limit: int
+) -> int:
+    """Serves a run until SIGTERM or SIGINT; what was accepted by then is answered.
+
+    A worker that dies is replaced. Arguments as in `create_app`.
+
+    Returns:
+        The exit status: 0, or 2 if the workers could not start.
+
+    Raises:
+        CheckpointError: `run` is no run folder.
+        UsageError: The address cannot be used.
+    """
+    Run.open(run)
+    listener = _bind(host, port)
+    log = copy.deepcopy(LOGGING_CONFIG)
+    log["loggers"] = {
+        LOG.name: {"handlers": ["default"], "level": "INFO"},
+        "uvicorn": {"handlers": ["default"], "level": "WARNING"},
+    }
+    with tempfile.TemporaryDirectory(prefix="dim_tf-metrics-") as folder:
+        os.environ[metrics.FOLDER] = folder
+        config = uvicorn.Config(
+            functools.partial(load_app, run, token, queue, time_limit),
+            factory=True,
+            workers=workers,
+            http="h11",
+            ws="none",
+            lifespan="on",
+            log_config=log,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=time_limit + 5,
+            timeout_worker_healthcheck=STARTING_S,
+        )
+        address, port = listener.getsockname()[:2]
+        address = f"[{address}]" if ":" in address else address
+        LOG.info("http://%s:%d/, ready when a worker is", address, port)
+        supervisor = Multiprocess(config, [listener])
+        supervisor.run()
+    failed = any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes)
+    return 2 if failed else 0
+
+
+def load_app(run: str, token: str, queue: int, time_limit: int) -> Guard:
+    """Loads a run in a worker, and compiles what its first requests would wait for."""
+    from dim_tf.ranking.ranker import Ranker
+    from dim_tf.service.app import create_app
+
+    try:
+        with print_warnings():
+            ranker = Ranker.load(run)
+        ranker.rank(["hello"], [], ["hello"])
+        ranker.explain(["hello"], [], "hello")
+    except Exception as error:
+        if not isinstance(error, DimError | OSError):
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(STARTUP_FAILURE)  # another worker would fail as well
+    return create_app(ranker, token, queue, time_limit)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A socket that a worker will listen on once it is ready."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise UsageError(f"--host {host} --port {port}: {error.strerror}") from None
+    return listener

@@ -1,0 +1,178 @@
+"""Requests and answers of the service."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import given, strategies as st
+
+from dim_tf.service.app import create_app
+from dim_tf.service.guard import LOG
+from tests.dim_tf import test_fuzz
+from tests.tiny_run import tiny_ranker
+
+TURN = {"context": ["hello", "i like dogs"], "persona": ["i'm fine"], "candidates": ["tea", "dogs"]}
+
+
+def test_answers_are_those_of_the_ranker(client):
+    ranker = tiny_ranker()
+    answer = client.post("/rank", json=TURN)
+    assert answer.json()["ranking"] == ranker.rank(**TURN)
+    assert client.post("/rank", json={**TURN, "top_k": 1}).json()["ranking"] == ranker.rank(
+        **TURN, top_k=1
+    )
+    asked = {"context": TURN["context"], "persona": [], "candidate": "i like"}
+    found, expected = client.post("/explain", json=asked).json(), ranker.explain(**asked).context
+    assert found["persona"] is None
+    assert (*map(tuple, found["context"]["groups"]),) == expected.groups
+    np.testing.assert_allclose(found["context"]["weights"], expected.weights, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "named"),
+    [
+        (b'{"candidates": ', 422, "not JSON"),
+        (b'{"candidates": ["a"], "perona": []}', 422, 'field "perona"'),
+        (b'{"candidates": []}', 422, 'field "candidates": found [], expected at least 1 item'),
+        (b'{"candidates": ["a", 1]}', 422, 'field "candidates.1": found 1'),
+        (b'{"candidates": [" "]}', 422, 'field "candidates[0]": found an empty text'),
+        (b'{"candidates": ["a"], "top_k": 0}', 422, 'field "top_k": found 0'),
+        (b'{"candidates": ["a"], "persona": ["a", "b", "c"]}', 422, "found 3 profiles"),
+        (b'{"candidates": ["a"], "\\ud800": 1}', 422, "\\ud800"),
+        (json.dumps({"candidates": ["a"] * 1001}).encode(), 422, "1000"),
+        (json.dumps({"candidates": ["a" * 1001]}).encode(), 422, "1000 characters"),
+        (b"[" * 100_000, 400, "body"),
+        (b"\xff", 400, "body"),
+        (b" " * (2**20 + 1), 413, "1,048,576 bytes"),
+        (iter([b" " * 2**20, b" "]), 413, "Too Large"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_one_line(client, body, status, named):
+    answer = client.post("/rank", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status
+    assert list(answer.json()) == ["error"] and named in answer.json()["error"]
+
+
+@test_fuzz.counts
+def test_any_body_is_answered_or_refused(client, count):
+    bodies = st.one_of(
+        test_fuzz.turns(test_fuzz.lists).map(test_fuzz.as_json),
+        test_fuzz.turns(st.lists(test_fuzz.good, min_size=1, max_size=2)).map(test_fuzz.as_json),
+        test_fuzz.json_values.map(test_fuzz.as_json),
+        st.binary(max_size=60),
+    )
+
+    @test_fuzz.fuzz(count)
+    @given(bodies, st.sampled_from(["/rank", "/rank", "/explain"]))
+    def post(body, path):
+        answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
+        if answer.status_code == 200:
+            test_fuzz.check(answer.json()["ranking"], json.loads(body)["candidates"])
+        else:
+            assert answer.status_code in (400, 413, 422) and answer.json()["error"].strip()
+
+    post()
+
+
+def test_requests_that_arrive_together_are_ranked_together(held):
+    turns = [{**TURN, "context": ["hello"] * n} for n in range(1, 5)]
+    with TestClient(create_app(held)) as client, ThreadPoolExecutor() as threads:
+        first = threads.submit(client.post, "/rank", json=TURN)
+        until(lambda: held.batches == [1])
+        others = [threads.submit(client.post, "/rank", json=turn) for turn in turns]
+        until(lambda: "dim_tf_waiting_requests 4.0" in client.get("/metrics").text)
+        held.gate.set()
+        assert first.result().json()["ranking"] == tiny_ranker().rank(**TURN)
+        for turn, other in zip(turns, others, strict=True):
+            scores = [row["score"] for row in other.result().json()["ranking"]]
+            expected = [row["score"] for row in tiny_ranker().rank(**turn)]
+            assert scores == pytest.approx(expected, abs=1e-5)
+    assert held.batches == [1, 4]
+
+
+def test_more_than_may_wait_is_sent_away_and_what_takes_too_long_ends(held):
+    with (
+        TestClient(create_app(held, queue=1, time_limit=1)) as client,
+        ThreadPoolExecutor() as threads,
+    ):
+        first = threads.submit(client.post, "/rank", json=TURN)
+        until(lambda: held.batches == [1])
+        second = threads.submit(client.post, "/rank", json=TURN)
+        until(lambda: client.get("/readyz").status_code == 503)
+        third = client.post("/rank", json=TURN)
+        assert "too many requests" in third.json()["error"]
+        assert "no answer within 1 seconds" in first.result().json()["error"]
+        for answer in (first.result(), second.result(), third):
+            assert answer.status_code == 503 and answer.headers["Retry-After"]
+        # Who gave up no longer waits.
+        assert client.get("/readyz").status_code == client.get("/healthz").status_code == 200
+        held.gate.set()
+        assert client.post("/rank", json=TURN).status_code == 200
+
+
+def until(true, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_without_the_token_nothing_is_ranked():
+    with TestClient(create_app(tiny_ranker(), token="sésame")) as client:
+        for sent in ({}, {"Authorization": "Bearer sesame"}, {"Authorization": b"Basic s\xc3\xa9"}):
+            for answer in (
+                client.post("/rank", json=TURN, headers=sent),
+                client.post("/explain", content=b"", headers=sent),
+                client.get("/metrics", headers=sent),
+            ):
+                assert answer.status_code == 401
+                assert answer.headers["WWW-Authenticate"] == "Bearer"
+        sent = {"Authorization": "Bearer sésame".encode()}
+        assert client.post("/rank", json=TURN, headers=sent).status_code == 200
+        assert [client.get(path).status_code for path in ("/", "/healthz", "/docs")] == [200] * 3
+
+
+def test_a_failure_shows_and_logs_neither_texts_nor_paths(held, caplog):
+    def fail(turns):
+        raise RuntimeError(f"/secret/path: {turns[0].context}")
+
+    held.rank_many = fail
+    with TestClient(create_app(held)) as client, caplog.at_level("INFO"):
+        answer = client.post("/rank?q=hello", json=TURN)
+        assert client.get("/hello").status_code == 404
+        assert client.get("/healthz").status_code == 200
+    assert answer.status_code == 500
+    assert answer.json() == {"error": "the service failed; its log says where"}
+    logged = "".join(record.getMessage() for record in caplog.records if record.name == LOG.name)
+    assert "RuntimeError at " in logged and "test_app.py:" in logged and "/rank 500" in logged
+    assert not re.search("secret|hello|dogs|fine", logged)
+
+
+def test_pages_load_nothing_from_elsewhere(client):
+    page = client.get("/")
+    assert "default-src 'none'; script-src 'self';" in page.headers["Content-Security-Policy"]
+    assert "Access-Control-Allow-Origin" not in client.get("/", headers={"Origin": "x"}).headers
+    sources = [page.text, client.get("/docs").text]
+    for name in re.findall(r'(?:src|href)="(static/[^"]+)"', page.text):
+        sources.append(client.get(f"/{name}").raise_for_status().text)
+    assert len(sources) == 4
+    assert not any("//" in address for text in sources for address in addresses(text))
+    for address in addresses(sources[1]):
+        assert client.get(address).status_code == 200
+
+
+def addresses(text):
+    return re.findall(r"""(?:src|href|url)\s*[=(:]\s*["']?([^"')>\s]+)""", text)
+
+
+def test_metrics_count_requests(client):
+    client.post("/rank", json=TURN)
+    found = client.get("/metrics").text
+    assert re.search(r'^dim_tf_requests_total{path="/rank",status="200"} \d', found, re.MULTILINE)
+    assert re.search(r"^dim_tf_batch_requests_count \d", found, re.MULTILINE)

@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int | None:
     table = data.table(arguments.split, run.persona, run.version)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         path = Path(folder) / "turns.json"
-        atomic.write_json(path, _turns(data, table, arguments.turns))
+        atomic.write_json(path, some_turns(data, table, arguments.turns))
         rounds = []
         for number in range(arguments.cold):
             # One round is enough of what is measured many times in it.
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _turns(data: PreparedData, table, count: int) -> list[dict[str, Any]]:
+def some_turns(data: PreparedData, table, count: int) -> list[dict[str, Any]]:
     """Turns drawn from all over the table, with at most 20 candidates each."""
     rows = np.random.default_rng(SEED).permutation(len(table))[:count]
     found = []

@@ -66,6 +66,10 @@ SMALL = {
         *("--set", "max_utterances=2", "--json", "throughput.json"),
     ],
     "benchmarks.serving": ["--turns", "4", "--cold", "1", "--json", "serving.json"],
+    "benchmarks.load": [
+        *("--turns", "4", "--clients", "2", "--seconds", "1", "--requests", "10"),
+        *("--json", "load.json"),
+    ],
     "benchmarks.arithmetic": ["--batches", "1"],
     "benchmarks.training": [
         *(*_TRAINING, "--updates", "1", "--seeds", "1", "--json", "training.json"),

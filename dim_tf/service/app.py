@@ -23,14 +23,13 @@ from dim_tf.errors import DataError, first_problem
 from dim_tf.io import templates
 from dim_tf.ranking.ranker import Ranker
 from dim_tf.service import metrics, schemas
-from dim_tf.service.batcher import Batcher, BusyError
+from dim_tf.service.batcher import BUSY, Batcher
 from dim_tf.service.guard import LOG, Guard, problem
 
 STATIC = Path(__file__).with_name("static")
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": schemas.Problem} for status in (401, 413, 422, 503)
 }
-BUSY = "too many requests wait; try again"
 
 
 def create_app(ranker: Ranker, token: str = "", queue: int = 100, time_limit: float = 30) -> Guard:
@@ -64,6 +63,7 @@ def create_app(ranker: Ranker, token: str = "", queue: int = 100, time_limit: fl
         title="dim_tf",
         version="1",
         redoc_url=None,
+        responses=ERRORS,
         lifespan=lifespan,
         max_body_size=schemas.MAX_BYTES,
     )
@@ -71,59 +71,47 @@ def create_app(ranker: Ranker, token: str = "", queue: int = 100, time_limit: fl
     _answer_errors(app)
     protected = APIRouter(dependencies=[Depends(authenticated)])
 
-    def check(turn: schemas.Turn) -> schemas.Turn:
-        if len(turn.persona) > ranker.profiles_read:
-            raise DataError(
-                f"found {len(turn.persona)} profiles, this model reads {ranker.profiles_read}",
-                field="persona",
-            )
-        return turn
+    def check(turn: schemas.Turn) -> None:
+        found, read = len(turn.persona), ranker.profiles_read
+        if found > read:
+            raise DataError(f"found {found} profiles, this model reads {read}", field="persona")
 
-    @protected.post("/rank", responses=ERRORS, response_model_exclude_none=True)
+    @protected.post("/rank", response_model_exclude_none=True)
     async def rank(request: schemas.RankRequest) -> schemas.Ranking:
         """Ranks candidates by how well they fit the context and the persona."""
         check(request)
         rows = await batcher.do(ranker.turn(request.context, request.persona, request.candidates))
         return schemas.Ranking(ranking=rows[: request.top_k])
 
-    @protected.post("/explain", responses=ERRORS)
+    @protected.post("/explain")
     async def explain(request: schemas.ExplainRequest) -> schemas.Explanation:
         """Gives the attention weights of a reply."""
         check(request)
         work = functools.partial(
             ranker.explain, request.context, request.persona, request.candidate
         )
-        found = await batcher.do(work)
-        maps = {name: getattr(found, name) for name in ("context", "persona")}
-        return schemas.Explanation(
-            **{name: schemas.Attention.of(shown) for name, shown in maps.items()}
-        )
+        return schemas.Explanation.model_validate(await batcher.do(work), from_attributes=True)
 
     @protected.get("/metrics", response_class=Response)
     async def read_metrics() -> Response:
         """Gives the metrics of all workers in the format of Prometheus."""
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
-    page = templates.render(
-        __package__,
-        "page.html.j2",
-        protected=bool(token),
-        profiles=ranker.profiles_read,
-        limits=schemas,
-    )
+    values = {"protected": bool(token), "profiles": ranker.profiles_read, "limits": schemas}
+    page = templates.render(__package__, "page.html.j2", **values)
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     async def read_page() -> str:
         return page
 
-    @app.get("/healthz", responses={503: {"model": schemas.Problem}})
+    @app.get("/healthz")
     async def health() -> dict[str, str]:
         """Tells whether this worker still works."""
         if not batcher.alive:
             raise HTTPException(503, "this worker ranks no more; restart it")
         return {"status": "ok"}
 
-    @app.get("/readyz", responses={503: {"model": schemas.Problem}})
+    @app.get("/readyz")
     async def readiness() -> dict[str, str]:
         """Tells whether a request would be accepted now."""
         if batcher.full or not batcher.alive:
@@ -152,10 +140,6 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(DataError)
     async def unreadable(request: Request, error: DataError) -> Response:
         return problem(422, str(error))
-
-    @app.exception_handler(BusyError)
-    async def busy(request: Request, error: BusyError) -> Response:
-        return problem(503, BUSY)
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:

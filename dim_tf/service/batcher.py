@@ -10,13 +10,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
+from fastapi import HTTPException
+
 from dim_tf.ranking.ranker import Ranker
 from dim_tf.ranking.turn import CANDIDATES_TOGETHER, TURNS_TOGETHER, Turn
 from dim_tf.service import metrics
 
-
-class BusyError(Exception):
-    """As many requests wait as may wait."""
+BUSY = "too many requests wait; try again"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,10 +69,10 @@ class Batcher:
         """The ranking of a turn, or what a call without arguments returns.
 
         Raises:
-            BusyError: Too many requests wait.
+            HTTPException: 503, too many requests wait.
         """
         if self.full:
-            raise BusyError
+            raise HTTPException(503, BUSY)
         job = _Job(work, asyncio.get_running_loop().create_future())
         self._waiting.append(job)
         self._changed()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
-
-from dim_tf.ranking.heatmap import Heatmap
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 MAX_BYTES = 2**20
-MAX_CHARACTERS = 1000
-MAX_UTTERANCES, MAX_PROFILES, MAX_CANDIDATES = 100, 20, 1000
+MAX_CHARACTERS, MAX_UTTERANCES, MAX_CANDIDATES = 1000, 100, 1000
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CHARACTERS)]
+# Of a float array, to four digits.
+Weights = Annotated[list[list[float]], BeforeValidator(lambda w: w.astype(float).round(4).tolist())]
 
 
 class Turn(BaseModel):
@@ -28,7 +27,6 @@ class Turn(BaseModel):
     )
     persona: list[Text] = Field(
         default=[],
-        max_length=MAX_PROFILES,
         description="Profiles. More than the model reads are refused.",
         examples=[["i am afraid of water ."]],
     )
@@ -73,17 +71,7 @@ class Attention(BaseModel):
 
     rows: list[str] = Field(description="The words of the reply.")
     groups: list[list[str]] = Field(description="The words of each sentence.")
-    weights: list[list[float]] = Field(
-        description="For each word of the reply, a weight for each word of all groups."
-    )
-
-    @classmethod
-    def of(cls, shown: Heatmap | None) -> Attention | None:
-        """The numbers of a heat map, to four digits."""
-        if shown is None:
-            return None
-        weights = shown.weights.astype(float).round(4).tolist()
-        return cls(rows=list(shown.rows), groups=list(map(list, shown.groups)), weights=weights)
+    weights: Weights = Field(description="For each word of the reply: of each word of all groups.")
 
 
 class Explanation(BaseModel):

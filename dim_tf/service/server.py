@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import functools
+import logging
 import os
 import socket
 import sys
@@ -11,7 +11,7 @@ import tempfile
 import traceback
 
 import uvicorn
-from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from dim_tf.cli.parser import print_warnings
@@ -40,11 +40,7 @@ def serve(
     """
     Run.open(run)
     listener = _bind(host, port)
-    log = copy.deepcopy(LOGGING_CONFIG)
-    log["loggers"] = {
-        LOG.name: {"handlers": ["default"], "level": "INFO"},
-        "uvicorn": {"handlers": ["default"], "level": "WARNING"},
-    }
+    _start_log()
     with tempfile.TemporaryDirectory(prefix="dim_tf-metrics-") as folder:
         os.environ[metrics.FOLDER] = folder
         config = uvicorn.Config(
@@ -54,7 +50,8 @@ def serve(
             http="h11",
             ws="none",
             lifespan="on",
-            log_config=log,
+            log_config=None,
+            log_level="warning",
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=time_limit + 5,
@@ -63,10 +60,18 @@ def serve(
         address, port = listener.getsockname()[:2]
         address = f"[{address}]" if ":" in address else address
         LOG.info("http://%s:%d/, ready when a worker is", address, port)
-        supervisor = Multiprocess(config, [listener])
+        supervisor = _Supervisor(config, [listener])
         supervisor.run()
     failed = any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes)
     return 2 if failed else 0
+
+
+class _Supervisor(Multiprocess):
+    def terminate_all(self) -> None:
+        """Ends the workers; whoever connects from now on is refused, and does not wait in vain."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
 
 
 def load_app(run: str, token: str, queue: int, time_limit: int) -> Guard:
@@ -74,6 +79,7 @@ def load_app(run: str, token: str, queue: int, time_limit: int) -> Guard:
     from dim_tf.ranking.ranker import Ranker
     from dim_tf.service.app import create_app
 
+    _start_log()
     try:
         with print_warnings():
             ranker = Ranker.load(run)
@@ -85,6 +91,11 @@ def load_app(run: str, token: str, queue: int, time_limit: int) -> Guard:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(STARTUP_FAILURE)  # another worker would fail as well
     return create_app(ranker, token, queue, time_limit)
+
+
+def _start_log() -> None:
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    LOG.setLevel(logging.INFO)
 
 
 def _bind(host: str, port: int) -> socket.socket:

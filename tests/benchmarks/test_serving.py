@@ -52,9 +52,9 @@ def test_figures(here, folders, tmp_path, capsys):
 def test_turns_are_the_same_each_time_and_have_at_most_20_candidates(folders):
     data = PreparedData.load(folders[3])
     table = data.table("train", "self", "original")
-    found = serving._turns(data, table, 4)
-    assert found == serving._turns(data, table, 9)[:4]
-    assert len(serving._turns(data, table, 9)) == 8
+    found = serving.some_turns(data, table, 4)
+    assert found == serving.some_turns(data, table, 9)[:4]
+    assert len(serving.some_turns(data, table, 9)) == 8
     assert all(1 <= len(turn["candidates"]) <= 20 for turn in found)
     assert all(set(turn) == {"context", "persona", "candidates"} for turn in found)
 

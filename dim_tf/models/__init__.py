@@ -3,4 +3,4 @@
 Importing this package registers them with Keras, see `dim_tf`.
 """
 
-from dim_tf.models import dim, imn, imn_ctx, imn_utr, starspace  # noqa: F401
+from dim_tf.models import dim, imn, imn_ctx, imn_utr, starspace, transformer  # noqa: F401

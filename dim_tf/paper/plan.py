@@ -71,17 +71,20 @@ class Plan:
 
 
 def check_systems(asked: Sequence[str] | None) -> list[str]:
-    """The systems to train: those asked for, or all implemented ones of the paper.
+    """The systems to train: those asked for, or all of the paper that can be trained here.
 
     Raises:
-        UsageError: A system is unknown or not implemented.
+        UsageError: A system is unknown, not implemented, or starts from a run on other data.
     """
-    known = registry.implemented()
+    known = tuple(name for name in registry.implemented() if not registry.get(name).starts_from)
     for name in asked or ():
         if name not in known:
             found, hint = f"found {name!r}", did_you_mean(name, known)
             if name in registry.SYSTEMS:
-                found, hint = f"{registry.get(name).title} is not implemented", ""
+                system, hint = registry.get(name), ""
+                found = f"{system.title} is not implemented"
+                if system.starts_from:
+                    found = f"{system.title} starts from a run on other data: train it on its own"
             raise UsageError(f"--systems: {found}, expected {one_of(known)}{hint}")
     return list(dict.fromkeys(asked or [name for name in registry.of_paper() if name in known]))
 

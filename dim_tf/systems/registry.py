@@ -111,16 +111,36 @@ EMBEDDINGS: dict[str, Any] = {
         "save_every": 378,
     },
 }
+TRANSFORMER: dict[str, Any] = {
+    "needs_context": True,
+    "dual_encoder": True,
+    "defaults": {
+        "negatives_from": "batch",
+        "batch_size": 256,
+        "decay_steps": 190,
+        "decay_rate": 0.8,
+        "eval_every": 190,
+        "save_every": 190,
+    },
+}
 register(
     System("ir", "IR baseline"),
     System("starspace", "Starspace", "dim_tf.models.starspace:Starspace", **EMBEDDINGS),
     System("profile_memory", "Profile Memory"),
     System("kv_profile_memory", "KV Profile Memory"),
-    System("ft_pc", "FT-PC"),
+    System(
+        "ft_pc",
+        "FT-PC",
+        "dim_tf.models.transformer:build_ft_pc",
+        starts_from="transformer",
+        **TRANSFORMER,
+    ),
     System("imn", "IMN", "dim_tf.models.imn:IMN", reads_persona=False, needs_context=True),
     System("imn_ctx", "IMN_ctx", "dim_tf.models.imn_ctx:IMNCtx", **IMN),
     System("imn_utr", "IMN_utr", "dim_tf.models.imn_utr:IMNUtr", **IMN),
     System("dim", "DIM", "dim_tf.models.dim:DIM", base="imn"),
+    # The paper has it fine-tuned only, as FT-PC.
+    System("transformer", builder="dim_tf.models.transformer:Transformer", **TRANSFORMER),
 )
 
 
@@ -149,7 +169,7 @@ def implemented() -> tuple[str, ...]:
     """The names of the systems that can be built.
 
     >>> implemented()
-    ('starspace', 'imn', 'imn_ctx', 'imn_utr', 'dim')
+    ('starspace', 'ft_pc', 'imn', 'imn_ctx', 'imn_utr', 'dim', 'transformer')
     """
     return tuple(system.name for system in SYSTEMS.values() if system.builder)
 

@@ -19,9 +19,13 @@ from dim_tf.training.trainer import Trainer
 from tests.random_model import CONFIG, random_inputs, word_table
 from tests.run_content import content
 
-NAMES = [name for name, system in registry.SYSTEMS.items() if system.dual_encoder]
+NAMES = [
+    name
+    for name, system in registry.SYSTEMS.items()
+    if system.dual_encoder and not system.starts_from
+]
 # A training of a few updates, with two validations.
-OPTIONS = ("--batch-size=16", "--max-updates=6", "--eval-every=3", "--save-every=2")
+OPTIONS = ("--batch-size=16", "--max-updates=30", "--eval-every=15", "--save-every=10")
 OPTIONS += ("--learning-rate=0.03", "--rnn-units=4")
 
 
@@ -49,7 +53,8 @@ def test_replies_encoded_once_have_the_logits_of_the_model(run, prepared):
     inputs, target = data.inputs(table, np.arange(len(table)), opened.model_config)
     np.testing.assert_allclose(found.logits, Scorer(model)(inputs), rtol=0, atol=1e-5)
     assert (found.target == target).all()
-    assert found.summary()["MRR"] > 0.5
+    losses = [row["loss"] for row in opened.metrics() if row["kind"] == "train"]
+    assert losses[-1] < losses[0]
 
 
 @pytest.mark.backend
@@ -75,19 +80,18 @@ def test_a_stopped_training_resumes_to_the_bit(run, name, run_train, monkeypatch
 
     def stopping(self, *batch):
         update(self, *batch)
-        self._stop = self.state.update == 5
+        self._stop = self.state.update == 25
 
     options = [f"--model={name}", *OPTIONS]
     monkeypatch.setattr(Trainer, "_update", stopping)
-    assert len(Run.open(run_train("stopped", *options)).metrics()) == 1
+    assert len(Run.open(run_train("stopped", *options)).metrics()) == 3  # of updates 10, 15 and 20
     monkeypatch.setattr(Trainer, "_update", update)
     assert content(run_train("stopped", *options, "--resume")) == content(run)
 
 
 def test_calibration_fits_its_scores(run, prepared):
     found = calibrate(Run.open(run), PreparedData.load(prepared))
-    assert found.valid.loss_after <= found.valid.loss_before
-    assert not found.notes()
+    assert found.valid.loss_after < found.valid.loss_before
 
 
 def test_it_is_saved_and_loaded(name, tmp_path):

@@ -182,7 +182,7 @@ class Ranker:
 
         Raises:
             DataError: As in `rank`, for `texts`.
-            UsageError: The system matches a reply with each turn anew, as DIM does.
+            UsageError: The system matches a reply word by word with each turn, as DIM does.
         """
         scorer, texts = self._vector_scorer(), check_candidates(texts)
         sentences, indices = self._featurizer.distinct(texts)

@@ -7,7 +7,7 @@ no reader keeps a corpus in memory.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dim_tf.data.dataset import PERSONAS, SPLITS, VERSIONS
@@ -24,6 +24,18 @@ class Turn:
     partner_profiles: tuple[str, ...]
     dialogue: int  # number of the dialogue in its table, from 0
     line: int  # line of the turn in the source, from 1
+
+
+def find_gold(reply: str, candidates: Sequence[str]) -> int:
+    """The index of the reply among its candidates: the same text, or else the same words; or -1.
+
+    >>> find_gold("I  ski", ["no", "i ski"]), find_gold("i ski", ["I ski", "i ski"])
+    (1, 1)
+    """
+    if reply in candidates:
+        return candidates.index(reply)
+    words = [text.lower().split() for text in (reply, *candidates)]
+    return words.index(words[0], 1) - 1 if words[0] in words[1:] else -1
 
 
 @dataclass(frozen=True)

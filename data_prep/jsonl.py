@@ -16,8 +16,10 @@ Dialogues without personas name their speakers instead; see `data_prep.speaker_s
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import (
@@ -29,6 +31,9 @@ from pydantic import (
     field_validator,
 )
 
+from data_prep.dialogues import find_gold
+from dim_tf.data.dataset import SPLITS
+from dim_tf.data.text import profile_text
 from dim_tf.errors import DataError
 from dim_tf.io import json_model
 from dim_tf.io.text_lines import json_value, numbered_lines
@@ -38,6 +43,8 @@ Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(sys.intern)
 ]
 Texts = tuple[Text, ...]
+Profiles = tuple[Annotated[Text, AfterValidator(profile_text)], ...]
+NAME = re.compile(r"(.+)\.(?:jsonl|ndjson|json)(?:\.gz|\.xz)?", re.IGNORECASE)
 # The profiles of a persona by version; None if the file lacks the version.
 Persona = dict[str, Texts | None]
 
@@ -46,10 +53,10 @@ class DialogueLine(BaseModel, strict=True):
     """A line that holds a dialogue."""
 
     utterances: Annotated[Texts, Field(min_length=2)]
-    persona_a: Texts
-    persona_b: Texts
-    persona_a_revised: Texts | None = None
-    persona_b_revised: Texts | None = None
+    persona_a: Profiles
+    persona_b: Profiles
+    persona_a_revised: Profiles | None = None
+    persona_b_revised: Profiles | None = None
     split: str | None = None
 
 
@@ -73,10 +80,10 @@ class TurnLine(BaseModel, strict=True):
     """A line that holds a turn."""
 
     context: Texts
-    persona: Texts
+    persona: Profiles
     response: Text
     candidates: Annotated[Texts, Field(min_length=1)] | None = None
-    persona_revised: Texts | None = None
+    persona_revised: Profiles | None = None
     split: str | None = None
 
 
@@ -104,10 +111,20 @@ class Dialogue:
     said: dict[str, Texts] = field(default_factory=dict)  # the utterances of each named speaker
 
 
+def files_of(path: str | os.PathLike) -> dict[Path, str | None]:
+    """A file of JSON Lines, without a split; or those of a folder that are named as splits."""
+    path = Path(path)
+    if not path.is_dir():
+        return {path: None}
+    matches = {file: NAME.fullmatch(file.name) for file in sorted(path.iterdir())}
+    splits = {file: match[1].lower() for file, match in matches.items() if match}
+    return {file: split for file, split in splits.items() if split in SPLITS}
+
+
 def read_dialogues(
     path: str | os.PathLike, sides: str = "b", lenient: bool = False, speakers: bool = False
 ) -> tuple[str, list[Dialogue]]:
-    """Reads a file of either shape.
+    """Reads a file of either shape, or the files of a folder, see `files_of`.
 
     Consecutive turns belong to one dialogue if the second context starts with the first context
     and its response.
@@ -126,18 +143,19 @@ def read_dialogues(
         DataError: The file is damaged, or a field is missing or wrong; names line and field.
     """
     shape, dialogues = None, []
-    for line, text in numbered_lines(path, records=True):
-        shape = shape or _shape(text, path, line, speakers)
-        expected = "turn" if shape is TurnLine else "dialogue"
-        advice = f"expected a {expected}, as on the first line"
-        record = json_model.parse(text, shape, path, line, advice)
-        if shape is not TurnLine:
-            dialogues.append(_dialogue(record, line, sides))
-            continue
-        dialogues.append(_turn(record, line))
-        if record.candidates and record.response not in record.candidates and not lenient:
-            found = f"the response is not among the {len(record.candidates)} candidates"
-            raise DataError(found, path=path, line=line, field="candidates")
+    for file, split in files_of(path).items():
+        before = dialogues[-1].line if dialogues else 0  # the line identifies a dialogue
+        for line, text in numbered_lines(file, records=True):
+            shape = shape or _shape(text, file, line, speakers)
+            expected = "turn" if shape is TurnLine else "dialogue"
+            advice = f"expected a {expected}, as on the first line"
+            record = json_model.parse(text, shape, file, line, advice)
+            found = _turn(record, line) if shape is TurnLine else _dialogue(record, line, sides)
+            dialogues.append(replace(found, line=before + line, split=split or found.split))
+            candidates = record.candidates if shape is TurnLine else None
+            if candidates and find_gold(record.response, candidates) < 0 and not lenient:
+                message = f"the response is not among the {len(candidates)} candidates"
+                raise DataError(message, path=file, line=line, field="candidates")
     if not dialogues:
         raise DataError("the file is empty, expected a JSON object per line", path=path)
     if shape is TurnLine:

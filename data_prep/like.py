@@ -45,7 +45,8 @@ class VocabularySource:
     @property
     def sha256(self) -> str:
         """The sha256 of everything but the name."""
-        digest = hashlib.sha256(f"{self.rules} {self.word2vec_dim}".encode())
+        rules = str(self.rules).replace(", nfc=False", "")  # as before there was this rule
+        digest = hashlib.sha256(f"{rules} {self.word2vec_dim}".encode())
         update_lines(digest, [*self.characters, "", *self.words])
         digest.update(np.ascontiguousarray(self.vectors).tobytes())
         return digest.hexdigest()

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import random
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from data_prep.dialogues import Table, Turn
+from data_prep.dialogues import Table, Turn, find_gold
 from data_prep.distractors import DistractorSampler
-from data_prep.jsonl import Dialogue, Reply, read_dialogues
+from data_prep.jsonl import Dialogue, Reply, files_of, read_dialogues
 from data_prep.speaker_sentences import with_personas
 from dim_tf.data.dataset import PERSONAS, SPLITS, VERSIONS
 from dim_tf.errors import DataError
@@ -32,7 +33,7 @@ def open_tables(
     lenient: bool = False,
     speaker_sentences: int | None = None,
 ) -> tuple[tuple[Table, ...], tuple[str, ...]]:
-    """Reads a JSON Lines file into tables.
+    """Reads a JSON Lines file, or a folder of train, valid and test.jsonl, into tables.
 
     The options are those of `SourceOptions`; `data_prep.jsonl` describes the file.
 
@@ -44,7 +45,7 @@ def open_tables(
     """
     path = os.fspath(path)
     shape, dialogues = read_dialogues(path, sides, lenient, speaker_sentences is not None)
-    splits = split_dialogues(dialogues, seed, resplit, path)
+    splits = split_dialogues(dialogues, seed, resplit, path, lenient)
     notes: tuple[str, ...] = ()
     if speaker_sentences is not None:
         splits, notes = with_personas(splits, speaker_sentences, seed)
@@ -58,11 +59,13 @@ def open_tables(
         left_out += len(replies) - revised
         utterances = (text for dialogue in chosen for text in sorted(dialogue.utterances))
         sampler = DistractorSampler(split, utterances, seed)
+        origin = next((str(f) for f, name in files_of(path).items() if name == split), path)
         for persona in _PERSONAS[shape]:
             # Without a persona, both versions would hold the same turns.
             for version in VERSIONS[: 2 if revised and persona != "none" else 1]:
-                turns = partial(_turns, chosen, persona, version, sampler, candidates, path)
-                tables.append(Table(split, persona, version, path, turns))
+                settings = (persona, version, sampler, candidates, origin, lenient)
+                turns = partial(_turns, chosen, *settings)
+                tables.append(Table(split, persona, version, origin, turns))
     if not tables:
         raise DataError(f"no dialogue contains a reply of side {sides}", path=path)
     if 0 < left_out < turn_count:
@@ -71,7 +74,7 @@ def open_tables(
 
 
 def split_dialogues(
-    dialogues: Sequence[Dialogue], seed: int, resplit: bool, path: str
+    dialogues: Sequence[Dialogue], seed: int, resplit: bool, path: str, lenient: bool = False
 ) -> dict[str, list[Dialogue]]:
     """Splits dialogues into train, valid and test, each in the order of the file.
 
@@ -99,7 +102,7 @@ def split_dialogues(
     }
     if rest and not all(chosen.values()):
         found = f"found {len(rest)} dialogues to split 80/10/10, expected at least 10"
-        raise DataError(f"{found}, or a split field in each", path=path)
+        _refuse(DataError(f"{found}, or a split field in each", path=path), lenient)
     return chosen
 
 
@@ -110,6 +113,7 @@ def _turns(
     sampler: DistractorSampler,
     count: int,
     path: str,
+    lenient: bool,
 ) -> Iterator[Turn]:
     table_number = -1
     for number, dialogue in enumerate(dialogues):
@@ -122,17 +126,26 @@ def _turns(
                     key = number, reply_number
                     drawn = sampler.draw(key, count - 1, dialogue.utterances)
                 except DataError as error:
-                    raise DataError(str(error), path=path, line=reply.line) from None
+                    line = None if lenient else reply.line  # warned of once, not for each line
+                    _refuse(DataError(str(error), path=path, line=line), lenient)
+                    drawn = ()
                 candidates = (*drawn, reply.text)
             yield Turn(
                 reply.context,
                 candidates,
-                candidates.index(reply.text) if reply.text in candidates else -1,
+                find_gold(reply.text, candidates),
                 reply.self_profiles[version] if persona in ("self", "both") else (),
                 reply.partner_profiles[version] if persona in ("their", "both") else (),
                 table_number,
                 reply.line,
             )
+
+
+def _refuse(error: DataError, lenient: bool) -> None:
+    """Raises the error, or warns of it."""
+    if not lenient:
+        raise error from None
+    warnings.warn(str(error), stacklevel=2)
 
 
 def _has(reply: Reply, version: str) -> bool:

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from data_prep.dialogues import Table, Turn
+from data_prep.dialogues import Table, Turn, find_gold
 from dim_tf.errors import DataError
 from dim_tf.io.text_lines import numbered_lines
 
@@ -56,6 +57,7 @@ def read_turns(
     """
     label = str(path) if label is None else label
     number, dialogue, line = 0, -1, 0
+    sizes: set[int] = set()
     self_profiles, partner_profiles, history, has_turn = (), (), (), True
     for line, text in numbered_lines(path, label):
         try:
@@ -84,6 +86,7 @@ def read_turns(
             gold = _gold(reply, candidates, lenient)
         except DataError as error:
             raise DataError(str(error), path=label, line=line) from None
+        sizes.add(len(candidates))
         context = (*history, utterance) if utterance else history
         history, has_turn = (*context, reply), True
         yield Turn(context, candidates, gold, self_profiles, partner_profiles, dialogue, line)
@@ -92,6 +95,9 @@ def read_turns(
     if not has_turn:
         found = "the last dialogue has no turn; is the file cut off?"
         raise DataError(found, path=label, line=line)
+    if len(sizes) > 1:
+        found = f"found {min(sizes)} to {max(sizes)} candidates a turn"
+        warnings.warn(f"{label}: {found}; a | inside a candidate divides it", stacklevel=2)
 
 
 def _parse_turn(body: str, first: bool) -> tuple[str, str, tuple[str, ...]]:
@@ -121,10 +127,11 @@ def split_candidates(field: str) -> tuple[str, ...]:
 def _gold(reply: str, candidates: tuple[str, ...], lenient: bool) -> int:
     if not reply:
         raise DataError("the reply (field 2) is empty, expected a text")
-    if reply not in candidates and not lenient:
+    gold = find_gold(reply, candidates)
+    if gold < 0 and not lenient:
         found = f"the reply {_short(reply)} is not among its {len(candidates)} candidates"
-        raise DataError(found)
-    return candidates.index(reply) if reply in candidates else -1
+        raise DataError(found + "; a | divides candidates" * ("|" in reply))
+    return gold
 
 
 def _profile(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
-from data_prep import archives, download, own_data, personachat, processed
+from data_prep import archives, download, jsonl, own_data, personachat, processed
 from data_prep.dialogues import Corpus, Table
 from dim_tf.data import tf1_vocab
 from dim_tf.errors import DataError, did_you_mean
@@ -17,10 +17,9 @@ from dim_tf.io.atomic import sha256
 SAMPLE = Path(__file__).with_name("sample.tar.xz")
 EXPECTED = (
     "sample, download, a folder, an archive (.tgz, .tar.gz, .tar.xz, .zip) or JSON Lines (.jsonl,"
-    " .jsonl.gz, .jsonl.xz)"
+    " .jsonl.gz, .jsonl.xz, a folder of train.jsonl, valid.jsonl and test.jsonl)"
 )
 
-_JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 _LISTED_NAMES = 5
 
 
@@ -62,17 +61,20 @@ def open_source(source: str, options: SourceOptions | None = None) -> Corpus:
     if not source or not path.exists():
         hint = did_you_mean(source, ("sample", "download"))
         raise DataError(f"found no source {source!r}, expected {EXPECTED}{hint}")
-    if path.is_dir():
+    match = jsonl.NAME.fullmatch(path.name)
+    own = jsonl.files_of(path) if match or path.is_dir() else {}
+    if path.is_dir() and not own:
         return _open_folder(path, str(path), path.resolve().name, options)
-    if path.name.lower().endswith(archives.SUFFIXES):
-        name = _stem(path.name, archives.SUFFIXES)
-        return replace(_open_archive(path, name, options), sources=(_summed(path),))
-    plain_name = path.name.removesuffix(".gz").removesuffix(".xz")
-    if plain_name.endswith(_JSON_SUFFIXES):
+    suffix = next((s for s in archives.SUFFIXES if path.name.lower().endswith(s)), None)
+    if suffix and not own:
+        archive = _open_archive(path, path.name[: -len(suffix)], options)
+        return replace(archive, sources=(_summed(path),))
+    if own:
         names = ("sides", "candidates", "seed", "resplit", "lenient", "speaker_sentences")
         tables, notes = own_data.open_tables(path, **{n: getattr(options, n) for n in names})
         tables = tuple(sorted(tables, key=lambda table: table.order))
-        return Corpus(_stem(plain_name, _JSON_SUFFIXES), tables, (_summed(path),), notes=notes)
+        name = path.resolve().name if path.is_dir() else match[1]
+        return Corpus(name, tables, tuple(map(_summed, own)), notes=notes)
     raise DataError(f"no source has such a name; expected {EXPECTED}", path=path)
 
 
@@ -140,11 +142,6 @@ def _find_reader(folder: Path, label: str) -> tuple[Path, ModuleType]:
 def _some(names: list[str]) -> str:
     more = len(names) - _LISTED_NAMES
     return ", ".join(names[:_LISTED_NAMES]) + (f" and {more} more" if more > 0 else "")
-
-
-def _stem(name: str, suffixes: tuple[str, ...]) -> str:
-    suffix = next(suffix for suffix in suffixes if name.lower().endswith(suffix))
-    return name[: -len(suffix)]
 
 
 def _summed(path: Path) -> dict[str, str]:

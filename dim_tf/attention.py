@@ -20,7 +20,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dim_tf.cli.parser import Parser, run as run_command, whole
+from dim_tf.cli.parser import Parser, print_warnings, run as run_command, whole
 from dim_tf.data.dataset import SPLITS, PreparedData
 from dim_tf.errors import UsageError
 from dim_tf.io import atomic
@@ -49,8 +49,9 @@ def main(argv: Sequence[str]) -> int | None:
             f"nothing to show: the model {run.model!r} of {run.path} does not match words, or "
             "context and persona are empty"
         )
-    for path in page.write(out, f"What the reply looked at: {run.name}"):
-        print(path)
+    with print_warnings():
+        for path in page.write(out, f"What the reply looked at: {run.name}"):
+            print(path)
 
 
 def _page(run: Run, arguments: argparse.Namespace, of_texts: bool) -> AttentionPage:

@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> int | None:
     replies = text_files.read_texts(arguments.pool, "reply")
     for stream in (sys.stdin, sys.stdout):
         # Characters that a terminal cannot show, or bytes that are not UTF-8, are no error here.
-        stream.reconfigure(errors="replace")
+        stream.reconfigure(encoding="utf-8", errors="replace")
     with print_warnings():
         ranker = Ranker.load(arguments.run)
         pool = ranker.encode(replies)

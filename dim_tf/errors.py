@@ -106,6 +106,15 @@ def one_of(values: Iterable[object]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
+def shown(text: str) -> str:
+    r"""The text as a terminal may show it: control characters become escapes.
+
+    >>> print(shown("a\x1b[31m b\tc é"))
+    a\x1b[31m b\tc é
+    """
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
+
+
 def first_problem(error: ValidationError, known: Iterable[str] = ()) -> tuple[str, str]:
     """The first thing that pydantic refuses: the path of the field, and one line about it.
 

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import itertools
 import os
+import re
 import signal
 import sys
 import threading
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
-from dim_tf.errors import DimError, UsageError, did_you_mean, is_full_disk, one_of
+from dim_tf.errors import DimError, UsageError, did_you_mean, is_full_disk, one_of, shown
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,11 +61,17 @@ class Parser(argparse.ArgumentParser):
         # First: a misspelt option explains a required one that is missing.
         for name in (word.split("=")[0] for word in itertools.takewhile("--".__ne__, args)):
             if name.startswith("--") and " " not in name and name not in self.options:
-                raise UsageError(f"unknown option {name}{did_you_mean(name, self.options)}")
+                hint = did_you_mean(name, self.options) or "; give a text as --OPTION=TEXT"
+                raise UsageError(f"unknown option {name}{hint}")
         namespace, unknown = self.parse_known_args(args, namespace)
         if unknown:
             raise UsageError(f"unknown argument {unknown[0]}")
         return namespace
+
+    def _parse_optional(self, arg_string):
+        # All options but -h start with two dashes: -_- is a text.
+        is_text = re.match("-(?!-|h$)", arg_string)
+        return None if is_text else super()._parse_optional(arg_string)
 
     def error(self, message: str) -> NoReturn:
         """Raises `UsageError`."""
@@ -125,7 +132,7 @@ def print_warnings(printed: set[str] | None = None) -> Iterator[None]:
         yield
     for text in texts:
         if text not in printed:
-            print(f"warning: {text}", file=sys.stderr)
+            print(f"warning: {shown(text)}", file=sys.stderr)
         printed.add(text)
 
 
@@ -205,8 +212,8 @@ def _is_out_of_memory(error: BaseException) -> bool:
 def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         files = [str(name) for name in (error.filename, error.filename2) if name is not None]
-        return ": ".join([*files, error.strerror])
+        return shown(": ".join([*files, error.strerror]))
     if _is_out_of_memory(error) and not is_full_disk(error):
         reason = f" ({str(error).strip().splitlines()[0][:200]})" if str(error).strip() else ""
         return f"out of memory{reason}; try a smaller --batch-size, if the command has one"
-    return " ".join(str(error).split())
+    return shown(" ".join(map(str.strip, str(error).splitlines())))

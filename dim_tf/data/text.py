@@ -8,8 +8,12 @@ Weights trained on such text need such text. The tokeniser "wordpunct" applies o
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
+import sys
+import unicodedata
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +29,7 @@ PAD_ID = 0
 UNK_ID = 1
 TOKENISERS = ("authors", "wordpunct", "whitespace")
 
+_PROFILE_MARK = re.compile(r"^\s*(?:your|partner's) persona:\s*(?=\S)", re.IGNORECASE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _WORD_OR_PUNCTUATION = re.compile(r"\w+|[^\w\s]+")
 
@@ -51,8 +56,16 @@ def text_error(text: Any) -> str:
     if not text.strip():
         return "found an empty text, expected words"
     if _SURROGATE.search(text):
-        return "found half of a surrogate pair, expected whole characters"
+        return "found half of a surrogate pair, or a byte that is not UTF-8 text in this locale"
     return ""
+
+
+def profile_text(text: str) -> str:
+    """A profile without the words that mark it in the official files; warns if it has them."""
+    profile = _PROFILE_MARK.sub("", text)
+    if profile != text:
+        warnings.warn("persona: left out 'your persona:', a mark of the data files", stacklevel=2)
+    return profile
 
 
 def tokenise(text: str, rule: str) -> list[str]:
@@ -61,6 +74,14 @@ def tokenise(text: str, rule: str) -> list[str]:
     No token is empty or contains white space.
     """
     return text.split() if rule == "whitespace" else _WORD_OR_PUNCTUATION.findall(text)
+
+
+@functools.cache
+def _words_with_marks() -> re.Pattern:
+    """As `_WORD_OR_PUNCTUATION`, but a word goes on after a combining mark or a joiner."""
+    characters = map(chr, range(sys.maxunicode + 1))
+    marks = "".join(c for c in characters if unicodedata.category(c).startswith("M"))
+    return re.compile(rf"\w[\w{marks}\u200c\u200d]*|[^\w\s]+")
 
 
 @dataclass(frozen=True)
@@ -72,10 +93,13 @@ class TextRules:
             and the speaker's utterances by "whitespace". "wordpunct" or "whitespace": that rule
             for all text.
         lowercase: bool. Whether to lower the case, as the official texts and GloVe 6B do.
+        nfc: bool. Whether to compose characters (Unicode's NFC) and to keep combining marks in
+            their words. False for folders and runs that do not record it.
     """
 
     tokeniser: str = "authors"
     lowercase: bool = True
+    nfc: bool = False
 
     def __post_init__(self):
         if self.tokeniser not in TOKENISERS:
@@ -110,7 +134,11 @@ class TextRules:
 
     def _tokens(self, text: str, authors_rule: str) -> list[str]:
         rule = authors_rule if self.tokeniser == "authors" else self.tokeniser
-        return tokenise(text.lower() if self.lowercase else text, rule)
+        text = text.lower() if self.lowercase else text
+        if not self.nfc or text.isascii():
+            return tokenise(text, rule)
+        text = unicodedata.normalize("NFC", text)
+        return text.split() if rule == "whitespace" else _words_with_marks().findall(text)
 
 
 class Vocabulary:

@@ -226,14 +226,15 @@ def read_npz(path: str | os.PathLike, names: Iterable[str] | None = None) -> dic
 
     Raises `DataError` if the file is missing or damaged.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
+    if not Path(path).exists():
+        raise DataError("the file is missing", path=path)
+    with Path(path).open("rb") as handle:
+        try:
+            archive = np.load(handle, allow_pickle=False)
             wanted = archive.files if names is None else set(names).intersection(archive.files)
             return {name: archive[name] for name in wanted}
-    except FileNotFoundError:
-        raise DataError("the file is missing", path=path) from None
-    except Exception as error:  # zipfile, zlib, struct, ... : each names damage in its own way
-        raise DataError(f"not a readable .npz file ({error})", path=path) from None
+        except Exception as error:  # zipfile, zlib, struct, ... : each names damage in its own way
+            raise DataError(f"not a readable .npz file ({error})", path=path) from None
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -11,7 +11,6 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from dim_tf.errors import DataError
@@ -21,19 +20,19 @@ _OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ": lzma.open}
 
 
 def numbered_lines(
-    path: str | os.PathLike, label: str | None = None, records: bool = False
+    source: str | os.PathLike | BinaryIO, label: str | None = None, records: bool = False
 ) -> Iterator[tuple[int, str]]:
     r"""Streams `(number, text)` of each line, numbers from 1, texts without their line end.
 
     `\n`, `\r\n` or `\r` ends a line, and no other character. Compressed files are decompressed on
-    the fly. `label` names the file in errors, instead of its path. With `records`, the lines are
+    the fly. `label` names the source in errors, instead of its path. With `records`, the lines are
     those of `json_records`.
 
     Raises:
         DataError: The file is missing, not UTF-8, or its compressed data is damaged.
     """
-    label = str(path) if label is None else label
-    lines = numbered_bytes(path, label)
+    label = str(source) if label is None else label
+    lines = numbered_bytes(source, label)
     for number, line in json_records(lines, label) if records else lines:
         try:
             yield number, decoded(line)
@@ -49,7 +48,7 @@ def numbered_bytes(
     label = str(source) if label is None else label
     number = 0
     try:
-        with Path(source).open("rb") if is_path else nullcontext(source) as raw:
+        with open(source, "rb") if is_path else nullcontext(source) as raw:  # noqa: PTH123
             head = raw.peek(6)
             opener = next((o for magic, o in _OPENERS.items() if head.startswith(magic)), None)
             for line in opener(raw) if opener else raw:
@@ -70,8 +69,7 @@ def numbered_bytes(
 def json_records(lines: Iterator[tuple[int, bytes]], label: str) -> Iterator[tuple[int, bytes]]:
     """The lines that are not blank, or the elements of a JSON array, numbered from 1.
 
-    Raises:
-        DataError: The first line starts an array that does not end, or is none.
+    Raises `DataError` if the text starts with a bracket and is no array.
     """
     filled = ((number, line) for number, line in lines if line.strip())
     for number, line in itertools.islice(filled, 1):
@@ -79,14 +77,10 @@ def json_records(lines: Iterator[tuple[int, bytes]], label: str) -> Iterator[tup
             yield number, line
             continue
         try:
-            elements = json.loads(line)
-        except (ValueError, RecursionError):
-            try:
-                elements = json_value(decoded(b"\n".join([line, *(line for _, line in filled)])))
-            except DataError as error:
-                raise DataError(f"starts as a JSON array, but is {error}", path=label) from None
-        for number, element in enumerate(elements, start=1):
-            yield number, json.dumps(element).encode()
+            elements = json_value(decoded(b"\n".join([line, *(line for _, line in filled)])))
+        except DataError as error:
+            raise DataError(f"starts as a JSON array, but is {error}", path=label) from None
+        yield from ((n, json.dumps(each).encode()) for n, each in enumerate(elements, start=1))
     yield from filled
 
 

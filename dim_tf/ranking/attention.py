@@ -12,6 +12,7 @@ import numpy as np
 from dim_tf.data.text import EOS
 from dim_tf.packing.layout import PackedBatch
 from dim_tf.ranking.heatmap import Heatmap
+from dim_tf.runtime.backend import check_process
 from dim_tf.runtime.compile import Arrays, Executor, compile_forward
 from dim_tf.runtime.scorer import CompileOnce
 
@@ -46,6 +47,7 @@ class Attention:
         """
         if not self._executor.supports_packing:
             return {}
+        check_process()
         weights = self._program(self._executor.pack(inputs))
         return {name: np.asarray(values) for name, values in weights.items()}
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,8 +36,11 @@ class AttentionPage:
         """Writes a picture (PNG) and a page (HTML) into a folder; returns their paths."""
         folder.mkdir(parents=True, exist_ok=True)
         picture, page = folder / f"{self.name}.png", folder / f"{self.name}.html"
-        with atomic.replacing(picture) as temporary:
+        with collect_warnings() as texts, atomic.replacing(picture) as temporary:
             heatmap.figure(self.maps).savefig(temporary, format="png")
+        if missing := re.findall(r"Glyph (\d+) ", " ".join(texts)):
+            letters = "".join(map(chr, map(int, dict.fromkeys(missing))))
+            warnings.warn(f"the picture's font lacks {letters}; {page} shows them", stacklevel=2)
         atomic.write_text(page, heatmap.page(self.maps, heading, self.facts))
         return picture, page
 
@@ -94,4 +100,5 @@ def page_of_texts(
     facts = [("reply", chosen["candidate"])]
     if len(candidates) > 1:
         facts.append(("rank", f"{chosen['rank']} of {len(candidates)}"))
-    return AttentionPage("text", facts, maps)
+    texts = repr((context, persona, chosen["candidate"])).encode()
+    return AttentionPage(f"text_{hashlib.sha256(texts).hexdigest()[:8]}", facts, maps)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dim_tf.cli.parser import positive, print_warnings
-from dim_tf.errors import DataError, UsageError, did_you_mean
+from dim_tf.errors import DataError, UsageError, did_you_mean, shown
 from dim_tf.ranking import text_files
 from dim_tf.ranking.ranker import Ranker
 from dim_tf.ranking.turn import Pool
@@ -68,7 +68,7 @@ class Chat(cmd.Cmd):
 
     def persona(self) -> str:
         """The persona in one line."""
-        return f"persona: {' | '.join(self._persona) or '-'}"
+        return f"persona: {shown(' | '.join(self._persona)) or '-'}"
 
     def onecmd(self, line: str) -> bool:
         """Handles a line; returns whether the conversation ends."""
@@ -143,7 +143,7 @@ class Chat(cmd.Cmd):
         # Only now: Ctrl-C or an error leaves the conversation unchanged.
         self._context, self._latest = [*context, answer.text], answer
         self._given.add(_normal(answer.text))
-        print(f"bot> {answer.note}{answer.text}", flush=True)
+        print(f"bot> {answer.note}{shown(answer.text)}", flush=True)
 
     def _last(self) -> _Answer:
         if self._latest is None:

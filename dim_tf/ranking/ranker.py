@@ -6,11 +6,12 @@ import itertools
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from dim_tf.data.text import json_type_name
+from dim_tf.data.text import json_type_name, profile_text
 from dim_tf.errors import CheckpointError, ConfigError, DataError, UsageError, did_you_mean
 from dim_tf.evaluation.calibration import Calibration
 from dim_tf.evaluation.metrics import probabilities
@@ -107,7 +108,7 @@ class Ranker:
             does not, no candidate fits.
 
         Warns:
-            UserWarning: The model does not read all profiles.
+            UserWarning: The model does not read all profiles, or one begins with "your persona:".
 
         Raises:
             DataError: No candidates; an argument that is no list of texts; a text without words.
@@ -235,7 +236,8 @@ class Ranker:
         candidates: Sequence[str] | Pool,
         stacklevel: int,
     ) -> Turn:
-        context, persona = check_texts(context, "context"), check_texts(persona, "persona")
+        context = check_texts(context, "context")
+        persona = [profile_text(text) for text in check_texts(persona, "persona")]
         if not isinstance(candidates, Pool):
             candidates = check_candidates(candidates)
         elif candidates.owner is not self._token:
@@ -317,5 +319,6 @@ class Ranker:
 
 
 def _check_top_k(top_k: int | None) -> None:
-    if top_k is not None and (type(top_k) is not int or top_k < 1):
+    whole = isinstance(top_k, Integral) and not isinstance(top_k, bool)
+    if top_k is not None and (not whole or top_k < 1):
         raise ConfigError(f"top_k: found {top_k!r}, expected a whole number of at least 1")

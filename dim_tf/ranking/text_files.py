@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dim_tf.errors import DataError
+from dim_tf.errors import DataError, shown
 from dim_tf.io import text_lines
 
 
 def read_texts(path: str, what: str) -> list[str]:
-    """The texts of a file (also `.gz`, `.xz`), one a line; blank lines are skipped.
+    """The texts of a file (- is standard input), one a line; blank lines are skipped.
 
     Raises:
         DataError: The file is missing, not UTF-8, or has no text; `what` names the texts.
     """
-    texts = [text for _, text in text_lines.numbered_lines(path) if text.strip()]
+    source, label = (sys.stdin.buffer, "standard input") if path == "-" else (path, path)
+    texts = [text for _, text in text_lines.numbered_lines(source, label) if text.strip()]
     if not texts:
-        raise DataError(f"found no {what}, expected one a line", path=path)
+        raise DataError(f"found no {what}, expected one a line", path=label)
     return texts
 
 
@@ -37,5 +39,5 @@ def table(ranking: Sequence[Mapping[str, Any]]) -> str:
     for row in ranking:
         fits = f"{'yes' if row['fits'] else 'no':>4}  " if calibrated else ""
         numbers = f"{row['rank']:4}  {row['probability']:11.4f}  {row['score']:8.4f}"
-        lines.append(f"{numbers}  {fits}{row['candidate']}")
+        lines.append(f"{numbers}  {fits}{shown(row['candidate'])}")
     return "\n".join(lines)

@@ -157,12 +157,11 @@ def writing(output: str) -> Iterator[BinaryIO]:
     """Standard output, or a file that is complete or absent; a part of it is named `.part`."""
     if output == STANDARD:
         yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
+        return sys.stdout.buffer.flush()
     if atomic.is_stream(output):
-        with Path(output).open("wb") as handle:
-            yield handle
-        return
+        with Path(output).open("wb") as stream:
+            yield stream
+        return None
     part = _part(output)
     handle = part.open("xb")
     try:

@@ -18,7 +18,7 @@ def names() -> list[str]:
 def find(name_or_path: str | os.PathLike) -> Path:
     """The folder of a run, given as a path or as the name of a pretrained model.
 
-    An existing path takes precedence over a model of that name.
+    A run folder takes precedence over a model of that name; `./NAME` is always a path.
 
     Raises:
         CheckpointError: Neither a path nor a model of that name exists.
@@ -31,11 +31,11 @@ def find(name_or_path: str | os.PathLike) -> Path:
     dim_tf.errors.CheckpointError: personachat-supset: found no run folder (config.json is missing)
     and no pretrained model of that name...
     """
-    path = Path(name_or_path)
-    if path.exists() or len(path.parts) != 1:
+    path, known = Path(name_or_path), names()
+    is_model = os.fspath(name_or_path) in known and not (path / "config.json").exists()
+    if not is_model and (path.exists() or os.fspath(name_or_path) != path.name):
         return path
-    known = names()
-    if path.name in known:
+    if is_model:
         return ARTEFACTS / path.name
     if known:
         which = f"expected one of {', '.join(known)}{did_you_mean(path.name, known)}"

@@ -81,6 +81,7 @@ class Record(RunConfig):
 
         Raises:
             CheckpointError: It is missing, damaged, or neither.
+            OSError: A file may not be read.
         """
         path = pretrained.find(path)
         if not (path / CONFIG).is_file():
@@ -93,7 +94,7 @@ class Record(RunConfig):
             values = {name: getattr(config, name) for name in _CONFIG_FIELDS}
             opened = cls(path=path, **values, **cls._contents(path))
             opened._check()
-        except (DataError, ConfigError, OSError) as error:
+        except (DataError, ConfigError) as error:
             raise CheckpointError(f"{path}: a damaged run folder ({error})") from None
         except (KeyError, TypeError) as error:
             raise CheckpointError(f"{path / CONFIG}: a damaged run folder ({error})") from None

@@ -75,8 +75,9 @@ class Run(Record):
             yield dataclasses.replace(self, path=temporary)
 
     def build_model(self) -> keras.Model:
-        """The model with fresh weights."""
+        """The model with fresh weights; raises `UsageError` in a forked process."""
         backend.load()
+        backend.check_process()
         return registry.build_model(self.model, self.model_config, self.word_vectors)
 
     def load_model(self, precision: str | None = None) -> keras.Model:
@@ -104,10 +105,13 @@ class Run(Record):
         # Every initial weight is overwritten: do not let JAX spend seconds on drawing them.
         with keras.utils.custom_object_scope({"glorot_uniform": keras.initializers.Zeros}):
             model = dataclasses.replace(self, model_config=config).build_model()
+        best.open("rb").close()  # HDF5 does not name the file that may not be read
         try:
             with h5py.File(best) as file:
                 digest = file.attrs.get(DIGEST)
             model.load_weights(best)
+        except BlockingIOError:
+            raise CheckpointError(f"{best}: locked by a program that writes it") from None
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             reason = str(error).strip().split("\n")[0][:200]
             raise CheckpointError(

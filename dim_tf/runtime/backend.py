@@ -9,9 +9,10 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from dim_tf.errors import ConfigError
+from dim_tf.errors import ConfigError, UsageError
 
 BACKENDS = ("tensorflow", "jax")
+_PROCESS: dict[str, int] = {}
 
 
 def load() -> None:
@@ -31,6 +32,15 @@ def load() -> None:
 
     if keras.backend.backend() == "jax":
         _multiply_exactly()
+
+
+def check_process() -> None:
+    """Raises `UsageError` in a fork of the process that called it first: its threads are gone."""
+    if _PROCESS.setdefault("id", os.getpid()) != os.getpid():
+        raise UsageError(
+            "this process was forked from one with a loaded model, and would wait for ever; load "
+            "the model after the fork only, or start processes by spawn or forkserver"
+        )
 
 
 def _import_keras(name: str) -> None:

@@ -20,6 +20,7 @@ from dim_tf.models.inputs import empty_inputs
 from dim_tf.packing.batch import pack_matching, pack_sentences
 from dim_tf.packing.buckets import EXACT, BucketShape, largest_shape
 from dim_tf.packing.layout import EncoderBatch, Tensor
+from dim_tf.runtime.backend import check_process
 from dim_tf.runtime.compile import Arrays, Executor, backend_name, compile_forward
 
 # At most so many candidates go through a model at once, so that memory is bounded. Where sizes are
@@ -67,7 +68,8 @@ class CompileOnce:
         self._lock, self._compiled = threading.Lock(), set[Any]()
 
     def __call__(self, batch: Any) -> Any:
-        """The result of the program."""
+        """The result of the program; raises `UsageError` in a forked process."""
+        check_process()
         if backend_name() == "tensorflow":  # one program for all shapes, and its own lock
             return self._program(batch)
         from jax.tree_util import tree_flatten

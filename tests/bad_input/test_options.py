@@ -29,6 +29,11 @@ FLAGS = [
     ((evaluate, *RUN, "--out", "/none/scores.txt"), "--out: .* folder /none"),
     ((predict, "--run", "R", "--candidate", "x"), "--candidate; did you mean --candidates?"),
     ((predict, "--run", "R", "--candidates", ""), "'': .*missing"),
+    ((predict, "--run", "R", "--candidates", "my  \t file"), r"^my  \\t file: .*missing"),
+    (
+        (predict, "--run", "R", "--context", "hi", "-_-", "-h i", "-3", "--v-"),
+        "unknown option --v-",
+    ),
 ]
 
 

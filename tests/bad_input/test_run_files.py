@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import io
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,26 @@ def test_corrupt_weights_are_never_taken_for_good_ones(one_model, run):
             for weight, value in zip(model.trainable_weights, expected, strict=True):
                 np.testing.assert_array_equal(np.asarray(weight.value), value)
     assert refusals > 20
+
+
+def test_a_locked_or_unreadable_file_is_not_called_damaged(one_model, run, monkeypatch):
+    opened = Run.open(run)
+    with (run / BEST).open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(CheckpointError, match="locked"):
+            opened.load_model()
+    denied = PermissionError(13, "Permission denied", "its name")
+    for name in ("config.json", "words.txt", "vectors.npz"):
+        with monkeypatch.context() as patch, pytest.raises(PermissionError, match="its name"):
+            real = io.open
+
+            def refusing(path, *args, name=name, real=real, **kwargs):
+                if str(path).endswith(name):
+                    raise denied
+                return real(path, *args, **kwargs)
+
+            patch.setattr(io, "open", refusing)
+            Run.open(run)
 
 
 def test_weights_without_a_sum_are_taken_as_they_are(one_model, run):

@@ -127,6 +127,28 @@ def test_another_split_name_is_an_error_that_names_resplit(tmp_path):
     assert [len(splits(tables)[name]) for name in ("train", "valid", "test")] == [24, 3, 3]
 
 
+def test_a_folder_of_three_splits(tmp_path):
+    for name in ("train.jsonl", "valid.JSONL", "test.json"):
+        write(tmp_path, [dialogue(number) for number in range(4)]).rename(tmp_path / name)
+    (tmp_path / "notes.jsonl").touch()
+    tables, _ = open_tables(tmp_path, candidates=3)
+    assert {table.split for table in tables} == {"train", "valid", "test"}
+    assert all(len(list(table.turns())) == 8 for table in tables)
+    assert tables[-1].path == str(tmp_path / "test.json")
+    assert list(tables[-1].turns())[-1].line == 4
+    write(tmp_path, [turn(1)]).rename(tmp_path / "valid.JSONL")
+    with pytest.raises(DataError, match=r"valid\.JSONL:1: .* expected a dialogue"):
+        open_tables(tmp_path)
+
+
+def test_a_report_on_few_dialogues_says_what_they_lack(tmp_path):
+    with pytest.warns(UserWarning) as warned:
+        tables, _ = tables_of(tmp_path, [dialogue(0)], lenient=True)
+    found = {str(warning.message) for warning in warned}
+    assert len(found) == 2 and any("at least 10" in text for text in found)
+    assert tables["train_self_original"][0].candidates == ("hello 0",)
+
+
 @pytest.mark.parametrize(
     ("count", "fields", "facts"),
     [

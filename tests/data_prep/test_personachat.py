@@ -54,6 +54,7 @@ def test_a_bar_alone_separates_candidates_and_odd_characters_stay(tmp_path):
         ("1 a\tb\t\t\n", ":1: found no candidates"),
         ("1 a\tb\t\tb||c\n", ":1: candidate 2 of 3 is empty"),
         ("1 a\tb\t\tc|d\n", ":1: the reply 'b' is not among its 2 candidates"),
+        ("1 a\tb|  c\t\tb|  c\n", r":1: the reply 'b\|  c' is not .*; a \| divides candidates"),
         ("1 a\t\t\tc|d\n", r":1: the reply \(field 2\) is empty"),
         ("1 a\tb\t\tb\n2 \tb\t\tb\n", ":2: the partner's text is empty"),
         ("1 your persona: \n2 a\tb\t\tb\n", ":1: found an empty profile"),
@@ -66,6 +67,12 @@ def test_a_bar_alone_separates_candidates_and_odd_characters_stay(tmp_path):
 def test_bad_files_are_named_with_line_and_finding(tmp_path, text, message):
     with pytest.raises(DataError, match=f"test_both_original.txt{message}"):
         turns_of(tmp_path, text)
+
+
+def test_the_reply_is_found_by_words_and_a_bar_inside_a_candidate_is_noticed(tmp_path):
+    with pytest.warns(UserWarning, match="2 to 3 candidates"):
+        first, second = turns_of(tmp_path, "1 a\tI  ski\t\tno|i ski\n2 b\tyo\t\tyo|:|no\n")
+    assert (first.gold, second.gold) == (1, 0)
 
 
 def test_other_names_are_no_setting():

@@ -32,7 +32,7 @@ def test_the_folder_holds_what_it_promises(tmp_path):
     assert (folder / "forms.txt").read_bytes() == b""
     manifest = manifest_of(folder)
     assert manifest["licence"] == "CC0" and manifest["format"] == 1
-    assert manifest["text"] == {"tokeniser": "authors", "lowercase": True}
+    assert manifest["text"] == {"tokeniser": "authors", "lowercase": True, "nfc": False}
     assert manifest["counts"]["tables"]["train_self_original"]["turns"] == 3
     assert manifest["counts"]["words"] == len(atomic.read_lines(folder / "words.txt"))
     assert manifest["coverage"]["train"]["types_covered"] < 0.2

@@ -99,12 +99,12 @@ def test_processed_files_bring_their_vocabularies(tmp_path):
     assert len(corpus.sources) == 3
 
 
-@pytest.mark.parametrize("name", ["own.json", "own.jsonl.xz"])
+@pytest.mark.parametrize("name", ["own.JSON", "own.jsonl.XZ"])
 def test_json_lines_are_known_by_their_name(tmp_path, name):
     record = {"utterances": ["hi", "yo"], "persona_a": ["a"], "persona_b": ["b"], "split": "test"}
     text = "".join(json.dumps(record | {"utterances": [f"hi {n}", f"yo {n}"]}) + "\n" for n in "12")
     path = tmp_path / name
-    path.write_bytes(lzma.compress(text.encode()) if name.endswith("xz") else text.encode())
+    path.write_bytes(lzma.compress(text.encode()) if name.endswith("XZ") else text.encode())
     corpus = open_source(str(path), SourceOptions(candidates=3))
     assert corpus.name == "own"
     assert names(corpus)[0] == "test_none_original"

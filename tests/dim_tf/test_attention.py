@@ -67,20 +67,24 @@ def test_another_candidate_split_and_folder(run, prepared, tmp_path):
     assert not (run / "attention").exists()
 
 
-def test_texts(run, tmp_path):
+def test_texts(run, tmp_path, capsys):
     replies = tmp_path / "replies.txt"
     replies.write_text("i like tea a lot\nrain\ni like cats <3\n")
     texts = ("--context", "Hi!", "what do you like ?", "--persona", "i love cats.", "i ski")
     call(run, *texts, "--candidates", replies, "--candidate", 2)
-    page = (run / "attention/text.html").read_text()
+    (page,) = (path.read_text() for path in (run / "attention").glob("text_*.html"))
     assert "<dd>i like cats &lt;3</dd>" in page
     assert "of 3</dd>" in page
     # The last utterance is the partner's: only that one is split into words and punctuation.
     for word in ("hi!", "_eos_", "?", "love", "ski"):
         assert f'<th scope="col"><span>{word}</span></th>' in page
     assert '<th scope="row">&lt;3</th>' in page
-    call(run, "--persona", "i ski", "--response", "tea")
-    assert "reply to context" not in (run / "attention/text.html").read_text()
+    call(run, "--persona", "i ski", "--response", "tea 茶茶\x1b")
+    assert len(files_of(run / "attention")) == 4
+    pages = [path.read_text() for path in (run / "attention").glob("text_*.html")]
+    assert ["reply to context" in each for each in pages].count(True) == 1
+    (warning,) = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert r"lacks 茶" in warning
 
 
 def test_a_pretrained_model_is_not_written_into(run, prepared, tmp_path, monkeypatch):

@@ -133,6 +133,12 @@ def test_errors_do_not_end_the_chat(talk, line, said):
     assert second.startswith("bot> ")
 
 
+def test_control_characters_of_a_reply_do_not_reach_the_terminal(talk, tmp_path):
+    (tmp_path / "pool.txt").write_bytes(b"tea \x1b[31m\x07\n")
+    for said in talk("hello", "/top", options=["--pool", tmp_path / "pool.txt"])[::2]:
+        assert said.endswith(r"tea \x1b[31m\x07")
+
+
 def test_a_number_that_is_none(talk):
     expected = "error: /top: found x, expected a whole number of at least 1"
     assert talk("hello", "/top x")[1].startswith(expected)

@@ -171,7 +171,11 @@ def test_bad_lines_are_reported_and_the_rest_is_ranked(ranker, tmp_path, capsys)
         (6, 'field "context": no such field, expected a list of texts; write [] if there is none'),
         (7, 'field "candidates": found no candidate, expected at least one'),
         (8, 'field "persona": found a text, expected a list of texts; write [text] for a'),
-        (9, 'field "candidates[0]": found half of a surrogate pair, expected whole characters'),
+        (
+            9,
+            'field "candidates[0]": found half of a surrogate pair, or a byte that is not UTF-8 '
+            "text in this locale",
+        ),
         (10, "not JSON that can be read: NaN is not a finite number"),
         (11, "not JSON that can be read: 1e999 is not a finite number"),
         (12, "not JSON that can be read: maximum recursion depth exceeded"),

@@ -66,6 +66,16 @@ def test_one_rule_for_all_text():
     assert TextRules("whitespace").profile("I'm here.") == ["i'm", "here."]
 
 
+def test_composed_and_decomposed_text_is_the_same_and_marks_stay_in_their_word():
+    old, new = TextRules(), TextRules(nfc=True)
+    assert new.profile("Cafe\u0301!") == new.profile("Café!") == ["café", "!"]
+    assert new.candidate("Cafe\u0301!") == ["café!"]
+    assert old.profile("cafe\u0301") == ["cafe", "\u0301"]  # as runs without the record learnt it
+    for text in ("नमस्ते दुनिया", "สวัสดีครับ", "می\u200cخواهم"):
+        assert new.profile(text) == new.candidate(text) == text.split()
+    assert new.profile("i ❤\ufe0f it's") == ["i", "❤\ufe0f", "it", "'", "s"]
+
+
 def test_the_last_utterance_is_the_partners_whatever_the_number():
     rules = TextRules()
     assert rules.context(["a's", "b's"]) == [["a's", "_eos_"], ["b", "'", "s", "_eos_"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -263,6 +264,24 @@ def test_load_does_not_draw_the_weights_that_it_reads(saved_run, monkeypatch):
 def test_top_k_is_checked(ranker, top_k):
     with pytest.raises(ConfigError, match=r"top_k: found .*, expected a whole number of at least"):
         ranker.rank(candidates=["hello"], top_k=top_k)
+
+
+def test_a_forked_process_is_refused(ranker):
+    if (child := os.fork()) == 0:
+        signal.alarm(20)
+        try:
+            ranker.rank(candidates=["tea"])
+        except UsageError:
+            os._exit(7)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_the_mark_of_a_profile_in_the_data_files_is_no_word(ranker):
+    with pytest.warns(UserWarning, match="persona"):
+        ranking = ranker.rank(CONTEXT, ["Your persona: i like dogs.", "i'm fine"], ["tea"])
+    assert ranking == ranker.rank(CONTEXT, PERSONA, ["tea"], top_k=np.int64(1))
 
 
 def test_scores_that_are_no_numbers_are_refused(ranker, monkeypatch):

@@ -34,8 +34,11 @@ def test_a_name_is_a_pretrained_model(artefacts):
     assert pretrained.find("small") == artefacts / "small"
 
 
-def test_a_path_that_exists_wins(artefacts, tmp_path):
+def test_a_run_folder_or_a_path_wins(artefacts, tmp_path):
     (tmp_path / "small").mkdir()
+    assert pretrained.find("small") == artefacts / "small"
+    assert pretrained.find("./small").resolve() == tmp_path / "small"
+    (tmp_path / "small/config.json").touch()
     assert pretrained.find("small").resolve() == tmp_path / "small"
     assert pretrained.find(artefacts / "large") == artefacts / "large"
     assert pretrained.find(tmp_path / "smal") == tmp_path / "smal"

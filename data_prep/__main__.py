@@ -31,8 +31,8 @@ def main(argv: Sequence[str]) -> int | None:
     """Runs the command."""
     args = build_parser().parse_args(argv)
     _check(args)
-    nfc = args.like.rules.nfc if args.like else True
-    rules = TextRules(args.tokeniser, lowercase=not args.keep_case, nfc=nfc)
+    nfc = args.like is None or args.like.rules.nfc
+    rules = TextRules(args.tokeniser, not args.keep_case, nfc)
     names = {field.name for field in dataclasses.fields(SourceOptions)} & vars(args).keys()
     options = SourceOptions(lenient=args.check, **{name: getattr(args, name) for name in names})
     with print_warnings(), open_source(args.source, options) as corpus:

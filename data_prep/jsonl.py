@@ -116,9 +116,8 @@ def files_of(path: str | os.PathLike) -> dict[Path, str | None]:
     path = Path(path)
     if not path.is_dir():
         return {path: None}
-    matches = {file: NAME.fullmatch(file.name) for file in sorted(path.iterdir())}
-    splits = {file: match[1].lower() for file, match in matches.items() if match}
-    return {file: split for file, split in splits.items() if split in SPLITS}
+    found = ((file, NAME.fullmatch(file.name)) for file in sorted(path.iterdir()))
+    return {file: m[1].lower() for file, m in found if m and m[1].lower() in SPLITS}
 
 
 def read_dialogues(
@@ -169,7 +168,7 @@ def _shape(
     try:
         fields = json_value(text)
     except DataError as error:
-        expected = "expected a whole object on each line"
+        expected = "expected an object on each line, or one JSON array of objects"
         raise DataError(f"{error}; {expected}", path=path, line=line) from None
     if speakers:
         return SpeakerLine

@@ -59,13 +59,12 @@ def open_tables(
         left_out += len(replies) - revised
         utterances = (text for dialogue in chosen for text in sorted(dialogue.utterances))
         sampler = DistractorSampler(split, utterances, seed)
-        origin = next((str(f) for f, name in files_of(path).items() if name == split), path)
+        file = next((str(file) for file, its in files_of(path).items() if its == split), path)
         for persona in _PERSONAS[shape]:
             # Without a persona, both versions would hold the same turns.
             for version in VERSIONS[: 2 if revised and persona != "none" else 1]:
-                settings = (persona, version, sampler, candidates, origin, lenient)
-                turns = partial(_turns, chosen, *settings)
-                tables.append(Table(split, persona, version, origin, turns))
+                read = partial(_turns, chosen, persona, version, sampler, candidates, file, lenient)
+                tables.append(Table(split, persona, version, file, read))
     if not tables:
         raise DataError(f"no dialogue contains a reply of side {sides}", path=path)
     if 0 < left_out < turn_count:

@@ -96,8 +96,8 @@ def read_turns(
         found = "the last dialogue has no turn; is the file cut off?"
         raise DataError(found, path=label, line=line)
     if len(sizes) > 1:
-        found = f"found {min(sizes)} to {max(sizes)} candidates a turn"
-        warnings.warn(f"{label}: {found}; a | inside a candidate divides it", stacklevel=2)
+        found = f"found {min(sizes)} to {max(sizes)} candidates; a | in one divides it"
+        warnings.warn(f"{label}: {found}", stacklevel=2)
 
 
 def _parse_turn(body: str, first: bool) -> tuple[str, str, tuple[str, ...]]:

@@ -68,14 +68,6 @@ def profile_text(text: str) -> str:
     return profile
 
 
-def tokenise(text: str, rule: str) -> list[str]:
-    """Splits a text by "wordpunct" (runs of word characters, runs of others) or "whitespace".
-
-    No token is empty or contains white space.
-    """
-    return text.split() if rule == "whitespace" else _WORD_OR_PUNCTUATION.findall(text)
-
-
 @functools.cache
 def _words_with_marks() -> re.Pattern:
     """As `_WORD_OR_PUNCTUATION`, but a word goes on after a combining mark or a joiner."""
@@ -135,10 +127,9 @@ class TextRules:
     def _tokens(self, text: str, authors_rule: str) -> list[str]:
         rule = authors_rule if self.tokeniser == "authors" else self.tokeniser
         text = text.lower() if self.lowercase else text
-        if not self.nfc or text.isascii():
-            return tokenise(text, rule)
-        text = unicodedata.normalize("NFC", text)
-        return text.split() if rule == "whitespace" else _words_with_marks().findall(text)
+        text = unicodedata.normalize("NFC", text) if self.nfc else text
+        words = _words_with_marks() if self.nfc and not text.isascii() else _WORD_OR_PUNCTUATION
+        return text.split() if rule == "whitespace" else words.findall(text)
 
 
 class Vocabulary:

@@ -27,14 +27,13 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
     The temporary file has the same name, in a temporary folder next to `path`: Keras reads the
     format from the suffixes. A link stays a link, and an existing file keeps its mode and its other
-    names. A pipe or a device is written to. On an error `path` stays as it was.
+    names. On an error `path` stays as it was.
     """
     target = Path(os.path.realpath(path))
-    place = None if is_stream(path) else target.parent
     prefix = f".{target.name}.tmp-"
     with (
         _naming(path),
-        TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True) as folder,
+        TemporaryDirectory(prefix=prefix, dir=target.parent, ignore_cleanup_errors=True) as folder,
     ):
         temporary = Path(folder, target.name)
         yield temporary
@@ -43,22 +42,15 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         put(temporary, path)
 
 
-def is_stream(path: str | os.PathLike) -> bool:
-    """Whether a path is a pipe or a device, which is written to and never replaced."""
-    return Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir())
-
-
 def put(new: Path, path: str | os.PathLike) -> None:
     """Moves a new file to `path`, as `replacing` does."""
     target = Path(os.path.realpath(path))
-    if target.is_file():
+    if target.exists():
         shutil.copymode(target, new)
-    if is_stream(path) or (target.is_file() and target.stat().st_nlink > 1):
-        with new.open("rb") as source, Path(path).open("wb") as sink:
-            shutil.copyfileobj(source, sink)
-        new.unlink()
-    else:
-        new.replace(target)
+        if target.stat().st_nlink > 1:
+            shutil.copyfile(new, target)
+            return new.unlink()
+    new.replace(target)
 
 
 @contextlib.contextmanager
@@ -150,10 +142,8 @@ def check_place(path: str | os.PathLike) -> None:
 
 def check_output(path: str | os.PathLike, option: str) -> None:
     """As `check_place`, for a file that `option` names, in an existing folder."""
-    if is_stream(path):
-        return
     path = Path(os.path.realpath(path))
-    if path.is_dir():
+    if path.exists() and not path.is_file():
         raise UsageError(f"{option}: {path} is not a file, expected the name of one")
     if not path.parent.is_dir():
         raise UsageError(f"{option}: found no folder {path.parent}")

@@ -33,7 +33,7 @@ def numbered_lines(
     """
     label = str(source) if label is None else label
     lines = numbered_bytes(source, label)
-    for number, line in json_records(lines, label) if records else lines:
+    for number, line in json_records(lines) if records else lines:
         try:
             yield number, decoded(line)
         except DataError as error:
@@ -59,28 +59,23 @@ def numbered_bytes(
                     yield number, part
     except FileNotFoundError:
         raise DataError("the file is missing", path=label) from None
-    except IsADirectoryError:
-        raise DataError("found a folder, expected a file", path=label) from None
     except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
         message = f"the compressed data is damaged or truncated ({error})"
         raise DataError(message, path=label, line=number + 1) from None
 
 
-def json_records(lines: Iterator[tuple[int, bytes]], label: str) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, or the elements of a JSON array, numbered from 1.
-
-    Raises `DataError` if the text starts with a bracket and is no array.
-    """
+def json_records(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank; or, if they are one JSON array, its elements from number 1."""
     filled = ((number, line) for number, line in lines if line.strip())
-    for number, line in itertools.islice(filled, 1):
-        if not line.lstrip().startswith(b"["):
-            yield number, line
-            continue
+    for first in itertools.islice(filled, 1):
+        every = [first, *filled] if first[1].lstrip().startswith(b"[") else [first]
         try:
-            elements = json_value(decoded(b"\n".join([line, *(line for _, line in filled)])))
-        except DataError as error:
-            raise DataError(f"starts as a JSON array, but is {error}", path=label) from None
-        yield from ((n, json.dumps(each).encode()) for n, each in enumerate(elements, start=1))
+            elements = json_value(decoded(b"\n".join(line for _, line in every)))
+        except DataError:
+            elements = None
+        if isinstance(elements, list):
+            every = [(n, json.dumps(each).encode()) for n, each in enumerate(elements, start=1)]
+        yield from every
     yield from filled
 
 
@@ -98,7 +93,6 @@ def json_value(text: str, **options: Any) -> Any:
     try:
         return json.loads(text, **options)
     except json.JSONDecodeError as error:
-        line = f"line {error.lineno}, " * (error.lineno > 1)
-        raise DataError(f"not JSON: {error.msg} at {line}position {error.colno}") from None
+        raise DataError(f"not JSON: {error.msg} at position {error.colno}") from None
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits, 100,000 brackets
         raise DataError(f"not JSON that can be read: {error}") from None

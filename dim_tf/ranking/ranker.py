@@ -319,6 +319,5 @@ class Ranker:
 
 
 def _check_top_k(top_k: int | None) -> None:
-    whole = isinstance(top_k, Integral) and not isinstance(top_k, bool)
-    if top_k is not None and (not whole or top_k < 1):
+    if top_k is not None and (type(top_k) is bool or not isinstance(top_k, Integral) or top_k < 1):
         raise ConfigError(f"top_k: found {top_k!r}, expected a whole number of at least 1")

@@ -37,9 +37,9 @@ def check_files(source: str, output: str) -> None:
         DataError: The input is missing.
         UsageError: The output cannot be written, is the input, or has an unfinished part.
     """
-    if output != STANDARD:
+    if output != STANDARD and not _is_stream(output):
         atomic.check_output(output, "--output")
-        if (part := _part(output)).exists():
+        if (part := Path(f"{os.path.realpath(output)}.part")).exists():
             raise UsageError(
                 f"--output: {part} exists, from a call that was stopped or is still running; move "
                 "it away, or give another --output"
@@ -85,7 +85,7 @@ def _read(ranker: Ranker, source: str, label: str, say: Callable[[str], None]) -
     """Reads the lines that are not blank, and reports what is wrong with them."""
     reported: set[str] = set()
     stream = sys.stdin.buffer if source == STANDARD else source
-    for number, line in text_lines.json_records(text_lines.numbered_bytes(stream, label), label):
+    for number, line in text_lines.json_records(text_lines.numbered_bytes(stream, label)):
         record: dict[str, Any] = {}
         turn, error = None, {}
         try:
@@ -158,11 +158,11 @@ def writing(output: str) -> Iterator[BinaryIO]:
     if output == STANDARD:
         yield sys.stdout.buffer
         return sys.stdout.buffer.flush()
-    if atomic.is_stream(output):
+    if _is_stream(output):
         with Path(output).open("wb") as stream:
             yield stream
         return None
-    part = _part(output)
+    part = Path(f"{os.path.realpath(output)}.part")
     handle = part.open("xb")
     try:
         with handle:
@@ -178,6 +178,6 @@ def writing(output: str) -> Iterator[BinaryIO]:
     atomic.put(part, output)
 
 
-def _part(output: str) -> Path:
-    """The unfinished file, next to what a link points to."""
-    return Path(f"{os.path.realpath(output)}.part")
+def _is_stream(output: str) -> bool:
+    """Whether a path is a pipe or a device, which is written to and never replaced."""
+    return Path(output).exists() and not (Path(output).is_file() or Path(output).is_dir())

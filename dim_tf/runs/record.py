@@ -81,7 +81,6 @@ class Record(RunConfig):
 
         Raises:
             CheckpointError: It is missing, damaged, or neither.
-            OSError: A file may not be read.
         """
         path = pretrained.find(path)
         if not (path / CONFIG).is_file():

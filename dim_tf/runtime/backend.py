@@ -37,10 +37,8 @@ def load() -> None:
 def check_process() -> None:
     """Raises `UsageError` in a fork of the process that called it first: its threads are gone."""
     if _PROCESS.setdefault("id", os.getpid()) != os.getpid():
-        raise UsageError(
-            "this process was forked from one with a loaded model, and would wait for ever; load "
-            "the model after the fork only, or start processes by spawn or forkserver"
-        )
+        found = "this process was forked after a model was loaded, and would wait for ever"
+        raise UsageError(f"{found}; load models after the fork only, or use spawn or forkserver")
 
 
 def _import_keras(name: str) -> None:

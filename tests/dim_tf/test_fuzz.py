@@ -12,7 +12,7 @@ import math
 import warnings
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings, strategies as st
+from hypothesis import HealthCheck, Phase, assume, given, settings, strategies as st
 
 from dim_tf import predict
 from dim_tf.cli import parser
@@ -109,7 +109,7 @@ lines = st.one_of(
     ),
     st.dictionaries(st.one_of(words, st.sampled_from(predict.FIELDS)), json_values).map(as_json),
     json_values.map(as_json),
-    st.binary(max_size=60).map(lambda line: line.replace(b"\n", b" ")),
+    st.binary(max_size=60).map(lambda line: line.replace(b"\n", b" ").replace(b"\r", b" ")),
 )
 
 
@@ -121,6 +121,7 @@ def test_any_line_becomes_a_ranking_or_an_error(count, tmp_path, monkeypatch):
     @fuzz(count)
     @given(st.lists(lines, max_size=6), st.one_of(st.none(), st.integers(1, 9)))
     def rank(found, top_k):
+        assume(not b"".join(found).lstrip().startswith(b"["))  # an array is read as its elements
         source.write_bytes(b"\n".join(found))
         options = ["--run", "RUN", "--input", str(source), "--output", str(out)]
         options += [] if top_k is None else ["--top-k", str(top_k)]

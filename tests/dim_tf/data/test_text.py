@@ -5,7 +5,7 @@ import unicodedata
 import numpy as np
 import pytest
 
-from dim_tf.data.text import TextRules, Vocabulary, tokenise
+from dim_tf.data.text import TextRules, Vocabulary
 from dim_tf.errors import ConfigError
 
 ODD = [
@@ -33,7 +33,9 @@ ALIKE = {
 @pytest.mark.parametrize("text", ODD)
 def test_wordpunct_is_nltks_tokeniser_on_odd_strings(text):
     nltk = pytest.importorskip("nltk.tokenize")
-    assert tokenise(text, "wordpunct") == nltk.WordPunctTokenizer().tokenize(text)
+    assert TextRules("wordpunct", lowercase=False).profile(
+        text
+    ) == nltk.WordPunctTokenizer().tokenize(text)
 
 
 def test_wordpunct_is_nltks_tokeniser_on_every_common_character():
@@ -41,13 +43,15 @@ def test_wordpunct_is_nltks_tokeniser_on_every_common_character():
     common = [c for c in map(chr, range(0x110000)) if unicodedata.category(c) in ALIKE]
     text = "".join(f"a{character}!{character} " for character in common)
     assert len(common) > 130_000
-    assert tokenise(text, "wordpunct") == nltk.WordPunctTokenizer().tokenize(text)
+    assert TextRules("wordpunct", lowercase=False).profile(
+        text
+    ) == nltk.WordPunctTokenizer().tokenize(text)
 
 
 @pytest.mark.parametrize("rule", ["wordpunct", "whitespace"])
 def test_no_token_is_empty_or_contains_white_space(rule):
     for text in [*ODD, "\x1c\x1f \u200b\u200d e\u0301 ☃\ufe0f ²"]:
-        assert all(token.split() == [token] for token in tokenise(text, rule))
+        assert all(token.split() == [token] for token in TextRules(rule).profile(text))
 
 
 def test_the_authors_rule_depends_on_who_speaks():

@@ -37,16 +37,6 @@ def test_a_link_stays_a_link_and_a_file_keeps_its_mode(tmp_path):
     assert (tmp_path / "other name").read_text() == "four"
 
 
-def test_a_pipe_is_written_to(tmp_path):
-    reader, writer = os.pipe()
-    atomic.write_text(f"/dev/fd/{writer}", "one")
-    os.mkfifo(tmp_path / "fifo")
-    atomic.check_output(tmp_path / "fifo", "--out")
-    os.close(writer)
-    assert os.read(reader, 9) == b"one"
-    os.close(reader)
-
-
 FULL = (errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

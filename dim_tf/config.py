@@ -135,7 +135,8 @@ class TrainingConfig(_Config):
     Args:
         batch_size: int. Turns per update.
         epochs: int. Passes over the training turns.
-        max_updates: int. Updates after which training stops; None for no limit.
+        max_updates: int. Updates after which training stops; None for no limit, 0 for a system that
+            is not trained by updates.
         learning_rate: float. Adam's learning rate at the start.
         decay_rate: float. Factor on the learning rate after every `decay_steps` updates.
         decay_steps: int. Updates between two decays.
@@ -160,7 +161,7 @@ class TrainingConfig(_Config):
 
     batch_size: Count = 16
     epochs: Count = 10
-    max_updates: Count | None = None
+    max_updates: int | None = Field(default=None, ge=0)
     learning_rate: Positive = 0.001
     decay_rate: Positive = 0.96
     decay_steps: Count = 5000

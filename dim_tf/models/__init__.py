@@ -3,4 +3,14 @@
 Importing this package registers them with Keras, see `dim_tf`.
 """
 
-from dim_tf.models import dim, imn, imn_ctx, imn_utr, starspace, transformer  # noqa: F401
+from dim_tf.models import (  # noqa: F401
+    dim,
+    imn,
+    imn_ctx,
+    imn_utr,
+    ir,
+    kv_profile_memory,
+    profile_memory,
+    starspace,
+    transformer,
+)

@@ -68,9 +68,9 @@ class DualEncoder(keras.Model):
         return ops.matmul(replies, ops.expand_dims(query, -1))[..., 0]  # [B, C]
 
     def bag(self, words: Tensor, lengths: Tensor) -> Tensor:
-        """The sums of the word vectors of sentences, [..., d], for ids [..., T] and lengths."""
-        mask = length_mask(lengths, words.shape[-1])  # [..., T]
-        return ops.einsum("...td,...t->...d", self.words(words), mask)
+        """The sums of the word vectors of sentences, [B, N, d], for ids [B, N, T]."""
+        mask = length_mask(lengths, words.shape[-1])  # [B, N, T]
+        return ops.einsum("bntd,bnt->bnd", self.words(words), mask)
 
     def get_config(self) -> dict[str, Any]:
         """The settings; the weights are stored apart."""
@@ -83,13 +83,3 @@ class DualEncoder(keras.Model):
         settings = ModelConfig.from_dict(config["config"])
         vectors = np.zeros((config["vocabulary_size"], settings.word_dim), "float32")
         return cls(settings, vectors, name=config["name"])
-
-
-def unit(vectors: Tensor) -> Tensor:
-    """Vectors [..., d] of length 1; the zero vector stays.
-
-    >>> ops.convert_to_numpy(unit(np.array([[3.0, 4.0], [0.0, 0.0]], "float32"))).tolist()
-    [[0.6..., 0.8...], [0.0, 0.0]]
-    """
-    squares = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
-    return vectors * ops.rsqrt(ops.maximum(squares, 1e-12))

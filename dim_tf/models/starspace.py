@@ -9,19 +9,20 @@ import numpy as np
 from keras import ops
 
 from dim_tf.config import ModelConfig
-from dim_tf.models.dual_encoder import DualEncoder, unit
+from dim_tf.models.bag_of_words import BagOfWords, unit
 from dim_tf.packing.layout import Tensor
 
 
 @keras.saving.register_keras_serializable(package="dim_tf")
-class Starspace(DualEncoder):
+class Starspace(BagOfWords):
     """Cosine of the sums of word vectors: of all context and persona words, and of a reply's.
 
-        q = sum of the vectors of all words of context and persona
-        r = sum of the vectors of the words of a reply
+        q = sum_u 0.5^(n - u) sum of the words of utterance u  +  sum of the words of the persona
+        r = sum of the words of a reply
         logit = cos(q, r)
 
-    Query and reply share one table of word vectors, which is trained.
+    Query and reply share one table of trained word vectors. The sources leave open how much an
+    earlier utterance counts: here half of the next one.
 
     Args:
         config: ModelConfig. The sizes. `use_persona=False` and `use_context=False` leave their
@@ -46,16 +47,10 @@ class Starspace(DualEncoder):
 
     def encode_query(self, inputs: Mapping[str, Tensor], training: bool = False) -> Tensor:
         """[B, d] of length 1."""
-        sums = []
-        for source, used in (
-            ("utterances", self.config.use_context),
-            ("personas", self.config.use_persona),
-        ):
-            if used:
-                sentences = self.bag(inputs[source], inputs[f"{source}_len"])  # [B, U or P, d]
-                sums.append(ops.sum(sentences, axis=1))  # [B, d]
-        return unit(sum(sums))
-
-    def encode_replies(self, words: Tensor, lengths: Tensor, training: bool = False) -> Tensor:
-        """[B, C, d] of length 1."""
-        return unit(self.bag(words, lengths))
+        parts = []
+        if self.config.use_context:
+            parts.append(self.context(inputs))
+        if self.config.use_persona:
+            profiles = self.bag(inputs["personas"], inputs["personas_len"])  # [B, P, d]
+            parts.append(ops.sum(profiles, axis=1))
+        return unit(sum(parts))

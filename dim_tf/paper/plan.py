@@ -74,7 +74,7 @@ def check_systems(asked: Sequence[str] | None) -> list[str]:
     """The systems to train: those asked for, or all of the paper that can be trained here.
 
     Raises:
-        UsageError: A system is unknown, not implemented, or starts from a run on other data.
+        UsageError: A system is unknown, not implemented, or starts from a run of another one.
     """
     known = tuple(name for name in registry.implemented() if not registry.get(name).starts_from)
     for name in asked or ():
@@ -84,7 +84,8 @@ def check_systems(asked: Sequence[str] | None) -> list[str]:
                 system, hint = registry.get(name), ""
                 found = f"{system.title} is not implemented"
                 if system.starts_from:
-                    found = f"{system.title} starts from a run on other data: train it on its own"
+                    base = system.starts_from
+                    found = f"{system.title} starts from a run of {base}: train it on its own"
             raise UsageError(f"--systems: {found}, expected {one_of(known)}{hint}")
     return list(dict.fromkeys(asked or [name for name in registry.of_paper() if name in known]))
 

@@ -198,15 +198,16 @@ class Run(Record):
         """The run with the words of a prepared folder, or the run itself if it matches the folder.
 
         Raises:
-            UsageError: The folder was not prepared with `--like` this run, or the run has trained
-                the vectors of its words.
+            UsageError: The folder was not prepared with `--like` this run, or the system has
+                learnt the words of its folder.
         """
         if self.matches(data):
             return self
-        if registry.find(self.model).dual_encoder:
+        system = registry.find(self.model)
+        if system.dual_encoder or not system.trained:
             raise UsageError(
-                f"{data.path} does not match {self.path}: {self.model} has trained the vectors of "
-                "its own words, so it reads the folder that it was trained on alone"
+                f"{data.path} does not match {self.path}: {self.model} has learnt the words of the "
+                "folder that it was trained on, and reads that folder alone"
             )
         differences = self.differences_from(data)
         if differences:

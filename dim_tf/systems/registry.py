@@ -35,7 +35,10 @@ class System:
         base: str. The system that it is without persona, from which the paper counts gains; None
             if that is the system itself.
         dual_encoder: bool. Whether the model is a `dim_tf.models.dual_encoder.DualEncoder`.
-        defaults: dict. Training settings whose default differs from that of `TrainingConfig`.
+        trained: bool. Whether it is trained by updates; the model of another system has a method
+            `adapt`, which makes it from the training turns.
+        defaults: dict. Settings of model and training whose default differs from that of
+            `ModelConfig` and `TrainingConfig`.
         starts_from: str. The system whose weights a training must start from (`--init-from`); None
             if it starts from fresh ones.
     """
@@ -47,6 +50,7 @@ class System:
     needs_context: bool = False
     base: str | None = None
     dual_encoder: bool = False
+    trained: bool = True
     defaults: Mapping[str, Any] = field(default_factory=dict)
     starts_from: str | None = None
 
@@ -61,7 +65,7 @@ class System:
             raise ConfigError(
                 f"{self.name} needs the context: leave out --no-context (use_context), or take dim"
             )
-        if self.dual_encoder and config.precision != "float32":
+        if (self.dual_encoder or not self.trained) and config.precision != "float32":
             raise ConfigError(
                 f"precision: {self.name} computes in float32 alone, found {config.precision}"
             )
@@ -104,11 +108,15 @@ IMN = {"needs_context": True, "base": "imn"}
 EMBEDDINGS: dict[str, Any] = {
     "dual_encoder": True,
     "defaults": {
+        "max_utterances": 4,
         "loss": "margin",
+        "margin": 0.2,
         "negatives_from": "batch",
-        "batch_size": 128,
-        "eval_every": 378,
-        "save_every": 378,
+        "batch_size": 512,
+        "learning_rate": 0.0007,
+        "epochs": 6,
+        "eval_every": 50,
+        "save_every": 50,
     },
 }
 TRANSFORMER: dict[str, Any] = {
@@ -124,10 +132,22 @@ TRANSFORMER: dict[str, Any] = {
     },
 }
 register(
-    System("ir", "IR baseline"),
+    System("ir", "IR baseline", "dim_tf.models.ir:IR", trained=False),
     System("starspace", "Starspace", "dim_tf.models.starspace:Starspace", **EMBEDDINGS),
-    System("profile_memory", "Profile Memory"),
-    System("kv_profile_memory", "KV Profile Memory"),
+    System(
+        "profile_memory",
+        "Profile Memory",
+        "dim_tf.models.profile_memory:ProfileMemory",
+        **EMBEDDINGS,
+    ),
+    System(
+        "kv_profile_memory",
+        "KV Profile Memory",
+        "dim_tf.models.kv_profile_memory:KVProfileMemory",
+        trained=False,
+        starts_from="profile_memory",
+        **EMBEDDINGS,
+    ),
     System(
         "ft_pc",
         "FT-PC",
@@ -169,7 +189,8 @@ def implemented() -> tuple[str, ...]:
     """The names of the systems that can be built.
 
     >>> implemented()
-    ('starspace', 'ft_pc', 'imn', 'imn_ctx', 'imn_utr', 'dim', 'transformer')
+    ('ir', 'starspace', 'profile_memory', 'kv_profile_memory', 'ft_pc', 'imn', 'imn_ctx', 'imn_utr',
+     'dim', 'transformer')
     """
     return tuple(system.name for system in SYSTEMS.values() if system.builder)
 

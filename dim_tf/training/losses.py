@@ -40,20 +40,23 @@ def masked_cross_entropy(target: Tensor, logits: Tensor, present: Tensor) -> Ten
 
 
 def margin_ranking(target: Tensor, logits: Tensor, present: Tensor, margin: float) -> Tensor:
-    """Mean of max(0, margin - gold + negative) over the turns and their present negatives.
+    """Mean hinge max(0, margin - gold + negative) over the negatives that violate the margin.
 
-    Arguments and result as in `masked_cross_entropy`.
+    The mean of each turn is over its present negatives with a positive hinge, 0 without any, and
+    the loss is the mean over the turns. StarSpace likewise draws negatives until enough of them
+    violate the margin. Arguments and result as in `masked_cross_entropy`.
 
     >>> import numpy as np
-    >>> logits = np.array([[0.5, 0.45, 0.2]], "float32")
-    >>> loss = margin_ranking(np.array([0]), logits, np.ones((1, 3), bool), margin=0.1)
-    >>> round(float(loss), 6) # (0.1 - 0.5 + 0.45) / 2
-    0.025
+    >>> logits = np.array([[0.5, 0.45, 0.42, 0.2]], "float32")
+    >>> loss = margin_ranking(np.array([0]), logits, np.ones((1, 4), bool), margin=0.1)
+    >>> round(float(loss), 6) # (0.05 + 0.02) / 2
+    0.035
     """
     gold = ops.take_along_axis(logits, ops.expand_dims(target, -1), axis=-1)  # [B, 1]
     negative = ops.logical_and(present, ops.logical_not(_is_gold(target, logits)))  # [B, C]
-    hinge = ops.where(negative, ops.relu(margin - gold + logits), 0.0)
-    return ops.sum(hinge) / ops.maximum(ops.sum(ops.cast(negative, logits.dtype)), 1.0)
+    hinge = ops.where(negative, ops.relu(margin - gold + logits), 0.0)  # [B, C]
+    violating = ops.sum(ops.cast(hinge > 0, logits.dtype), axis=-1)  # [B]
+    return ops.mean(ops.sum(hinge, axis=-1) / ops.maximum(violating, 1.0))
 
 
 def of(config: TrainingConfig) -> Loss:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from dim_tf.cli.flags import MODEL_FIELDS, TRAINING_FIELDS, given_settings
 from dim_tf.config import ModelConfig, TrainingConfig
@@ -189,7 +191,10 @@ def open_training(
     trainer = Trainer(run, data, initial_model(run, initial), jit_compile)
     if resume:
         trainer.restore()
-    else:
+    is_trained = registry.find(run.model).trained
+    if not (resume or initial) if is_trained else not trainer.finished:
+        _adapt(trainer.model, run, data)
+    if not resume:
         with run.creating() as unfinished:
             model_card.write(unfinished)
             trainer.save(unfinished.path)
@@ -209,6 +214,27 @@ def initial_model(run: Run, initial: Run | None = None) -> keras.Model:
     return model
 
 
+def _adapt(model: keras.Model, run: Run, data: PreparedData, batch_size: int = 1000) -> None:
+    """Adapts a model to the training turns, if it has a method `adapt`."""
+    import keras
+
+    if not hasattr(model, "adapt"):
+        return
+    table, config = data.table("train", run.persona, run.version), run.model_config
+    rows = training_rows(table.dialogue, run.training_config)
+    names = [tensor.name for tensor in keras.tree.flatten(model.inputs)]
+
+    def batches() -> Iterator[dict[str, np.ndarray]]:
+        for first in range(0, len(rows), batch_size):
+            turns = table.take(rows[first : first + batch_size])
+            every = np.arange(len(turns))
+            gold = turns.candidates[every, turns.target][:, None]
+            turns = dataclasses.replace(turns, candidates=gold)
+            yield data.inputs(turns, every, config, names=names)[0]
+
+    model.adapt(batches(), run.words)
+
+
 def _model_config(
     model: str, persona: str, changes: Mapping[str, Any], sizes: Mapping[str, int]
 ) -> ModelConfig:
@@ -219,6 +245,8 @@ def _model_config(
     if "use_persona" in changes:
         raise UsageError("--set: use_persona follows from --persona; give --persona none")
     settings = {"use_persona": persona != "none", **sizes}
+    for name in MODEL_FIELDS & system.defaults.keys():
+        settings[name] = min(system.defaults[name], sizes.get(name, system.defaults[name]))
     settings.update((name, value) for name, value in changes.items() if name in MODEL_FIELDS)
     config = ModelConfig.from_dict(settings)
     system.check(config, _training_config(model, changes))
@@ -227,10 +255,13 @@ def _model_config(
 
 def _training_config(model: str, changes: Mapping[str, Any]) -> TrainingConfig:
     """The settings of a training: `changes`, and the defaults of the system."""
-    settings = {**registry.get(model).defaults}
+    system = registry.get(model)
+    settings = {n: v for n, v in system.defaults.items() if n in TRAINING_FIELDS}
     settings.update((name, value) for name, value in changes.items() if name in TRAINING_FIELDS)
     if settings.get("negatives") is not None and "negatives_from" not in changes:
         settings.pop("negatives_from", None)
+    if not system.trained:
+        settings["max_updates"] = 0
     return TrainingConfig.from_dict(settings)
 
 

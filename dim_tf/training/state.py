@@ -20,7 +20,7 @@ class State:
 
     Attributes:
         update: int. Updates made.
-        validated: int. The update of the last validation.
+        validated: int. The update of the last validation; -1 before the first.
         best: dict. The row of the best validation, or None.
         validations_without_improvement: int. Validations since then.
         seconds: float. Training time, summed over restarts.
@@ -30,7 +30,7 @@ class State:
     """
 
     update: int = 0
-    validated: int = 0
+    validated: int = -1
     best: dict[str, Any] | None = None
     validations_without_improvement: int = 0
     seconds: float = 0.0
@@ -56,8 +56,8 @@ class State:
 
     def validation_due(self, config: TrainingConfig, updates: int) -> bool:
         """Whether a validation comes next, in a training of `updates` updates."""
-        due = self.update % config.eval_every == 0 or self.update >= updates
-        return due and self.update > self.validated
+        due = self.update % config.eval_every == 0 and self.update > 0
+        return (due or self.update >= updates) and self.update > self.validated
 
     def finished(self, config: TrainingConfig, updates: int) -> bool:
         """Whether all `updates` are made and validated, or patience is exhausted."""

@@ -7,31 +7,36 @@ import pytest
 
 from dim_tf.runtime.scorer import Scorer
 from dim_tf.systems.registry import build_model
+from tests import numpy_bags
 from tests.random_model import CONFIG, random_inputs, word_table
 
-
-def words(inputs, kind, place):
-    """The word ids of a sentence."""
-    return inputs[kind][place][: inputs[f"{kind}_len"][place]]
-
-
-def cosine(a, b):
-    return a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12)
+USES = [(True, True), (True, False), (False, True)]
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("left_out", [None, "utterances", "personas"])
-def test_equations(left_out):
-    config = CONFIG.replace(
-        use_context=left_out != "utterances", use_persona=left_out != "personas"
-    )
-    table = word_table().astype("float64")
+@pytest.mark.parametrize(("use_context", "use_persona"), USES)
+def test_equations(use_context, use_persona):
+    uses = {"use_context": use_context, "use_persona": use_persona}
     inputs = random_inputs(np.random.default_rng(3))
-    found = Scorer(build_model("starspace", config, word_table()))(inputs)
-    for turn, candidate in np.ndindex(found.shape):
-        query = np.zeros(table.shape[1])
-        for kind in {"utterances", "personas"} - {left_out}:
-            for row in range(inputs[kind].shape[1]):
-                query += table[words(inputs, kind, (turn, row))].sum(axis=0)
-        reply = table[words(inputs, "responses", (turn, candidate))].sum(axis=0)
-        assert found[turn, candidate] == pytest.approx(cosine(query, reply), abs=1e-6)
+    found = Scorer(build_model("starspace", CONFIG.replace(**uses), word_table()))(inputs)
+    expected = numpy_bags.logits(numpy_bags.starspace, word_table(), inputs, **uses)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+def test_training_starts_from_unit_vectors_times_idf():
+    inputs = random_inputs(np.random.default_rng(4), batch=6)
+    model = build_model("starspace", CONFIG, word_table())
+    halves = [
+        {name: value[part] for name, value in inputs.items()} for part in (slice(2), slice(2, 6))
+    ]
+    model.adapt(halves, ["word"] * 9)
+    sentences = []
+    for turn in range(6):
+        last = max(inputs["utterances_num"][turn] - 1, 0)
+        sentences.append(set(numpy_bags.words(inputs, "utterances", (turn, last))))
+        sentences.append(set(numpy_bags.words(inputs, "responses", (turn, 0))))
+    total = sum(map(bool, sentences))
+    for word, vector in enumerate(np.asarray(model.words.embeddings)):
+        found = sum(word in sentence for sentence in sentences)
+        idf = np.log((total + 1) / (found + 1)) / np.log(total + 1)
+        np.testing.assert_allclose(vector, idf * numpy_bags.unit(word_table()[word]), atol=1e-6)

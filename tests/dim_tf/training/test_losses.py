@@ -64,10 +64,11 @@ def test_accuracy_counts_ties_as_mistakes_and_skips_absent_candidates():
     assert float(accuracy) == 0.75
 
 
-def test_margin_ranking_is_the_mean_hinge_over_present_negatives():
-    logits = np.array([[0.5, 0.45, 0.2, 9.0], [0.0, 0.3, 0.35, -1.0]], "float32")
-    present = np.array([[True, True, True, False], [True, True, True, True]])
-    loss = margin_ranking(np.array([0, 1], "int32"), logits, present, 0.1)
-    assert float(loss) == pytest.approx((0.05 + 0.15) / 5, rel=1e-5)
-    shared = margin_ranking(np.array([0, 1], "int32"), logits, present[:1], 0.1)
-    assert float(shared) == pytest.approx((0.05 + 0.15) / 4, rel=1e-5)
+def test_margin_ranking_is_the_mean_hinge_of_the_negatives_that_violate_the_margin():
+    logits = np.array([[0.5, 0.45, 0.42, 9.0], [0.0, 0.3, 0.35, -1.0], [1, 0, 0, 0]], "float32")
+    present = np.array([[True, True, True, False], *[[True] * 4] * 2])
+    target = np.array([0, 1, 0], "int32")
+    expected = ((0.05 + 0.02) / 2 + 0.15 + 0) / 3
+    for shown in (present, present[:1]):
+        loss = margin_ranking(target, logits, shown, 0.1)
+        assert float(loss) == pytest.approx(expected, rel=1e-5)

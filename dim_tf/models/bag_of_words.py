@@ -1,0 +1,87 @@
+"""What the systems on bags of words share: sums of word vectors, and how rare a word is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from keras import ops
+
+from dim_tf.models.dual_encoder import DualEncoder
+from dim_tf.packing.layout import Tensor
+
+# The weight of an utterance is this to the power of the number of utterances after it.
+RECENCY = 0.5
+
+
+class BagOfWords(DualEncoder):
+    """A dual encoder whose sentences are the sums of the vectors of their words.
+
+    Arguments as of `DualEncoder`.
+    """
+
+    def adapt(self, batches: Iterable[Mapping[str, np.ndarray]], words: Sequence[str]) -> None:
+        """Makes the word vectors that training starts from: unit vectors times idf.
+
+        idf(w) = log((N + 1) / (df(w) + 1)) / log(N + 1), 1 for a word that none of the N sentences
+        has. With other lengths the common words rule the sums, and training takes longer to a worse
+        result.
+
+        Args:
+            batches: The inputs of the training turns, with the gold reply alone.
+            words: list of str. The vocabulary; not read.
+        """
+        frequency, total = document_frequency(batches, len(words))
+        idf = np.log((total + 1) / (frequency + 1)) / np.log(total + 1)
+        vectors = ops.convert_to_numpy(unit(self.words.embeddings))
+        self.words.embeddings.assign((vectors * idf[:, None]).astype("float32"))
+
+    def context(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The sum of the utterances, weighted by `RECENCY`, [B, d]."""
+        sums = self.bag(inputs["utterances"], inputs["utterances_len"])  # [B, U, d]
+        number = ops.expand_dims(inputs["utterances_num"], -1)  # [B, 1]
+        after = number - 1 - ops.arange(sums.shape[1], dtype="int32")  # [B, U], < 0 if absent
+        weights = ops.power(RECENCY, ops.cast(ops.maximum(after, 0), "float32"))
+        return ops.einsum("bud,bu->bd", sums, weights)
+
+    def encode_replies(self, words: Tensor, lengths: Tensor, training: bool = False) -> Tensor:
+        """The sums of the word vectors of replies at length 1, [B, C, d]."""
+        return unit(self.bag(words, lengths))
+
+
+def document_frequency(
+    batches: Iterable[Mapping[str, np.ndarray]], vocabulary_size: int
+) -> tuple[np.ndarray, int]:
+    """In how many sentences of the training turns each word occurs, [V], and their number.
+
+    The sentences are the last utterance of the context and the gold reply of each turn: together
+    they are each sentence of a dialogue once.
+    """
+    frequency, total = np.zeros(vocabulary_size, np.int64), 0
+    for rows, lengths in last_utterances_and_replies(batches):
+        mask = np.arange(rows.shape[1]) < lengths[:, None]
+        pairs = np.unique(np.stack([np.nonzero(mask)[0], rows[mask]]), axis=1)
+        frequency += np.bincount(pairs[1], minlength=vocabulary_size)
+        total += int((lengths > 0).sum())
+    return frequency, total
+
+
+def last_utterances_and_replies(
+    batches: Iterable[Mapping[str, np.ndarray]],
+) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+    """Sentences of the training turns: word ids [B, T] and lengths [B]."""
+    for inputs in batches:
+        turns = np.arange(len(inputs["utterances_num"]))
+        last = np.maximum(inputs["utterances_num"] - 1, 0)
+        yield inputs["utterances"][turns, last], inputs["utterances_len"][turns, last]
+        yield inputs["responses"][:, 0], inputs["responses_len"][:, 0]
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Vectors [..., d] of length 1; the zero vector stays.
+
+    >>> ops.convert_to_numpy(unit(np.array([[3.0, 4.0], [0.0, 0.0]], "float32"))).round(3).tolist()
+    [[0.6..., 0.8...], [0.0, 0.0]]
+    """
+    squares = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
+    return vectors * ops.rsqrt(ops.maximum(squares, 1e-12))

@@ -1,0 +1,139 @@
+"""The IR baseline: tf-idf weighted cosine of bags of words (Zhang et al. 2018, section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
+
+import keras
+import numpy as np
+from keras import ops
+
+from dim_tf.config import ModelConfig
+from dim_tf.models.bag_of_words import last_utterances_and_replies
+from dim_tf.models.inputs import model_inputs
+from dim_tf.packing.layout import Tensor
+from dim_tf.packing.masks import length_mask
+
+
+@keras.saving.register_keras_serializable(package="dim_tf")
+class IR(keras.Model):
+    """The cosine of tf-idf vectors of a query and of a reply.
+
+    The query is the last utterance with the profiles appended. Words count by their Porter stem,
+    and weigh log2(N / df): df of the N sentences of the training turns have the stem. A stem that
+    none of them has weighs as one that a single sentence has. Nothing is trained: `adapt` makes the
+    weights. Last utterance rather than whole context, stems, and no stop words are choices on
+    validation; the sources leave them open.
+
+    Args:
+        config: ModelConfig. The sizes. `use_persona=False` and `use_context=False` leave their
+            words out.
+        word_vectors: float32 [V, word_dim]. Only V is read.
+        name: str. The name of the model.
+
+    Attributes:
+        idf: float32 [V]. The weight of each word.
+        stems: int32 [V]. Words of the same stem have the same number.
+    """
+
+    def __init__(self, config: ModelConfig, word_vectors: np.ndarray, name: str = "ir") -> None:
+        super().__init__(name=name)
+        self.config, count = config, len(word_vectors)
+        self.idf = self.add_weight(name="idf", shape=(count,), initializer="ones")
+        self.stems = self.add_weight(
+            name="stems", shape=(count,), dtype="int32", initializer="zeros", trainable=False
+        )
+        self.stems.assign(np.arange(count))
+        self.built = True
+
+    @property
+    def inputs(self) -> dict[str, keras.KerasTensor]:
+        """The symbolic inputs by name."""
+        every = model_inputs(self.config)
+        return {name: each for name, each in every.items() if not name.endswith("_char")}
+
+    def adapt(self, batches: Iterable[Mapping[str, np.ndarray]], words: Sequence[str]) -> None:
+        """Counts the stems of the training turns, with gensim.
+
+        Args:
+            batches: The inputs of the training turns, with the gold reply alone.
+            words: list of str. The word of each id.
+        """
+        from gensim.corpora import Dictionary
+        from gensim.models import TfidfModel
+        from nltk.stem.porter import PorterStemmer
+
+        stem = PorterStemmer().stem
+        stems = [stem(word) for word in words]
+        sentences = (
+            [stems[word] for word in row[:length]]
+            for rows, lengths in last_utterances_and_replies(batches)
+            for row, length in zip(rows, lengths, strict=True)
+            if length
+        )
+        dictionary = Dictionary(sentences, prune_at=None)
+        known = TfidfModel(dictionary=dictionary).idfs
+        once = np.log2(max(dictionary.num_docs, 2))
+        ids = dictionary.token2id
+        idf = np.array([known.get(ids.get(stem), once) for stem in stems], "float32")
+        idf[:2] = 0.0  # of padding and of unknown words, which are not the same word
+        self.idf.assign(idf)
+        numbers = {stem: number for number, stem in enumerate(dict.fromkeys(stems))}
+        self.stems.assign(np.array([numbers[stem] for stem in stems], "int32"))
+
+    def call(
+        self, inputs: Mapping[str, Tensor], training: bool | None = None, mask: Any = None
+    ) -> Tensor:
+        """The cosines, [B, C]."""
+        ids, weights = zip(*self._query(inputs), strict=True)
+        query, query_weights = ops.concatenate(ids, axis=1), ops.concatenate(weights, axis=1)
+        replies, reply_weights = self._bag(inputs["responses"], inputs["responses_len"])
+        # [B, C]
+        products = _product(replies, reply_weights, query[:, None], query_weights[:, None])
+        norms = _norm(replies, reply_weights) * _norm(query, query_weights)[:, None]  # [B, C]
+        return products / ops.maximum(norms, 1e-12)
+
+    def _query(self, inputs: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Stems and weights of last utterance and persona, [B, words] each."""
+        parts = []
+        if self.config.use_context:
+            last = ops.maximum(inputs["utterances_num"] - 1, 0)[:, None]  # [B, 1]
+            words = ops.take_along_axis(inputs["utterances"], last[..., None], axis=1)[:, 0]
+            lengths = ops.take_along_axis(inputs["utterances_len"], last, axis=1)[:, 0]
+            parts.append(self._bag(words, lengths))
+        if self.config.use_persona:
+            stems, weights = self._bag(inputs["personas"], inputs["personas_len"])  # [B, P, Q]
+            size = stems.shape[1] * stems.shape[2]
+            parts.append((ops.reshape(stems, (-1, size)), ops.reshape(weights, (-1, size))))
+        return parts
+
+    def _bag(self, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Stems and weights of sentences, [..., T]; padding weighs 0."""
+        mask = length_mask(lengths, words.shape[-1])
+        return ops.take(self.stems, words), ops.take(self.idf, words) * mask
+
+    def get_config(self) -> dict[str, Any]:
+        """The settings; the weights are stored apart."""
+        return {
+            "config": self.config.to_dict(),
+            "vocabulary_size": self.idf.shape[0],
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """The model without its weights, which Keras loads."""
+        settings = ModelConfig.from_dict(config["config"])
+        return cls(settings, np.zeros((config["vocabulary_size"], 1)), name=config["name"])
+
+
+def _product(stems: Tensor, weights: Tensor, other: Tensor, other_weights: Tensor) -> Tensor:
+    """The dot product of two bags, [...]; stems and weights are [..., X] and [..., Y]."""
+    equal = ops.cast(ops.equal(stems[..., :, None], other[..., None, :]), "float32")  # [..., X, Y]
+    return ops.sum(ops.einsum("...xy,...y->...x", equal, other_weights) * weights, axis=-1)
+
+
+def _norm(stems: Tensor, weights: Tensor) -> Tensor:
+    """The length of a bag, [...]."""
+    return ops.sqrt(_product(stems, weights, stems, weights))

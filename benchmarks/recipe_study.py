@@ -21,7 +21,9 @@ from dim_tf.paper import charts
 from dim_tf.runs.record import Record
 
 LISTED = 20  # candidates of a turn in PERSONA-CHAT
-HEAD = "| record | settings | update | candidates | hits@1 | MRR | loss |\n|---|---|--:|--:|--:|--:|--:|"
+HEAD = """\
+| record | settings | update | candidates | hits@1 | MRR | loss |
+|---|---|--:|--:|--:|--:|--:|"""
 
 
 def main(argv: Sequence[str]) -> None:

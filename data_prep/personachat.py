@@ -96,7 +96,7 @@ def read_turns(
         found = "the last dialogue has no turn; is the file cut off?"
         raise DataError(found, path=label, line=line)
     if len(sizes) > 1:
-        found = f"found {min(sizes)} to {max(sizes)} candidates; a | in one divides it"
+        found = f"found {min(sizes)} to {max(sizes)} candidates a turn; a | inside one divides it"
         warnings.warn(f"{label}: {found}", stacklevel=2)
 
 

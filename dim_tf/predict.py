@@ -76,7 +76,9 @@ def _parser() -> Parser:
     one = parser.group("one turn")
     one.add_argument("--context", nargs="*", metavar="TEXT", help="read utterances, oldest first")
     one.add_argument("--persona", nargs="*", metavar="TEXT", help="read profiles")
-    one.add_argument("--candidates", metavar="FILE", help="rank these replies, one per line")
+    one.add_argument(
+        "--candidates", metavar="FILE", help="rank these replies, one per line (-: stdin)"
+    )
     one.add_argument("--json", action="store_true", help="print JSON instead of a table")
     many = parser.group("JSON Lines; - is standard input or output")
     many.add_argument("--input", metavar="FILE", help="read turns, also from .gz or .xz")

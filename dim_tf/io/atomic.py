@@ -143,7 +143,7 @@ def check_place(path: str | os.PathLike) -> None:
 def check_output(path: str | os.PathLike, option: str) -> None:
     """As `check_place`, for a file that `option` names, in an existing folder."""
     path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
+    if path.is_symlink() or (path.exists() and not path.is_file()):  # a link to itself
         raise UsageError(f"{option}: {path} is not a file, expected the name of one")
     if not path.parent.is_dir():
         raise UsageError(f"{option}: found no folder {path.parent}")

@@ -79,6 +79,9 @@ def test_what_is_no_place_for_an_output(tmp_path):
     atomic.check_output(tmp_path / "out.txt", "--out")
     with pytest.raises(UsageError, match=f"--out: {tmp_path} is not a file"):
         atomic.check_output(tmp_path, "--out")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UsageError, match=f"--out: {tmp_path}/loop is not a file"):
+        atomic.check_output(tmp_path / "loop", "--out")
     with pytest.raises(UsageError, match=f"--out: .* folder {tmp_path}/deep"):
         atomic.check_output(tmp_path / "deep/out.txt", "--out")
 

@@ -13,28 +13,36 @@ import numpy as np
 from keras import ops
 
 from dim_tf.config import ModelConfig
-from dim_tf.models.dual_encoder import DualEncoder
+from dim_tf.models.bag_of_words import RECENCY, BagOfWords, unit
 from dim_tf.packing.layout import Tensor
 from dim_tf.packing.masks import length_mask
 
 BLOCKS = 1
 HEADS = 4
 CONTEXT_WORDS = 48
-UTTERANCES = 10  # those before share a vector
+UTTERANCES = 10  # earlier ones share their weight
+# What the trained factors of the memory and of the cosine start from.
+GAIN, SCALE = 2.0, 20.0
 
 
 @keras.saving.register_keras_serializable(package="dim_tf")
-class Transformer(DualEncoder):
+class Transformer(BagOfWords):
     """Encoders of context and reply, with one hop over the persona.
 
-        c = encoder(the last words of the context, each with the vector of its utterance)
+        c = encoder(the last words of the context)
         r = encoder(reply)
-        p_i = W (sum of the word vectors of profile i) / sqrt(words of profile i) + b
-        q = c + sum_i softmax_i(c . p_i / sqrt(d)) p_i
-        logit = q . r / sqrt(d)
+        p_i = W sum of the word vectors of profile i, at length 1
+        q = c + sum_i softmax_i(c . p_i) p_i
+        logit = scale cos(q, r)
 
-    The paper's two encoders share their word vectors; here they share all weights, and W starts as
-    the identity: more of either is learnt from less text.
+    An encoder sums the outputs for all words, at length 1; in the context with a weight for each
+    utterance, counted from the last one.
+
+    The paper's two encoders share their word vectors. Here they share all weights, and start as
+    sums of word vectors, which `adapt` weights by idf: the outputs of attention and of the
+    feed-forward layer start at 0, and W as a multiple of the identity. On as few dialogues as
+    PERSONA-CHAT has, fresh encoders learn slowly what such sums know from the start, that query and
+    reply share words.
 
     Args:
         config: ModelConfig. The sizes. `use_persona=False` leaves out the hop.
@@ -47,8 +55,8 @@ class Transformer(DualEncoder):
 
     >>> config = ModelConfig(char_vocab_size=9, word_dim=8, max_utterances=2)
     >>> model = Transformer(config, np.ones((7, 8), "float32"))
-    >>> model.encode_replies(np.array([[[1, 1, 3]]]), np.array([[2]])).shape
-    TensorShape([1, 1, 8])
+    >>> tuple(model.encode_replies(np.array([[[1, 1, 3]]]), np.array([[2]])).shape)
+    (1, 1, 8)
     """
 
     def __init__(
@@ -57,33 +65,33 @@ class Transformer(DualEncoder):
         super().__init__(config, word_vectors, name)
         size = config.word_dim
         self.encoder = TransformerEncoder(size, config.dropout, name="encoder")
-        self.utterances = keras.layers.Embedding(
-            UTTERANCES, size, embeddings_initializer=small(), name="utterances"
+        self.recency = self.add_weight(
+            shape=(UTTERANCES,),
+            initializer=lambda shape, dtype: RECENCY ** ops.arange(shape[0], dtype=dtype),
+            name="recency",
         )
-        self.utterances.build()
+        self.scale = self.add_weight(
+            shape=(), initializer=keras.initializers.Constant(SCALE), name="scale"
+        )
         if config.use_persona:
-            # Words that profile and reply share count from the first update on.
-            self.memory = dense(size, size, "memory", "identity")
+            self.memory = dense(size, size, "memory", keras.initializers.Identity(GAIN))
 
     def encode_query(self, inputs: Mapping[str, Tensor], training: bool = False) -> Tensor:
         """The vectors of contexts with their personas, [B, d]."""
         words, age, mask = last_words(
             inputs["utterances"], inputs["utterances_len"], inputs["utterances_num"], CONTEXT_WORDS
         )
-        age = ops.minimum(age, UTTERANCES - 1)
-        embedded = self.words(words) + self.utterances(age)  # [B, X, d]
-        query = self.encoder(embedded, mask, training=training)  # [B, d]
+        weights = ops.take(self.recency, ops.minimum(age, UTTERANCES - 1)) * mask  # [B, X]
+        query = self.encoder(self.words(words), mask, weights, training=training)  # [B, d]
         if self.config.use_persona:
             query = self.hop(query, inputs["personas"], inputs["personas_len"])
-        return query / np.sqrt(self.config.word_dim, dtype="float32")
+        return self.scale * unit(query)
 
     def hop(self, query: Tensor, words: Tensor, lengths: Tensor) -> Tensor:
         """Adds to contexts [B, d] what they find in the personas [B, P, Q]."""
-        number = ops.cast(ops.maximum(lengths, 1), query.dtype)[..., None]  # [B, P, 1]
-        profiles = self.memory(self.bag(words, lengths) / ops.sqrt(number))  # [B, P, d]
-        scores = ops.einsum("bd,bpd->bp", query, profiles)  # [B, P]
-        present = ops.cast(lengths > 0, query.dtype)  # [B, P]
-        scores = scores / np.sqrt(self.config.word_dim, dtype="float32") - 1e9 * (1 - present)
+        profiles = self.memory(unit(self.bag(words, lengths)))  # [B, P, d]
+        present = ops.cast(lengths > 0, "float32")  # [B, P]
+        scores = ops.einsum("bd,bpd->bp", query, profiles) - 1e9 * (1 - present)  # [B, P]
         weights = ops.softmax(scores, axis=-1) * present  # all 0 without a persona
         return query + ops.einsum("bp,bpd->bd", weights, profiles)
 
@@ -92,7 +100,7 @@ class Transformer(DualEncoder):
         batch, count, steps = ops.shape(words)
         rows = self.words(ops.reshape(words, (-1, steps)))  # [B*C, R, d]
         mask = length_mask(ops.reshape(lengths, (-1,)), steps)  # [B*C, R]
-        vectors = self.encoder(rows, mask, training=training)  # [B*C, d]
+        vectors = self.encoder(rows, mask, mask, training=training)  # [B*C, d]
         return ops.reshape(vectors, (batch, count, vectors.shape[-1]))
 
 
@@ -102,34 +110,22 @@ def build_ft_pc(config: ModelConfig, word_vectors: np.ndarray) -> Transformer:
 
 
 class TransformerEncoder(keras.layers.Layer):
-    """Sentences to vectors: the mean of the outputs of all words.
-
-    Layers are normalised before they are applied, so that training needs no warm-up.
+    """Sentences to vectors of length 1: the weighted sum of the outputs of all words.
 
     Args:
         size: int. d.
-        dropout: float. Fraction dropped of the inputs and of the output of each layer.
+        dropout: float. Fraction dropped of the output of each layer.
     """
 
     def __init__(self, size: int, dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.positions = self.add_weight(
-            shape=(CONTEXT_WORDS, size),
-            initializer=small(),
-            name="positions",
-        )
-        self.drop = keras.layers.Dropout(dropout, name="drop")
         self.blocks = [Block(size, dropout, name=f"block_{n}") for n in range(BLOCKS)]
-        self.norm = normalisation(size, "norm")
 
-    def call(self, words: Tensor, mask: Tensor, training: bool = False) -> Tensor:
-        """Word vectors [N, T, d] and their mask [N, T] to vectors [N, d]; 0 without words."""
-        states = self.drop(words + self.positions[: words.shape[1]], training=training)
+    def call(self, states: Tensor, mask: Tensor, weights: Tensor, training: bool = False) -> Tensor:
+        """Word vectors [N, T, d], their mask and their weights [N, T] to vectors [N, d]."""
         for block in self.blocks:
             states = block(states, mask, training=training)  # [N, T, d]
-        mask = mask[..., None]  # [N, T, 1]
-        total = ops.sum(self.norm(states) * mask, axis=1)  # [N, d]
-        return total / ops.maximum(ops.sum(mask, axis=1), 1.0)
+        return unit(ops.einsum("ntd,nt->nd", states, weights))
 
 
 class Block(keras.layers.Layer):
@@ -142,21 +138,30 @@ class Block(keras.layers.Layer):
 
     def __init__(self, size: int, dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.positions = self.add_weight(
+            shape=(CONTEXT_WORDS, size),
+            initializer=keras.initializers.RandomNormal(stddev=0.2),
+            name="positions",
+        )
         self.width = max(size // HEADS, 1)
         heads = HEADS * self.width
         self.attention_norm = normalisation(size, "attention_norm")
         self.query, self.key, self.value = (
             dense(heads, size, name) for name in ("query", "key", "value")
         )
-        self.attended = dense(size, heads, "attended")
+        self.attended = dense(size, heads, "attended", "zeros")
         self.attention_drop = keras.layers.Dropout(dropout, name="attention_drop")
         self.dense_norm = normalisation(size, "dense_norm")
-        self.inner, self.outer = dense(2 * size, size, "inner"), dense(size, 2 * size, "outer")
+        self.inner, self.outer = (
+            dense(2 * size, size, "inner"),
+            dense(size, 2 * size, "outer", "zeros"),
+        )
         self.dense_drop = keras.layers.Dropout(dropout, name="dense_drop")
 
     def call(self, states: Tensor, mask: Tensor, training: bool = False) -> Tensor:
         """[N, T, d] and [N, T] to [N, T, d]."""
-        attended = self.attend(self.attention_norm(states), mask)
+        inputs = self.attention_norm(states) + self.positions[: states.shape[1]]
+        attended = self.attend(inputs, mask)
         states = states + self.attention_drop(attended, training=training)
         outputs = self.outer(ops.relu(self.inner(self.dense_norm(states))))
         return states + self.dense_drop(outputs, training=training)
@@ -174,7 +179,7 @@ class Block(keras.layers.Layer):
 
 
 def dense(
-    units: int, size: int, name: str, initializer: str = "glorot_uniform"
+    units: int, size: int, name: str, initializer: Any = "glorot_uniform"
 ) -> keras.layers.Dense:
     """A layer of [..., size] to [..., units], with its weights."""
     layer = keras.layers.Dense(units, kernel_initializer=initializer, name=name)
@@ -187,11 +192,6 @@ def normalisation(size: int, name: str) -> keras.layers.LayerNormalization:
     layer = keras.layers.LayerNormalization(epsilon=1e-6, name=name)
     layer.build((None, size))
     return layer
-
-
-def small() -> keras.initializers.Initializer:
-    """For vectors that are added to word vectors."""
-    return keras.initializers.RandomNormal(stddev=0.05)
 
 
 def last_words(

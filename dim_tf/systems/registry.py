@@ -125,6 +125,7 @@ TRANSFORMER: dict[str, Any] = {
     "defaults": {
         "negatives_from": "batch",
         "batch_size": 256,
+        "learning_rate": 0.0006,
         "decay_steps": 190,
         "decay_rate": 0.8,
         "eval_every": 190,

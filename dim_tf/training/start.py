@@ -191,9 +191,13 @@ def open_training(
     trainer = Trainer(run, data, initial_model(run, initial), jit_compile)
     if resume:
         trainer.restore()
-    is_trained = registry.find(run.model).trained
-    if not (resume or initial) if is_trained else not trainer.finished:
+    if not registry.find(run.model).trained:
+        if not trainer.finished:
+            _adapt(trainer.model, run, data)
+    elif not resume:
         _adapt(trainer.model, run, data)
+        if initial:  # words that it lacks keep their adapted vectors
+            initial_weights.copy(initial, run, trainer.model)
     if not resume:
         with run.creating() as unfinished:
             model_card.write(unfinished)

@@ -11,6 +11,7 @@ from dim_tf.models.transformer import Transformer
 from dim_tf.ranking.ranker import Ranker
 from dim_tf.runs.run import Run
 from dim_tf.runtime.scorer import Scorer
+from tests.numpy_bags import softmax, unit
 from tests.random_model import CONFIG, random_inputs
 
 SIZE = 8
@@ -20,32 +21,28 @@ class NumpyTransformer:
     """The equations for one turn, with the weights of a model."""
 
     def __init__(self, model):
-        self.words, self.positions = (
+        self.words, self.recency, self.scale = (
             np.asarray(variable, "float64")
-            for variable in (model.words.embeddings, model.encoder.positions)
+            for variable in (model.words.embeddings, model.recency, model.scale)
         )
-        self.ages = np.asarray(model.utterances.embeddings, "float64")
         self.model = model
 
-    def encode(self, ids, more=None):
-        if not len(ids):
-            return np.zeros(SIZE)
-        rows = [self.words[word] + self.positions[place] for place, word in enumerate(ids)]
-        rows = rows if more is None else added(rows, more)
+    def encode(self, ids, weights):
+        rows = [self.words[word] for word in ids]
         for block in self.model.encoder.blocks:
-            inputs = [normalised(block.attention_norm, row) for row in rows]
+            places = np.asarray(block.positions, "float64")
+            inputs = added([normalised(block.attention_norm, row) for row in rows], places)
             rows = added(rows, attended(block, inputs))
             inner = [dense(block.inner, normalised(block.dense_norm, row)) for row in rows]
             rows = added(rows, [dense(block.outer, np.maximum(row, 0)) for row in inner])
-        return np.mean([normalised(self.model.encoder.norm, row) for row in rows], axis=0)
+        return unit(sum((w * row for w, row in zip(weights, rows, strict=True)), np.zeros(SIZE)))
 
     def hop(self, context, personas):
-        profiles = []
-        for ids in personas:
-            bag = sum(self.words[word] for word in ids) / np.sqrt(len(ids))
-            profiles.append(dense(self.model.memory, bag))
-        weights = softmax([context @ profile / np.sqrt(len(context)) for profile in profiles])
-        return context + weights @ profiles
+        profiles = [
+            dense(self.model.memory, unit(sum(self.words[word] for word in ids)))
+            for ids in personas
+        ]
+        return context + softmax([context @ profile for profile in profiles]) @ profiles
 
     def logits(self, inputs, turn):
         def sentences(kind):
@@ -55,14 +52,13 @@ class NumpyTransformer:
         said = sentences("utterances")[: inputs["utterances_num"][turn]][::-1]  # the last first
         context = [(word, age) for age, ids in enumerate(said) for word in ids[::-1]]
         context = context[: transformer.CONTEXT_WORDS]
-        query = self.encode(
-            [word for word, _ in context], [self.ages[min(age, 1)] for _, age in context]
-        )
+        weights = [self.recency[min(age, transformer.UTTERANCES - 1)] for _, age in context]
+        query = self.encode([word for word, _ in context], weights)
         personas = [ids for ids in sentences("personas") if len(ids)]
         if personas and self.model.config.use_persona:
             query = self.hop(query, personas)
-        replies = [self.encode(ids) for ids in sentences("responses")]
-        return [query @ reply / np.sqrt(len(query)) for reply in replies]
+        replies = [self.encode(ids, np.ones(len(ids))) for ids in sentences("responses")]
+        return [self.scale * unit(query) @ reply for reply in replies]
 
 
 def attended(block, rows):
@@ -83,7 +79,7 @@ def attended(block, rows):
 
 def added(rows, others):
     """The sums of pairs."""
-    return [row + other for row, other in zip(rows, others, strict=True)]
+    return [row + other for row, other in zip(rows, others, strict=False)]
 
 
 def dense(layer, row):
@@ -94,11 +90,6 @@ def dense(layer, row):
 def normalised(layer, row):
     gamma, beta = weights_of(layer)
     return (row - row.mean()) / np.sqrt(row.var() + 1e-6) * gamma + beta
-
-
-def softmax(scores):
-    exponentials = np.exp(np.array(scores) - np.max(scores))
-    return exponentials / exponentials.sum()
 
 
 def weights_of(layer):

@@ -25,6 +25,7 @@ RESULTS = DOCS / render.RESULTS_JSON
 NAMES = (
     *(
         "training",
+        "systems",
         "experiments",
         "reproduce",
         "your_data",

@@ -3,7 +3,7 @@ r"""Export a run for programs without `dim_tf`: `python -m dim_tf.export --run R
     python -m dim_tf.export --run RUN --format savedmodel --out DIR
     python -m dim_tf.export --run RUN --format onnx --out FILE
 
-The exported model takes the int32 inputs of `dim_tf.build_model`, with any number of turns
+The exported model takes the int32 inputs of `dim_tf.build_model`, with one or more turns
 and candidates, and gives `logits`, float32 [B, C]. It needs TensorFlow or ONNX Runtime, but not
 this project. It computes in float32, skips padding as `dim_tf` does, and runs on a CPU wherever it
 was made. The logits of absent candidates (`responses_len` 0) are undefined. Its logits are compared

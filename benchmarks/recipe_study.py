@@ -37,9 +37,12 @@ def main(argv: Sequence[str]) -> None:
     paths = sorted(path.parent for path in Path(arguments.records).glob("*/config.json"))
     records = [Record.open(path) for path in paths]
     print(HEAD)
+    seen = set()  # a run that goes on from a copy of another repeats its validations
     for record in records:
         for row in _validations(record):
-            print(_line(record, row))
+            if (row["update"], row["loss"]) not in seen:
+                print(_line(record, row))
+            seen.add((row["update"], row["loss"]))
     if arguments.picture:
         _draw(records, arguments.picture)
 

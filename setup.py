@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 EXPORT = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"]
+RETRIEVE = ["bm25s>=0.3.16", "milvus-lite>=3.2.2", "pymilvus>=3.0.2"]
 JAX = ["jax>=0.4.35"]
 SERVE = ["fastapi>=0.165", "fastapi-offline>=1.7.7", "prometheus-client>=0.26", "uvicorn>=0.54"]
 VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "dim_tf/__init__.py").read_text("utf-8"))[1]
@@ -55,10 +56,12 @@ setup(
     extras_require={
         "export": EXPORT,
         "jax": JAX,
+        "retrieve": RETRIEVE,
         "serve": SERVE,
         "test": [
             *EXPORT,
             *JAX,
+            *RETRIEVE,
             *SERVE,
             "httpx2>=2.16",  # of FastAPI's test client
             "hypothesis>=6.100",

@@ -1,46 +1,58 @@
-"""Chat with the retrieval bot in a terminal: `python -m dim_tf.chat --run RUN --pool FILE ...`.
+"""Chat with the retrieval bot in a terminal: `python -m dim_tf.chat --run RUN --pool POOL ...`.
 
     python -m dim_tf.chat --run RUN --persona persona.txt --pool replies.txt
 
-The pool has one reply a line, the persona one sentence a line. The bot answers with the best reply
-of the pool that it has not given yet; once it has given all, with the best one. /help lists the
-commands. Ctrl-D ends, Ctrl-C clears the line. Lines may also come from a pipe: then there is no
-prompt.
+The pool is a file with one reply a line, or a folder of `python -m dim_tf.index`; the persona has
+one sentence a line. The bot answers with the best reply of the pool that it has not given yet;
+once it has given all that it considers, with the best one. /help lists the commands. Ctrl-D ends,
+Ctrl-C clears the line. Lines may also come from a pipe: then there is no prompt.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from dim_tf.cli.parser import Parser, print_warnings, run as run_command
 from dim_tf.ranking import text_files
 from dim_tf.ranking.chat import Chat
 from dim_tf.ranking.ranker import Ranker
+from dim_tf.retrieval.searcher import Searcher
 
 
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
     persona = text_files.read_texts(arguments.persona, "sentence") if arguments.persona else []
-    replies = text_files.read_texts(arguments.pool, "reply")
+    replies = (
+        None if Path(arguments.pool).is_dir() else text_files.read_texts(arguments.pool, "reply")
+    )
     for stream in (sys.stdin, sys.stdout):
         # Characters that a terminal cannot show, or bytes that are not UTF-8, are no error here.
         stream.reconfigure(encoding="utf-8", errors="replace")
-    with print_warnings():
-        ranker = Ranker.load(arguments.run)
-        pool = ranker.encode(replies)
-    chat = Chat(ranker, pool, persona, prompt="you> " if sys.stdin.isatty() else "")
-    if chat.prompt:
-        print(f"{len(pool):,} replies; {chat.persona()}\n/help lists the commands.")
-    chat.run()
+    with contextlib.ExitStack() as stack:
+        with print_warnings():
+            if replies is None:
+                searcher = stack.enter_context(Searcher.open(arguments.pool, arguments.run))
+                ranker, size = searcher.ranker, len(searcher)
+                rank = functools.partial(searcher.reply, top_k=None)
+            else:
+                ranker, size = Ranker.load(arguments.run), len(replies)
+                rank = functools.partial(ranker.rank, candidates=ranker.encode(replies))
+        chat = Chat(ranker, rank, persona, prompt="you> " if sys.stdin.isatty() else "")
+        if chat.prompt:
+            print(f"{size:,} replies; {chat.persona()}\n/help lists the commands.")
+        chat.run()
 
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.chat", description=__doc__)
     add = parser.add_argument
     add("--run", required=True, help="use this run folder or pretrained model")
-    add("--pool", required=True, metavar="FILE", help="choose from these replies, one per line")
+    add("--pool", required=True, help="choose from these replies, a file or a folder")
     add("--persona", metavar="FILE", help="read the bot's persona, one sentence per line")
     return parser
 

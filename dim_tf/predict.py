@@ -9,6 +9,8 @@ or many as JSON Lines, one turn a line, `{"context": [...], "persona": [...], "c
 
     python -m dim_tf.predict --run RUN --input turns.jsonl --output rankings.jsonl
 
+With a pool folder of `python -m dim_tf.index` as --candidates, the best ten replies are printed.
+
 The last utterance of the context is the partner's; the speakers alternate backwards from it. Each
 turn becomes one line `{"ranking": [...]}`, in the same order, with the turn's other fields (such as
 an id; fields named `ranking`, `error` and `line` are dropped). A line that cannot be ranked becomes
@@ -23,6 +25,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from dim_tf.cli.parser import Parser, positive, print_warnings, run as run_command
 from dim_tf.config import PRECISIONS
@@ -31,6 +34,7 @@ from dim_tf.ranking.ranker import Ranker
 from dim_tf.ranking.text_files import read_texts, table
 from dim_tf.ranking.turn import FIELDS
 from dim_tf.ranking.turn_lines import STANDARD, check_files, rank_file, writing
+from dim_tf.retrieval.searcher import Searcher
 
 
 def main(argv: Sequence[str]) -> int | None:
@@ -38,7 +42,7 @@ def main(argv: Sequence[str]) -> int | None:
     arguments = _parser().parse_args(argv)
     if arguments.input is None:
         return _rank_one(arguments)
-    for name in (*FIELDS, "json"):
+    for name in (*FIELDS, "filter", "json"):
         if getattr(arguments, name):
             raise UsageError(f"--{name} and --input exclude each other: the file holds the turns")
     output = arguments.output or STANDARD
@@ -55,12 +59,22 @@ def _rank_one(arguments: argparse.Namespace) -> None:
         raise UsageError("give --candidates FILE with one reply a line, or --input FILE.jsonl")
     if arguments.output is not None:
         raise UsageError("--output belongs to --input; redirect standard output with > FILE")
-    candidates = read_texts(arguments.candidates, "candidate")
-    with print_warnings():
-        ranker = Ranker.load(arguments.run, arguments.precision)
-        ranking = ranker.rank(
-            arguments.context or [], arguments.persona or [], candidates, arguments.top_k
-        )
+    turn = arguments.context or [], arguments.persona or []
+    if Path(arguments.candidates).is_dir():
+        with (
+            print_warnings(),
+            Searcher.open(
+                arguments.candidates, arguments.run, precision=arguments.precision
+            ) as searcher,
+        ):
+            ranking = searcher.reply(*turn, arguments.top_k or 10, filter=arguments.filter or "")
+    elif arguments.filter:
+        raise UsageError("--filter: give a pool folder as --candidates")
+    else:
+        candidates = read_texts(arguments.candidates, "candidate")
+        with print_warnings():
+            ranker = Ranker.load(arguments.run, arguments.precision)
+            ranking = ranker.rank(*turn, candidates, arguments.top_k)
     text = json.dumps(ranking, ensure_ascii=False, indent=2) if arguments.json else table(ranking)
     with writing(STANDARD) as out:
         out.write((text + "\n").encode("utf-8"))
@@ -72,13 +86,18 @@ def _parser() -> Parser:
     parser.add_argument(
         "--precision", choices=PRECISIONS, help="compute in this precision (default: the run's)"
     )
-    parser.add_argument("--top-k", type=positive, help="print only the best K")
+    parser.add_argument(
+        "--top-k", type=positive, help="print only the best K (of a pool folder: 10)"
+    )
     one = parser.group("one turn")
     one.add_argument("--context", nargs="*", metavar="TEXT", help="read utterances, oldest first")
     one.add_argument("--persona", nargs="*", metavar="TEXT", help="read profiles")
     one.add_argument(
-        "--candidates", metavar="FILE", help="rank these replies, one per line (-: stdin)"
+        "--candidates",
+        metavar="POOL",
+        help="rank these replies, one per line (-: stdin), or a pool folder's",
     )
+    one.add_argument("--filter", metavar="EXPR", help="rank replies of the folder that pass it")
     one.add_argument("--json", action="store_true", help="print JSON instead of a table")
     many = parser.group("JSON Lines; - is standard input or output")
     many.add_argument("--input", metavar="FILE", help="read turns, also from .gz or .xz")

@@ -178,6 +178,7 @@ def write_material(folder: Path) -> None:
     _write_lines(folder / "persona.txt", "they hired me as a nurse.", "i could eat waffles daily.")
     _write_lines(folder / "replies.txt", "i earn as a nurse", "i like trains", "hi there", "i ski")
     shutil.copy(folder / "replies.txt", folder / "pool.txt")
+    _write_lines(folder / "more.jsonl", '{"id": "beach-1", "text": "i love the beach"}')
     _write_lines(folder / "licences.txt", "The sample is free.")
     turn = {"context": ["hi !"], "persona": ["i ski."], "candidates": ["hello", "i ski"]}
     _write_lines(folder / "turns.jsonl", json.dumps(turn))

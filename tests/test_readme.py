@@ -30,6 +30,7 @@ NAMES = (
         "reproduce",
         "your_data",
         "ranking",
+        "retrieval",
         "service",
         "calibration",
         "mistakes",

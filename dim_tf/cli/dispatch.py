@@ -17,6 +17,7 @@ COMMANDS = {
     "calibrate": ("dim_tf.calibrate", "measure how far a run's probabilities can be trusted"),
     "predict": ("dim_tf.predict", "rank replies to a conversation"),
     "chat": ("dim_tf.chat", "chat with the retrieval bot in the terminal"),
+    "index": ("dim_tf.index", "make a pool of replies to search"),
     "serve": ("dim_tf.serve", "answer over HTTP, with a page to talk to the bot"),
     "attention": ("dim_tf.attention", "plot the attention weights of a reply"),
     "export": ("dim_tf.export", "write a run for programs without dim_tf"),

@@ -6,14 +6,13 @@ import argparse
 import cmd
 import dataclasses
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dim_tf.cli.parser import positive, print_warnings
 from dim_tf.errors import DataError, UsageError, did_you_mean, shown
 from dim_tf.ranking import text_files
 from dim_tf.ranking.ranker import Ranker
-from dim_tf.ranking.turn import Pool
 
 TOP = 10
 
@@ -43,13 +42,23 @@ class _Answer:
 class Chat(cmd.Cmd):
     """Answers each line with the best reply of a pool; lines that start with / are commands.
 
-    `prompt` is empty if the lines come from a pipe.
+    Args:
+        ranker: Ranker. Explains an answer.
+        rank: Callable. Ranks replies of the pool for a context and a persona, as `Ranker.rank`.
+        persona: list of str. The bot's persona.
+        prompt: str. Empty if the lines come from a pipe.
     """
 
-    def __init__(self, ranker: Ranker, pool: Pool | None, persona: Sequence[str], prompt: str = ""):
+    def __init__(
+        self,
+        ranker: Ranker,
+        rank: Callable[[list[str], list[str]], list[dict[str, Any]]],
+        persona: Sequence[str],
+        prompt: str = "",
+    ):
         super().__init__()
         self.prompt = prompt
-        self._ranker, self._pool = ranker, pool
+        self._ranker, self._rank = ranker, rank
         self._persona = list(persona)
         self._context: list[str] = []
         self._given: set[str] = set()
@@ -137,7 +146,7 @@ class Chat(cmd.Cmd):
 
     def _answer(self, line: str) -> None:
         context = [*self._context, line]
-        ranking = self._ranker.rank(context, self._persona, self._pool)
+        ranking = self._rank(context, self._persona)
         fresh = (row for row in ranking if _normal(row["candidate"]) not in self._given)
         answer = _Answer(context, list(self._persona), ranking, next(fresh, ranking[0]))
         # Only now: Ctrl-C or an error leaves the conversation unchanged.

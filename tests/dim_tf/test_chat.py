@@ -162,7 +162,7 @@ def test_a_calibrated_bot_says_if_nothing_fits(ranker, talk, monkeypatch):
     ranking = ranker.rank(["hello"], ["i like dogs.", "i'm fine"], POOL)
 
     def fitting(places):
-        def rank(*arguments):
+        def rank(*arguments, **options):
             return [{**row, "fits": row["rank"] in places} for row in ranking]
 
         monkeypatch.setattr(ranker, "rank", rank)

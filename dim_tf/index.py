@@ -1,0 +1,81 @@
+"""Make a pool of replies to search: `python -m dim_tf.index --pool FILE --run RUN --out POOL`.
+
+    python -m dim_tf.index --pool replies.txt --run runs/starspace --out pools/chat
+
+FILE has one reply a line; or, if it ends in .jsonl, one object a line, with `text`, perhaps `id`,
+and other fields to filter by. prepared:DIR takes the candidates of a prepared folder. Equal replies
+are merged. A call that was stopped goes on when it is repeated. Change a pool:
+
+    python -m dim_tf.index --out pools/chat --add more.jsonl
+    python -m dim_tf.index --out pools/chat --delete ID ID
+
+A reply that is added replaces the one with its id.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from dim_tf.cli.parser import Parser, positive, print_warnings, run as run_command
+from dim_tf.errors import UsageError
+from dim_tf.retrieval import build
+from dim_tf.retrieval.pool_folder import check_uri
+from dim_tf.retrieval.vectors import INDEX_TYPES, TOKEN
+
+
+def main(argv: Sequence[str]) -> int | None:
+    """The command."""
+    arguments = _parser().parse_args(argv)
+    given = [name for name in ("pool", "add", "delete") if getattr(arguments, name)]
+    if len(given) != 1:
+        raise UsageError("give one of --pool, --add and --delete")
+    for name in ("run", "uri", "index_type", "search_width"):
+        if arguments.pool is None and getattr(arguments, name) is not None:
+            raise UsageError(f"--{name.replace('_', '-')} belongs to --pool: a pool keeps it")
+    token = arguments.token or os.environ.get(TOKEN, "")
+    with print_warnings():
+        if arguments.add:
+            made = build.add(arguments.out, arguments.add, token)
+        elif arguments.delete:
+            made = build.delete(arguments.out, arguments.delete, token)
+        else:
+            if arguments.run is None:
+                raise UsageError("give --run, the run that encodes the replies")
+            names = ("index_type", "search_width", "uri")
+            options = {name: getattr(arguments, name) for name in names}
+            check_uri(arguments.uri)
+            given_options = {name: value for name, value in options.items() if value is not None}
+            made = build.build(
+                arguments.pool, arguments.run, arguments.out, token=token, **given_options
+            )
+    print(f"{arguments.out}: {made.replies:,} replies")
+    return None
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m dim_tf.index", description=__doc__)
+    add = parser.add_argument
+    add("--out", required=True, metavar="POOL", help="make or change this folder")
+    add("--pool", metavar="FILE", help="make it of these replies")
+    add("--add", metavar="FILE", help="add these replies")
+    add("--delete", nargs="+", metavar="ID", help="delete these replies")
+    make = parser.group("make a pool")
+    make.add_argument("--run", help="encode replies with this run of a dual encoder")
+    make.add_argument(
+        "--index-type", choices=INDEX_TYPES, help="index the vectors so (default: HNSW)"
+    )
+    make.add_argument(
+        "--search-width",
+        type=positive,
+        metavar="N",
+        help="visit N neighbours (HNSW) or lists (IVF_FLAT) in a search (default: 400)",
+    )
+    make.add_argument("--uri", help="keep the vectors on the Milvus server http://HOST:19530")
+    add("--token", help=f"the token of the Milvus server (default: the variable {TOKEN})")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,0 +1,170 @@
+"""A pool folder: replies, with the vectors of a fast run and a lexical index.
+
+manifest.json   what the pool was made from, and whether it is complete
+milvus.db/      vectors, texts and fields in Milvus Lite; absent if they are on a server
+bm25/           the lexical index
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+from dim_tf.errors import CheckpointError, DataError, UsageError
+from dim_tf.io import atomic, json_model
+from dim_tf.ranking.ranker import Ranker
+from dim_tf.retrieval.lexical import Lexical
+from dim_tf.retrieval.vectors import Vectors
+from dim_tf.runs import pretrained
+from dim_tf.runs.run import weights_fingerprint
+
+MANIFEST, LEXICAL, MILVUS = "manifest.json", "bm25", "milvus.db"
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What a pool is.
+
+    Args:
+        state: str. "building" until all of `source` is stored, "changing" while replies are added
+            or deleted, "complete".
+        source: str. What it was made from.
+        lines: int. The lines of `source` that are stored.
+        replies: int. The replies of a complete pool.
+        run: str. The run that encodes replies and queries.
+        fingerprint: str. The sha256 of its weights.
+        vector_size: int. d.
+        index_type: str. HNSW, IVF_FLAT or FLAT.
+        search_width: int. How many neighbours HNSW visits, or lists IVF_FLAT.
+        uri: str. The Milvus server; empty for Milvus Lite in the folder.
+        collection: str. The name of the collection in Milvus.
+        format: int. The version of this format.
+    """
+
+    __pydantic_config__: ClassVar = json_model.STRICT
+    state: Literal["building", "changing", "complete"]
+    source: str
+    lines: int
+    replies: int
+    run: str
+    fingerprint: str
+    vector_size: int
+    index_type: Literal["HNSW", "IVF_FLAT", "FLAT"]
+    search_width: int
+    uri: str
+    collection: str
+    format: Literal[1] = 1
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Reads the manifest of a pool folder; raises `DataError`."""
+        return json_model.read(folder / MANIFEST, cls, "make a pool with python -m dim_tf.index")
+
+    def write(self, folder: Path) -> None:
+        """Writes it."""
+        atomic.write_json(folder / MANIFEST, json_model.plain(self))
+
+
+def fingerprint(run: str) -> str:
+    """The fingerprint of the weights of a run."""
+    return weights_fingerprint(pretrained.find(run)) or ""
+
+
+def load_encoder(manifest: Manifest) -> Ranker:
+    """The run that the pool's vectors are of; raises `CheckpointError` if it has other weights."""
+    if fingerprint(manifest.run) != manifest.fingerprint:
+        raise CheckpointError(
+            f"{manifest.run}: the vectors of the pool are of other weights of this run, or it is "
+            "missing; make the pool again with python -m dim_tf.index"
+        )
+    return Ranker.load(manifest.run)
+
+
+@contextlib.contextmanager
+def opened_vectors(
+    folder: Path, manifest: Manifest, token: str = "", change: bool = False
+) -> Iterator[Vectors]:
+    """The vectors of a pool.
+
+    A folder belongs to one process while it changes, and always if it has the Milvus Lite file.
+
+    Raises:
+        UsageError: Another process uses the folder.
+        DataError: As of `Vectors`.
+    """
+    with contextlib.ExitStack() as stack:
+        if change or not manifest.uri:
+            stack.enter_context(
+                atomic.locking(
+                    folder,
+                    f"{folder}: in use; a pool in a file belongs to one process. For several, make "
+                    "it on a Milvus server with --uri http://HOST:19530",
+                )
+            )
+        uri = manifest.uri or str(folder.absolute() / MILVUS)
+        vectors = stack.enter_context(contextlib.closing(Vectors(uri, manifest.collection, token)))
+        yield vectors
+
+
+@dataclasses.dataclass(frozen=True)
+class PoolFolder:
+    """An open pool.
+
+    Args:
+        path: Path. The folder.
+        manifest: Manifest. What it is.
+        vectors: Vectors. Vectors, texts and fields.
+        lexical: Lexical. The lexical index.
+    """
+
+    path: Path
+    manifest: Manifest
+    vectors: Vectors
+    lexical: Lexical
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, path: str | os.PathLike, token: str = "") -> Iterator[Self]:
+        """Opens a complete pool.
+
+        Args:
+            path: str. The folder.
+            token: str. The token of a Milvus server; see `Vectors`.
+
+        Raises:
+            DataError: No pool, or an unfinished or damaged one.
+            UsageError: As for `opened_vectors`.
+        """
+        folder = Path(path)
+        manifest = Manifest.read(folder)
+        if manifest.state != "complete":
+            what = {"building": "made", "changing": "changed"}[manifest.state]
+            raise DataError(
+                f"unfinished: the command that {what} it was stopped; repeat it", path=folder
+            )
+        lexical = Lexical.load(folder / LEXICAL)
+        with opened_vectors(folder, manifest, token) as vectors:
+            found = 0
+            if vectors.exists():
+                vectors.load()
+                found = len(vectors)
+            if not found == len(lexical) == manifest.replies:
+                raise DataError(
+                    f"damaged: {found:,} vectors and {len(lexical):,} texts, expected "
+                    f"{manifest.replies:,}; make it again",
+                    path=folder,
+                )
+            yield cls(folder, manifest, vectors, lexical)
+
+    def __len__(self) -> int:
+        return self.manifest.replies
+
+
+def check_uri(uri: str | None) -> None:
+    """Raises `UsageError` if a text is no address of a server."""
+    if uri is not None and not uri.startswith(("http://", "https://")):
+        raise UsageError(f"--uri {uri}: expected http://HOST:PORT")

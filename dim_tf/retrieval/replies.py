@@ -1,0 +1,83 @@
+"""The replies that a pool is made from: a text a line, JSON Lines, or a prepared folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dim_tf.data.prepared_folder import read_manifest
+from dim_tf.data.text import text_error
+from dim_tf.errors import DataError
+from dim_tf.io import text_lines
+
+PREPARED = "prepared:"
+# Bytes that Milvus stores of an id and of a text.
+ID_BYTES, TEXT_BYTES = 64, 65_535
+RESERVED = ("vector",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    """A reply of a pool.
+
+    Args:
+        id: str. What names it; made from the text if the source has none.
+        text: str. The reply.
+        fields: dict. Any other fields, for filters.
+    """
+
+    id: str
+    text: str
+    fields: dict[str, Any]
+
+
+def read_replies(source: str) -> Iterator[tuple[int, Reply]]:
+    """Streams the replies of a source with their line; blank lines are skipped.
+
+    Args:
+        source: str. `prepared:DIR` for the candidates of a prepared folder; a file that ends in
+            `.jsonl` (or `.jsonl.gz`, `.jsonl.xz`) with `text`, perhaps `id`, and other fields; or a
+            file with a text a line.
+
+    Raises:
+        DataError: The source is missing or damaged, or a line is no reply.
+    """
+    path = Path(source)
+    if source.startswith(PREPARED):
+        folder = Path(source.removeprefix(PREPARED))
+        read_manifest(folder)
+        path = folder / "candidates.txt"
+    is_json = ".jsonl" in path.suffixes
+    for number, line in text_lines.numbered_lines(path, records=is_json):
+        if line.strip():
+            try:
+                yield number, _from_json(line) if is_json else _reply(line, {})
+            except DataError as error:
+                raise DataError(str(error), path=path, line=number) from None
+
+
+def _from_json(line: str) -> Reply:
+    record = text_lines.json_value(line)
+    if not isinstance(record, dict) or "text" not in record:
+        raise DataError("found no text, expected an object with the field text")
+    for name in RESERVED:
+        if name in record:
+            raise DataError("the pool has a field of that name; give it another", field=name)
+    return _reply(record.pop("text"), record)
+
+
+def _reply(text: Any, fields: dict[str, Any]) -> Reply:
+    if problem := text_error(text):
+        raise DataError(problem, field="text")
+    text, given = text.strip(), fields.pop("id", None)
+    if type(given) not in (str, int, type(None)) or given == "":
+        raise DataError(f"found {given!r}, expected a text or a whole number", field="id")
+    digest = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    reply = Reply(digest if given is None else str(given), text, fields)
+    for name, value, most in (("id", reply.id, ID_BYTES), ("text", text, TEXT_BYTES)):
+        if len(value.encode("utf-8", "backslashreplace")) > most:
+            raise DataError(f"found a text of more than {most:,} bytes", field=name)
+    return reply

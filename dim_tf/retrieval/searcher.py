@@ -1,0 +1,160 @@
+"""From a pool to a reply: a first stage that searches it, then a ranker."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from typing import Any, Self
+
+from dim_tf.errors import ConfigError
+from dim_tf.ranking.ranker import Ranker
+from dim_tf.retrieval.pool_folder import PoolFolder, load_encoder
+
+# Reciprocal rank fusion: a reply scores the sum of 1 / (RRF + rank) over the retrievers.
+RRF = 60
+
+
+class Searcher:
+    """Finds replies in a pool and ranks them.
+
+    The first stage joins the nearest vectors and the best texts by BM25; the run then ranks them.
+    Open one with `Searcher.open`; close it, or use it as a context manager.
+
+    Args:
+        ranker: Ranker. Ranks what the first stage finds.
+        encoder: Ranker. Encodes queries as the pool's replies were.
+        pool: PoolFolder. The open pool.
+
+    Reference:
+        Cormack et al., "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning
+        Methods", SIGIR 2009.
+    """
+
+    def __init__(self, ranker: Ranker, encoder: Ranker, pool: PoolFolder) -> None:
+        self.ranker, self._encoder, self._pool = ranker, encoder, pool
+        self._stack = contextlib.ExitStack()
+
+    @classmethod
+    def open(
+        cls,
+        pool: str | os.PathLike,
+        run: str | os.PathLike,
+        token: str = "",
+        precision: str | None = None,
+    ) -> Self:
+        """Opens a pool folder and a run.
+
+        Args:
+            pool: str. The folder that `python -m dim_tf.index` made.
+            run: str. The run that ranks: a folder or a pretrained model.
+            token: str. The token of a Milvus server; by default that of the variable
+                DIM_TF_MILVUS_TOKEN.
+            precision: str. As of `Ranker.load`.
+
+        Raises:
+            DataError: No pool, or an unfinished or damaged one.
+            CheckpointError: A run cannot be opened, or the pool's has other weights by now.
+            UsageError: Another process uses the pool, or its server cannot be reached.
+        """
+        with contextlib.ExitStack() as stack:
+            opened = stack.enter_context(PoolFolder.open(pool, token))
+            ranker = Ranker.load(run, precision)
+            searcher = cls(ranker, load_encoder(opened.manifest), opened)
+            searcher._stack = stack.pop_all()
+        return searcher
+
+    def close(self) -> None:
+        """Closes the pool."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self._pool)
+
+    def reply(
+        self,
+        context: Sequence[str] = (),
+        persona: Sequence[str] = (),
+        top_k: int | None = 10,
+        first_stage: int = 200,
+        filter: str = "",
+    ) -> list[dict[str, Any]]:
+        """The best replies of the pool to a context, best first.
+
+        Args:
+            context: list of str. As of `Ranker.rank`.
+            persona: list of str. As of `Ranker.rank`; it takes part in the search too.
+            top_k: int. Rows to return; None for all of the first stage.
+            first_stage: int. Replies that the first stage finds and the run ranks.
+            filter: str. A Milvus expression over the replies' fields, such as
+                `topic == "food" and year > 2020`.
+
+        Returns:
+            list of dict. Rows of `Ranker.rank`, where `index` is the place in the first stage, with
+            `id` and `first_stage`: for `dense` and `bm25` the `rank` (from 1) and `score` of the
+            reply, or None if the retriever did not find it. Empty if no reply passes the filter.
+
+        Raises:
+            DataError, ConfigError: As in `Ranker.rank`, and for a filter that cannot be read.
+        """
+        turn = self.ranker.turn(context, persona, ["-"])
+        found = self.search(turn.context, turn.persona, first_stage, filter)
+        texts = self._pool.vectors.texts(found) if found else {}
+        # A reply on a server may have been deleted since the pool was opened.
+        ids = [each for each in found if each in texts]
+        if not ids:
+            return []
+        rows = self.ranker.rank(turn.context, turn.persona, [texts[each] for each in ids], top_k)
+        for row in rows:
+            row["id"] = ids[row["index"]]
+            row["first_stage"] = found[row["id"]]
+        return rows
+
+    def search(
+        self, context: Sequence[str], persona: Sequence[str], count: int = 200, filter: str = ""
+    ) -> dict[str, dict[str, dict[str, float] | None]]:
+        """The first stage: `first_stage` of `reply` by id, best first."""
+        if type(count) is not int or count < 1:
+            raise ConfigError(
+                f"first_stage: found {count!r}, expected a whole number of at least 1"
+            )
+        pool, manifest = self._pool, self._pool.manifest
+        only = None
+        if filter:
+            only = {row["id"] for row in pool.vectors.rows("id", expression=filter)}
+        query = self._encoder.encode_query(context, persona)
+        size = min(count, len(pool))
+        results = {
+            "dense": pool.vectors.search(
+                query, size, manifest.index_type, manifest.search_width, filter
+            ),
+            "bm25": pool.lexical.search(" ".join([*context[-1:], *persona]), size, only),
+        }
+        return fuse(results, count)
+
+
+def fuse(
+    results: dict[str, list[tuple[str, float]]], count: int
+) -> dict[str, dict[str, dict[str, float] | None]]:
+    """Joins the ids and scores that retrievers found, by reciprocal ranks.
+
+    >>> found = fuse({"dense": [("a", 0.9), ("b", 0.8)], "bm25": [("b", 7.0)]}, count=2)
+    >>> list(found), found["b"]["bm25"], found["a"]["bm25"]
+    (['b', 'a'], {'rank': 1, 'score': 7.0}, None)
+    """
+    places = {
+        name: {each: {"rank": n, "score": score} for n, (each, score) in enumerate(hits, start=1)}
+        for name, hits in results.items()
+    }
+    fused: dict[str, float] = {}
+    for ranks in places.values():
+        for each, place in ranks.items():
+            fused[each] = fused.get(each, 0) + 1 / (RRF + place["rank"])
+    best = sorted(fused, key=lambda each: -fused[each])[:count]
+    return {each: {name: ranks.get(each) for name, ranks in places.items()} for each in best}

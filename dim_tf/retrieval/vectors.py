@@ -1,0 +1,176 @@
+"""The vectors, texts and fields of a pool, in Milvus: a file of Milvus Lite, or a server."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from dim_tf.errors import DataError, UsageError
+from dim_tf.retrieval.replies import ID_BYTES, TEXT_BYTES, Reply
+
+TOKEN = "DIM_TF_MILVUS_TOKEN"
+# Index type -> what it is built with, and the name of its search width.
+INDEX_TYPES: dict[str, tuple[dict[str, int], str]] = {
+    "HNSW": ({"M": 16, "efConstruction": 200}, "ef"),
+    "IVF_FLAT": ({"nlist": 1024}, "nprobe"),
+    "FLAT": ({}, ""),
+}
+PAGE = 10_000
+
+
+class Vectors:
+    """A collection of replies in Milvus, searched by the dot product of their vectors.
+
+    Args:
+        uri: str. `http://HOST:19530` of a server, or the path of a Milvus Lite file (`.db`).
+        collection: str. The name of the collection.
+        token: str. The server's token; by default that of the variable DIM_TF_MILVUS_TOKEN.
+
+    Raises:
+        UsageError: Milvus is not installed.
+        DataError: Milvus reports an error: no server answers, the file is damaged, ...
+    """
+
+    def __init__(self, uri: str, collection: str, token: str = "") -> None:
+        self._uri, self._name = uri, collection
+        try:
+            import pymilvus
+        except ImportError:
+            raise missing("pymilvus") from None
+        # It logs each error with a traceback, and raises it too.
+        for name in ("pymilvus", "milvus_lite"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        self._milvus = pymilvus
+        token = token or os.environ.get(TOKEN, "")
+        # Milvus Lite builds an index within a call, and drops a client that pings meanwhile.
+        options = {"grpc.keepalive_time_ms": 2**31 - 1} if self.is_local else {}
+        with self._errors():
+            self._client = pymilvus.MilvusClient(uri, token=token, grpc_options=options)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the collection is in a file."""
+        return "://" not in self._uri
+
+    def close(self) -> None:
+        """Closes the connection, and the file."""
+        self._client.close()
+        if self.is_local:
+            from milvus_lite.server_manager import server_manager_instance
+
+            server_manager_instance.release_server(self._uri)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Raises the errors of Milvus as `DataError`s of one line."""
+        try:
+            yield
+        except self._milvus.MilvusException as error:
+            raise DataError(f"Milvus: {' '.join(error.message.split())}", path=self._uri) from None
+
+    def _call(self, name: str, *arguments: Any, **options: Any) -> Any:
+        """Calls a method of the client on the collection."""
+        with self._errors():
+            return getattr(self._client, name)(self._name, *arguments, **options)
+
+    def create(self, size: int) -> None:
+        """Makes the collection, for vectors [size], if it does not exist."""
+        if self.exists():
+            return
+        kinds = self._milvus.DataType
+        schema = self._client.create_schema(auto_id=False, enable_dynamic_field=True)
+        schema.add_field("id", kinds.VARCHAR, is_primary=True, max_length=ID_BYTES)
+        schema.add_field("text", kinds.VARCHAR, max_length=TEXT_BYTES)
+        schema.add_field("vector", kinds.FLOAT_VECTOR, dim=size)
+        self._call("create_collection", schema=schema, consistency_level="Strong")
+
+    def exists(self) -> bool:
+        """Whether the collection exists."""
+        return bool(self._call("has_collection"))
+
+    def build_index(self, index_type: str) -> None:
+        """Builds the index of what has been put, and makes the collection ready for searches."""
+        self._call("flush")
+        if not self._call("list_indexes"):
+            params = self._client.prepare_index_params()
+            built_with, _ = INDEX_TYPES[index_type]
+            params.add_index("vector", index_type, metric_type="IP", params=built_with)
+            self._call("create_index", params)
+        self.load()
+
+    def load(self) -> None:
+        """Makes the collection ready for searches."""
+        self._call("load_collection")
+
+    def put(self, replies: Sequence[Reply], vectors: np.ndarray, replace: bool) -> None:
+        """Stores replies; `replace` if the collection may have some of their ids."""
+        if replace:
+            self.delete([reply.id for reply in replies])
+        rows = [
+            {**reply.fields, "id": reply.id, "text": reply.text, "vector": vector}
+            for reply, vector in zip(replies, vectors, strict=True)
+        ]
+        self._call("insert", rows)
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Removes replies; unknown ids are ignored."""
+        self._call("delete", ids=list(ids))
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that the collection has."""
+        return {row["id"] for row in self._call("query", ids=list(ids))}
+
+    def __len__(self) -> int:
+        [row] = self._call("query", filter="", output_fields=["count(*)"])
+        return int(row["count(*)"])
+
+    def texts(self, ids: Iterable[str]) -> dict[str, str]:
+        """The texts of replies, by id."""
+        rows = self._call("query", ids=list(ids), output_fields=["id", "text"])
+        return {row["id"]: row["text"] for row in rows}
+
+    def rows(self, *fields: str, expression: str = "") -> Iterator[dict[str, Any]]:
+        """Streams these fields of all replies, or of those that pass a filter.
+
+        Raises:
+            DataError: As of the class; for a filter that Milvus cannot read too.
+        """
+        try:
+            pages = self._call(
+                "query_iterator", batch_size=PAGE, filter=expression, output_fields=list(fields)
+            )
+        except DataError as error:
+            raise DataError(str(error), field="filter" if expression else None) from None
+        with contextlib.closing(pages), self._errors():
+            while page := pages.next():
+                yield from page
+
+    def search(
+        self, query: np.ndarray, count: int, index_type: str, width: int, expression: str = ""
+    ) -> list[tuple[str, float]]:
+        """The nearest replies to a vector [d]: ids and dot products, best first."""
+        name = INDEX_TYPES[index_type][1]
+        [hits] = self._call(
+            "search",
+            data=[query.tolist()],
+            anns_field="vector",
+            limit=count,
+            filter=expression,
+            # The width of HNSW is the number of neighbours it keeps.
+            search_params={"params": {name: max(width, count) if name == "ef" else width}}
+            if name
+            else {},
+        )
+        return [(hit["id"], float(hit["distance"])) for hit in hits]
+
+
+def missing(package: str) -> UsageError:
+    """The error for a package that is not installed."""
+    return UsageError(
+        f"a pool folder needs {package}: python -m pip install --editable '.[retrieve]'"
+    )

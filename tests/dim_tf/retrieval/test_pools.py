@@ -1,0 +1,253 @@
+"""Pools: built, stopped, changed, searched, in a file and on a server."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dim_tf import chat, index, predict
+from dim_tf.cli import parser
+from dim_tf.errors import CheckpointError, DataError, UsageError
+from dim_tf.ranking.ranker import Ranker
+from dim_tf.retrieval import build
+from dim_tf.retrieval.pool_folder import PoolFolder
+from dim_tf.retrieval.replies import read_replies
+from dim_tf.retrieval.searcher import Searcher
+from dim_tf.runs.run import Run
+from tests.tiny_run import tiny_ranker, tiny_run
+
+LINES = [
+    {"text": "i like dogs", "id": "dogs", "topic": "animals"},
+    {"text": "fine", "id": 7, "topic": "mood"},
+    {"text": "tea"},
+    {"text": "you like tea", "topic": "drinks"},
+    {"text": " tea "},
+    {"text": "hello i'm fine", "topic": "mood"},
+]
+CONTEXT, PERSONA = ["hello you", "you like tea ?"], ["i like dogs ."]
+
+
+def starspace(path, seed) -> Run:
+    run = tiny_run(path)
+    vectors = np.random.default_rng(seed).normal(size=run.word_vectors.shape).astype("float32")
+    return dataclasses.replace(run, model="starspace", word_vectors=vectors)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """The run that encodes."""
+    path = tmp_path_factory.mktemp("runs") / "starspace"
+    with starspace(path, 1).creating() as new:
+        new.save_best(new.build_model())
+    return path
+
+
+@pytest.fixture(scope="module")
+def encoder(run) -> Ranker:
+    return Ranker.load(run)
+
+
+@pytest.fixture(scope="module")
+def ranker() -> Ranker:
+    """The ranker of "RUN": a small one, which compiles fast."""
+    run = starspace(Path("RUN"), 2)
+    return Ranker(run, run.build_model())
+
+
+@pytest.fixture(autouse=True)
+def loaded(monkeypatch, run, encoder, ranker) -> None:
+    """No run is loaded twice."""
+    known = {str(run): encoder, "RUN": ranker}
+    monkeypatch.setattr(
+        Ranker, "load", lambda path, precision=None: known.get(path) or tiny_ranker()
+    )
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "replies.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in LINES))
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(run, source, encoder, tmp_path_factory) -> Path:
+    """A complete pool; not to be changed."""
+    path = tmp_path_factory.mktemp("pools") / "pool"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ranker, "load", lambda path: encoder)
+        build.build(str(source), str(run), path)
+    return path
+
+
+@pytest.fixture
+def pool(made, tmp_path) -> Path:
+    """A pool that a test may change."""
+    return Path(shutil.copytree(made, tmp_path / "pool"))
+
+
+def test_the_first_stage_finds_what_both_retrievers_find_and_the_run_ranks_it(
+    made, encoder, ranker
+):
+    with Searcher.open(made, "RUN") as searcher:
+        rows = searcher.reply(CONTEXT, PERSONA, top_k=None, filter="")
+        few = searcher.reply(CONTEXT, PERSONA, top_k=1, first_stage=2)
+        mood = searcher.reply(CONTEXT, PERSONA, filter='topic == "mood"')
+        assert searcher.reply(CONTEXT, PERSONA, filter='topic == "no"') == []
+        with pytest.raises(DataError, match="filter"):
+            searcher.reply(CONTEXT, PERSONA, filter="topic = 3")
+    by_place = sorted(rows, key=lambda row: row["index"])
+    candidates = [row["candidate"] for row in by_place]
+    assert sorted(candidates) == sorted({line["text"].strip() for line in LINES})
+    expected = ranker.rank(CONTEXT, PERSONA, candidates)
+    assert [{name: row[name] for name in expected[0]} for row in rows] == expected
+    # Both retrievers, against what they compute.
+    dots = encoder.encode_replies(candidates) @ encoder.encode_query(CONTEXT, PERSONA)
+    dense = [row["first_stage"]["dense"] for row in by_place]
+    np.testing.assert_allclose([each["score"] for each in dense], dots, atol=1e-6)
+    assert [each["rank"] for each in dense] == (1 + (-dots).argsort().argsort()).tolist()
+    bm25 = {row["id"]: row["first_stage"]["bm25"] for row in rows}
+    # "hello" is not in the last utterance, "dogs" is in the persona.
+    assert {row["candidate"] for row in rows if bm25[row["id"]]} == {
+        "i like dogs",
+        "tea",
+        "you like tea",
+    }
+    assert len(few) == 1
+    assert few[0]["candidate"] in candidates[:2]
+    assert sorted(row["candidate"] for row in mood) == ["fine", "hello i'm fine"]
+    assert {row["id"] for row in rows} >= {"dogs", "7"}
+
+
+def test_a_stopped_build_goes_on_and_a_change_too(run, source, tmp_path, monkeypatch):
+    store, calls = build._store, []
+
+    def stopping(vectors, ranker, batch, replace):
+        store(vectors, ranker, batch, replace)
+        calls.append(len(batch))
+        if len(calls) == 2:  # stored, but not yet noted
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(build, "BATCH", 2)
+    monkeypatch.setattr(build, "_store", stopping)
+    folder = tmp_path / "pool"
+    with pytest.raises(KeyboardInterrupt):
+        build.build(str(source), str(run), folder)
+    for refused in (
+        lambda: Searcher.open(folder, "RUN"),
+        lambda: build.add(folder, str(source)),
+        lambda: build.build(str(source), str(run), folder, index_type="FLAT"),
+    ):
+        with pytest.raises((DataError, UsageError), match="unfinished"):
+            refused()
+    assert build.build(str(source), str(run), folder).replies == 5
+    assert calls == [2, 2, 2, 1]
+    calls[:] = [0]
+    with pytest.raises(KeyboardInterrupt):
+        build.add(folder, str(source))
+    with pytest.raises(DataError, match="unfinished"):
+        Searcher.open(folder, "RUN")
+    assert build.add(folder, str(source)).replies == 5
+
+
+def test_replies_are_added_replaced_and_deleted(pool, tmp_path):
+    more = tmp_path / "more.jsonl"
+    more.write_text('{"text": "i like tea", "id": "dogs"}\n{"text": "dogs"}\n')
+    assert build.add(pool, str(more)).replies == 6
+    assert build.delete(pool, ["7"]).replies == 5
+    with pytest.raises(UsageError, match="nothere"):
+        build.delete(pool, ["nothere"])
+    with Searcher.open(pool, "RUN") as searcher:
+        rows = {row["id"]: row for row in searcher.reply(CONTEXT, PERSONA, top_k=None)}
+        assert len(searcher) == len(rows) == 5
+        assert "7" not in rows
+        assert rows["dogs"]["candidate"] == "i like tea"
+        assert rows["dogs"]["first_stage"]["bm25"]
+        # The file belongs to one process, and is free after it.
+        with pytest.raises(UsageError, match="--uri"):
+            Searcher.open(pool, "RUN")
+    with pytest.raises(UsageError, match="nothing"):
+        build.delete(pool, list(rows))
+
+
+def test_what_is_no_pool_is_refused(pool, run, source, tmp_path, encoder):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n \n")
+    with pytest.raises(DataError, match=r"texts\.txt.*no reply"):
+        build.build(str(texts), str(run), tmp_path / "new")
+    with pytest.raises(UsageError, match="dual encoder"):
+        build.build(str(source), "DIM", tmp_path / "dim")
+    with pytest.raises(UsageError, match="exists"):
+        build.build(str(source), str(run), pool)
+    for line in (
+        '{"text": 3}',
+        '{"id": "a"}',
+        '{"text": "a", "id": []}',
+        '{"text": "a", "vector": 1}',
+    ):
+        source = tmp_path / "bad.jsonl"
+        source.write_text(f'{{"text": "tea"}}\n{line}\n')
+        with pytest.raises(DataError, match=r"bad\.jsonl:2"):
+            list(read_replies(str(source)))
+    source.write_text('{"text": "tea", "id": 1}\n{"text": "fine", "id": "1"}\n')
+    with pytest.raises(DataError, match=r"bad\.jsonl:2.*id"):
+        build.add(pool, str(source))
+    with PoolFolder.open(pool):  # not changed by that
+        pass
+    manifest = json.loads((pool / "manifest.json").read_text())
+    for name, value, error in (
+        ("fingerprint", "0" * 64, CheckpointError),
+        ("replies", 9, DataError),
+        ("index_type", "TREE", DataError),
+    ):
+        (pool / "manifest.json").write_text(json.dumps({**manifest, name: value}))
+        with pytest.raises(error):
+            Searcher.open(pool, "RUN")
+    (pool / "manifest.json").write_text(json.dumps(manifest))
+    (pool / "bm25" / "params.index.json").write_text("{")
+    with pytest.raises(DataError, match="bm25"):
+        Searcher.open(pool, "RUN")
+
+
+def test_commands_make_a_pool_and_answer_from_it(run, tmp_path, monkeypatch, capsys):
+    (tmp_path / "replies.txt").write_text("tea\nfine\n\ni like dogs\n")
+    folder = str(tmp_path / "pool")
+    options = ["--pool", str(tmp_path / "replies.txt"), "--run", str(run), "--out", folder]
+    assert parser.run(index.main, [*options, "--index-type", "FLAT"]) == 0
+    assert parser.run(index.main, [*options, "--add", "more.txt"]) == 2
+    assert "3 replies" in capsys.readouterr().out
+    turn = ["--run", "RUN", "--context", "hello", "--candidates", folder, "--json"]
+    assert parser.run(predict.main, turn) == 0
+    ranking = json.loads(capsys.readouterr().out)
+    assert len(ranking) == 3
+    assert ranking[0]["first_stage"]["dense"]["rank"] in (1, 2, 3)
+    assert parser.run(predict.main, [*turn, "--filter", "=="]) == 2
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"hello\n"), "utf-8"))
+    assert parser.run(chat.main, ["--run", "RUN", "--pool", folder]) == 0
+    assert capsys.readouterr().out == f"bot> {ranking[0]['candidate']}\n"
+
+
+def test_a_pool_on_a_server(made, run, source, tmp_path):
+    from milvus_lite.adapter.grpc.server import start_server_in_thread
+
+    server, database, port = start_server_in_thread(str(tmp_path / "server"), "127.0.0.1", 0)
+    try:
+        folder, uri = tmp_path / "pool", f"http://127.0.0.1:{port}"
+        build.build(str(source), str(run), folder, uri=uri, index_type="IVF_FLAT")
+        assert not (folder / "milvus.db").exists()
+        with Searcher.open(folder, "RUN") as one, Searcher.open(made, "RUN") as other:
+            found, expected = (each.reply(CONTEXT, PERSONA) for each in (one, other))
+            assert found == expected
+            build.delete(folder, ["dogs"])
+            assert "dogs" not in {row["id"] for row in one.reply(CONTEXT, PERSONA)}
+    finally:
+        server.stop(0)
+        database.close()
+    with pytest.raises(DataError, match=uri):
+        Searcher.open(folder, "RUN")

@@ -80,6 +80,10 @@ class CheckpointError(DimError):
     """Weights or a training state that are missing, corrupt, or for a different model."""
 
 
+class PoolError(DimError):
+    """Milvus, which holds a pool, cannot be reached or reports an error."""
+
+
 class DivergedError(DimError):
     """Training met a loss or a weight that is not a finite number."""
 

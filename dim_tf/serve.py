@@ -35,6 +35,7 @@ def main(argv: Sequence[str]) -> int | None:
         ) from None
     return serve(
         run=arguments.run,
+        pool=arguments.pool,
         host=arguments.host,
         port=arguments.port,
         workers=arguments.workers,
@@ -59,6 +60,7 @@ def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.serve", description=__doc__)
     add = parser.add_argument
     add("--run", required=True, help="use this run folder or pretrained model")
+    add("--pool", help="reply from this folder of python -m dim_tf.index")
     add("--host", default="127.0.0.1", help="listen on this address")
     add("--port", type=_port, default=8000, metavar="N", help="listen on this port; 0 for any")
     add("--token", help=f"require this bearer token (default: the variable {TOKEN}, if set)")

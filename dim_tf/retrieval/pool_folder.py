@@ -94,7 +94,7 @@ def opened_vectors(
 
     Raises:
         UsageError: Another process uses the folder.
-        DataError: As of `Vectors`.
+        PoolError: As of `Vectors`.
     """
     with contextlib.ExitStack() as stack:
         if change or not manifest.uri:
@@ -137,7 +137,7 @@ class PoolFolder:
 
         Raises:
             DataError: No pool, or an unfinished or damaged one.
-            UsageError: As for `opened_vectors`.
+            UsageError, PoolError: As for `opened_vectors`.
         """
         folder = Path(path)
         manifest = Manifest.read(folder)

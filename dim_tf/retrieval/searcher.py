@@ -55,7 +55,8 @@ class Searcher:
         Raises:
             DataError: No pool, or an unfinished or damaged one.
             CheckpointError: A run cannot be opened, or the pool's has other weights by now.
-            UsageError: Another process uses the pool, or its server cannot be reached.
+            UsageError: Another process uses the pool.
+            PoolError: Milvus cannot be reached, or reports an error.
         """
         with contextlib.ExitStack() as stack:
             opened = stack.enter_context(PoolFolder.open(pool, token))
@@ -102,6 +103,7 @@ class Searcher:
 
         Raises:
             DataError, ConfigError: As in `Ranker.rank`, and for a filter that cannot be read.
+            PoolError: As in `open`.
         """
         turn = self.ranker.turn(context, persona, ["-"])
         found = self.search(turn.context, turn.persona, first_stage, filter)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dim_tf.errors import DataError, UsageError
+from dim_tf.errors import DataError, PoolError, UsageError
 from dim_tf.retrieval.replies import ID_BYTES, TEXT_BYTES, Reply
 
 TOKEN = "DIM_TF_MILVUS_TOKEN"
@@ -33,19 +33,20 @@ class Vectors:
 
     Raises:
         UsageError: Milvus is not installed.
-        DataError: Milvus reports an error: no server answers, the file is damaged, ...
+        PoolError: Milvus reports an error: no server answers, the file is damaged, ...
     """
 
     def __init__(self, uri: str, collection: str, token: str = "") -> None:
         self._uri, self._name = uri, collection
         try:
             import pymilvus
-        except ImportError:
-            raise missing("pymilvus") from None
+            from milvus_lite.server_manager import server_manager_instance
+        except ImportError as error:
+            raise missing(error.name) from None
         # It logs each error with a traceback, and raises it too.
         for name in ("pymilvus", "milvus_lite"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-        self._milvus = pymilvus
+        self._milvus, self._files = pymilvus, server_manager_instance
         token = token or os.environ.get(TOKEN, "")
         # Milvus Lite builds an index within a call, and drops a client that pings meanwhile.
         options = {"grpc.keepalive_time_ms": 2**31 - 1} if self.is_local else {}
@@ -61,17 +62,15 @@ class Vectors:
         """Closes the connection, and the file."""
         self._client.close()
         if self.is_local:
-            from milvus_lite.server_manager import server_manager_instance
-
-            server_manager_instance.release_server(self._uri)
+            self._files.release_server(self._uri)
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """Raises the errors of Milvus as `DataError`s of one line."""
+        """Raises the errors of Milvus as `PoolError`s of one line."""
         try:
             yield
         except self._milvus.MilvusException as error:
-            raise DataError(f"Milvus: {' '.join(error.message.split())}", path=self._uri) from None
+            raise PoolError(f"{self._uri}: Milvus: {_line(error.message)}") from None
 
     def _call(self, name: str, *arguments: Any, **options: Any) -> Any:
         """Calls a method of the client on the collection."""
@@ -138,14 +137,18 @@ class Vectors:
         """Streams these fields of all replies, or of those that pass a filter.
 
         Raises:
-            DataError: As of the class; for a filter that Milvus cannot read too.
+            DataError: The filter cannot be read.
+            PoolError: As of the class.
         """
-        try:
-            pages = self._call(
-                "query_iterator", batch_size=PAGE, filter=expression, output_fields=list(fields)
-            )
-        except DataError as error:
-            raise DataError(str(error), field="filter" if expression else None) from None
+        with self._errors():
+            try:
+                pages = self._client.query_iterator(
+                    self._name, PAGE, filter=expression, output_fields=list(fields)
+                )
+            except self._milvus.MilvusException as error:
+                if not expression:
+                    raise
+                raise DataError(_line(error.message), field="filter") from None
         with contextlib.closing(pages), self._errors():
             while page := pages.next():
                 yield from page
@@ -167,6 +170,10 @@ class Vectors:
             else {},
         )
         return [(hit["id"], float(hit["distance"])) for hit in hits]
+
+
+def _line(message: str) -> str:
+    return " ".join(message.split())
 
 
 def missing(package: str) -> UsageError:

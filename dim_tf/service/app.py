@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from dim_tf.errors import DataError, first_problem
 from dim_tf.io import templates
 from dim_tf.ranking.ranker import Ranker
+from dim_tf.retrieval.searcher import Searcher
 from dim_tf.service import metrics, schemas
 from dim_tf.service.batcher import BUSY, Batcher
 from dim_tf.service.guard import LOG, Guard, problem
@@ -32,7 +33,13 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(ranker: Ranker, token: str = "", queue: int = 100, time_limit: float = 30) -> Guard:
+def create_app(
+    ranker: Ranker,
+    token: str = "",
+    queue: int = 100,
+    time_limit: float = 30,
+    searcher: Searcher | None = None,
+) -> Guard:
     """The service as an ASGI application.
 
     Args:
@@ -40,6 +47,7 @@ def create_app(ranker: Ranker, token: str = "", queue: int = 100, time_limit: fl
         token: str. What clients must send as `Authorization: Bearer ...`; empty for nothing.
         queue: int. The number of requests that may wait.
         time_limit: float. Seconds that a request may take.
+        searcher: Searcher. Finds replies of a pool, if the service has one.
     """
     batcher = Batcher(ranker, queue)
 
@@ -76,12 +84,21 @@ def create_app(ranker: Ranker, token: str = "", queue: int = 100, time_limit: fl
         if found > read:
             raise DataError(f"found {found} profiles, this model reads {read}", field="persona")
 
-    @protected.post("/rank", response_model_exclude_none=True)
+    @protected.post("/rank", response_model_exclude_unset=True)
     async def rank(request: schemas.RankRequest) -> schemas.Ranking:
         """Ranks candidates by how well they fit the context and the persona."""
         check(request)
         rows = await batcher.do(ranker.turn(request.context, request.persona, request.candidates))
         return schemas.Ranking(ranking=rows[: request.top_k])
+
+    if searcher:
+
+        @protected.post("/reply", response_model_exclude_unset=True)
+        async def reply(request: schemas.ReplyRequest) -> schemas.Replies:
+            """Finds replies of the pool and ranks them."""
+            check(request)
+            rows = await batcher.do(functools.partial(searcher.reply, **request.model_dump()))
+            return schemas.Replies(ranking=rows)
 
     @protected.post("/explain")
     async def explain(request: schemas.ExplainRequest) -> schemas.Explanation:
@@ -97,8 +114,14 @@ def create_app(ranker: Ranker, token: str = "", queue: int = 100, time_limit: fl
         """Gives the metrics of all workers in the format of Prometheus."""
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
-    values = {"protected": bool(token), "profiles": ranker.profiles_read, "limits": schemas}
-    page = templates.render(__package__, "page.html.j2", **values)
+    page = templates.render(
+        __package__,
+        "page.html.j2",
+        protected=bool(token),
+        profiles=ranker.profiles_read,
+        limits=schemas,
+        pool=searcher and len(searcher),
+    )
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     async def read_page() -> str:

@@ -43,6 +43,20 @@ class RankRequest(Turn):
     top_k: int | None = Field(default=None, ge=1, description="Rows to return; null for all.")
 
 
+class ReplyRequest(Turn):
+    """A turn that the pool of the service replies to."""
+
+    top_k: int = Field(default=10, ge=1, description="Rows to return.")
+    first_stage: int = Field(
+        default=200, ge=1, le=MAX_CANDIDATES, description="Replies that are found and ranked."
+    )
+    filter: str = Field(
+        default="",
+        max_length=MAX_CHARACTERS,
+        description="A Milvus expression over the fields of the replies.",
+    )
+
+
 class ExplainRequest(Turn):
     """A turn and one reply."""
 
@@ -64,6 +78,33 @@ class Ranking(BaseModel):
     """The candidates, best first."""
 
     ranking: list[Row]
+
+
+class Place(BaseModel):
+    """Where a retriever found a reply."""
+
+    rank: int
+    score: float
+
+
+class FirstStage(BaseModel):
+    """Where each retriever found a reply; null if it did not."""
+
+    dense: Place | None
+    bm25: Place | None
+
+
+class ReplyRow(Row):
+    """A ranked reply of the pool; `index` is its place in the first stage."""
+
+    id: str
+    first_stage: FirstStage
+
+
+class Replies(BaseModel):
+    """The replies found, best first."""
+
+    ranking: list[ReplyRow]
 
 
 class Attention(BaseModel):

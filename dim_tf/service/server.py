@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 import traceback
+from pathlib import Path
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -16,6 +17,7 @@ from uvicorn.supervisors import Multiprocess
 
 from dim_tf.cli.parser import print_warnings
 from dim_tf.errors import DimError, UsageError
+from dim_tf.retrieval.pool_folder import Manifest
 from dim_tf.runs.run import Run
 from dim_tf.service import metrics
 from dim_tf.service.guard import LOG, Guard
@@ -25,7 +27,14 @@ STARTING_S = 120
 
 
 def serve(
-    run: str, host: str, port: int, workers: int, token: str, queue: int, time_limit: int
+    run: str,
+    pool: str | None,
+    host: str,
+    port: int,
+    workers: int,
+    token: str,
+    queue: int,
+    time_limit: int,
 ) -> int:
     """Serves a run until SIGTERM or SIGINT; what was accepted by then is answered.
 
@@ -36,15 +45,21 @@ def serve(
 
     Raises:
         CheckpointError: `run` is no run folder.
-        UsageError: The address cannot be used.
+        DataError: `pool` is no pool folder.
+        UsageError: The address cannot be used; or several workers, and a pool for one process.
     """
     Run.open(run)
+    if pool and not Manifest.read(Path(pool)).uri and workers > 1:
+        raise UsageError(
+            f"--workers {workers}: {pool} is a pool in a file, for one worker; make it on a Milvus "
+            "server with python -m dim_tf.index --uri http://HOST:19530"
+        )
     listener = _bind(host, port)
     _start_log()
     with tempfile.TemporaryDirectory(prefix="dim_tf-metrics-") as folder:
         os.environ[metrics.FOLDER] = folder
         config = uvicorn.Config(
-            functools.partial(load_app, run, token, queue, time_limit),
+            functools.partial(load_app, run, pool, token, queue, time_limit),
             factory=True,
             workers=workers,
             http="h11",
@@ -74,15 +89,19 @@ class _Supervisor(Multiprocess):
         super().terminate_all()
 
 
-def load_app(run: str, token: str, queue: int, time_limit: int) -> Guard:
+def load_app(run: str, pool: str | None, token: str, queue: int, time_limit: int) -> Guard:
     """Loads a run in a worker, and compiles what its first requests would wait for."""
     from dim_tf.ranking.ranker import Ranker
+    from dim_tf.retrieval.searcher import Searcher
     from dim_tf.service.app import create_app
 
     _start_log()
     try:
         with print_warnings():
-            ranker = Ranker.load(run)
+            searcher = Searcher.open(pool, run) if pool else None
+            ranker = searcher.ranker if searcher else Ranker.load(run)
+        if searcher:
+            searcher.reply(["hello"])
         ranker.rank(["hello"], [], ["hello"])
         ranker.explain(["hello"], [], "hello")
     except Exception as error:
@@ -90,7 +109,7 @@ def load_app(run: str, token: str, queue: int, time_limit: int) -> Guard:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         sys.exit(STARTUP_FAILURE)  # another worker would fail as well
-    return create_app(ranker, token, queue, time_limit)
+    return create_app(ranker, token, queue, time_limit, searcher)
 
 
 def _start_log() -> None:

@@ -33,6 +33,7 @@ BODY = b'{"context": ["i like dogs"], "candidates": ["tea"]}'
         (["--port", "65536"], "65,535"),
         (["--workers", "0"], "--workers"),
         (["--run", "no such run"], "no such run"),
+        (["--pool", "no such pool"], "no such pool"),
     ],
 )
 def test_options_that_are_refused(options, named, capsys, monkeypatch):
@@ -58,7 +59,7 @@ def test_a_worker_that_cannot_start_says_why(monkeypatch, capsys):
 
     monkeypatch.setattr(Ranker, "load", fail)
     with pytest.raises(SystemExit) as ended:
-        server.load_app("RUN", "", 1, 1)
+        server.load_app("RUN", None, "", 1, 1)
     assert ended.value.code == server.STARTUP_FAILURE
     assert capsys.readouterr().err == "error: RUN: damaged\n"
 

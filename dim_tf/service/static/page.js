@@ -62,7 +62,9 @@ async function say() {
     context: [...context, line].slice(-Number(document.body.dataset.utterances)),
     persona: lines("persona"),
   };
-  const { ranking } = await post("rank", { ...turn, candidates: lines("candidates") });
+  const { ranking } = document.body.dataset.pool
+    ? await post("reply", { ...turn, top_k: SHOWN + given.size })
+    : await post("rank", { ...turn, candidates: lines("candidates") });
   const answer = ranking.find((row) => !given.has(plain(row.candidate))) ?? ranking[0];
   asked = turn;
   context = [...turn.context, answer.candidate];

@@ -10,16 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
-from dim_tf import chat, index, predict
+from dim_tf import chat, index, predict, serve
 from dim_tf.cli import parser
-from dim_tf.errors import CheckpointError, DataError, UsageError
+from dim_tf.errors import CheckpointError, DataError, PoolError, UsageError
 from dim_tf.ranking.ranker import Ranker
 from dim_tf.retrieval import build
 from dim_tf.retrieval.pool_folder import PoolFolder
 from dim_tf.retrieval.replies import read_replies
 from dim_tf.retrieval.searcher import Searcher
 from dim_tf.runs.run import Run
+from dim_tf.service.app import create_app
 from tests.tiny_run import tiny_ranker, tiny_run
 
 LINES = [
@@ -233,6 +235,24 @@ def test_commands_make_a_pool_and_answer_from_it(run, tmp_path, monkeypatch, cap
     assert capsys.readouterr().out == f"bot> {ranking[0]['candidate']}\n"
 
 
+def test_the_service_replies_from_a_pool(made, ranker, capsys):
+    with Searcher.open(made, "RUN") as searcher:
+        app = create_app(ranker, searcher=searcher)
+        with TestClient(app) as client, TestClient(create_app(ranker)) as without:
+            turn = {"context": CONTEXT, "persona": PERSONA}
+            answer = client.post("/reply", json={**turn, "top_k": 4})
+            assert answer.json()["ranking"] == searcher.reply(**turn, top_k=4)
+            answer = client.post("/reply", json={**turn, "filter": "topic = 3"})
+            assert (answer.status_code, "milvus.db" in answer.text) == (422, False)
+            assert client.post("/reply", json={**turn, "first_stage": 0}).status_code == 422
+            assert client.post("/reply", json={}).status_code == 200
+            assert "5 replies" in client.get("/").text
+            assert without.post("/reply", json=turn).status_code == 404
+    options = ["--run", "personachat-subset", "--pool", str(made), "--workers", "2"]
+    assert parser.run(serve.main, options) == 2
+    assert "--uri" in capsys.readouterr().err
+
+
 def test_a_pool_on_a_server(made, run, source, tmp_path):
     from milvus_lite.adapter.grpc.server import start_server_in_thread
 
@@ -249,5 +269,5 @@ def test_a_pool_on_a_server(made, run, source, tmp_path):
     finally:
         server.stop(0)
         database.close()
-    with pytest.raises(DataError, match=uri):
+    with pytest.raises(PoolError, match=uri):
         Searcher.open(folder, "RUN")

@@ -19,6 +19,7 @@ from dim_tf.service.app import create_app
 
 BROWSERS = ("chromium", "google-chrome")
 MARKUP = "<b onclick=alert(1)>bold</b> <script>document.title='run'</script>"
+REPLIES = ["hello", "like tea", MARKUP]
 
 
 class WordCounter:
@@ -56,9 +57,23 @@ class WordCounter:
         return Explanation(candidate, Heatmap("", words, tuple(groups), (), weights), None)
 
 
+class Searching:
+    """In place of a searcher: finds all of three replies."""
+
+    def __len__(self):
+        return len(REPLIES)
+
+    def reply(self, context, persona, top_k, first_stage, filter):
+        [rows] = WordCounter().rank_many([Turn(context, persona, REPLIES)])
+        found = {"id": "1", "first_stage": {"dense": {"rank": 1, "score": 0.5}, "bm25": None}}
+        return [{**row, **found} for row in rows[:top_k]]
+
+
 @pytest.fixture(scope="module")
-def address():
-    server = uvicorn.Server(uvicorn.Config(create_app(WordCounter()), log_config=None))
+def address(request):
+    """Of a service without a pool or with one."""
+    app = create_app(WordCounter(), searcher=Searching() if request.param == "pool" else None)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
@@ -87,7 +102,11 @@ def browser():
     opened.quit()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize(
+    ("address", "width", "scheme"),
+    [("candidates", 1280, "light"), ("pool", 390, "dark")],
+    indirect=["address"],
+)
 def test_a_conversation_with_the_keyboard(address, browser, width, scheme):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
@@ -111,10 +130,10 @@ def test_a_conversation_with_the_keyboard(address, browser, width, scheme):
     media = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
     browser.get(address)
-    for name, value in (("persona", "i like tea"), ("candidates", f"hello\nlike tea\n{MARKUP}")):
-        area = browser.find_element(By.ID, name)
-        area.clear()
-        area.send_keys(value)
+    for name, value in (("persona", "i like tea"), ("candidates", "\n".join(REPLIES))):
+        for area in browser.find_elements(By.ID, name):
+            area.clear()
+            area.send_keys(value)
     browser.find_element(By.ID, "line").click()
 
     say(MARKUP, 2)

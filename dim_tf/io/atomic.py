@@ -90,8 +90,7 @@ def creating_folder(path: str | os.PathLike, *, replace: bool = False) -> Iterat
     with locking(temporary, f"{path}: another process is making it; wait for it"):
         try:
             new = temporary / path.name
-            if new.exists():
-                shutil.rmtree(new)
+            shutil.rmtree(new, ignore_errors=True)
             new.mkdir()
             yield new
             _put_in_place(new, path, replace)
@@ -100,6 +99,8 @@ def creating_folder(path: str | os.PathLike, *, replace: bool = False) -> Iterat
 
 
 def _put_in_place(new: Path, path: Path, replace: bool) -> None:
+    if path.exists():
+        shutil.copymode(path, new)
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         new.rename(path)
         return
@@ -132,8 +133,7 @@ def locking(folder: str | os.PathLike, message: str) -> Iterator[None]:
 
 def check_place(path: str | os.PathLike) -> None:
     """Raises `UsageError` if `path` cannot be made, before anything is computed for it."""
-    parents = [folder for folder in Path(path).absolute().parents if folder.exists()]
-    folder = parents[0] if parents else Path(path)
+    folder = next((each for each in Path(path).absolute().parents if each.exists()), Path(path))
     if not folder.is_dir():
         raise UsageError(f"{path} cannot be made: {folder} is a file, expected a folder")
     if not os.access(folder, os.W_OK):
@@ -142,12 +142,19 @@ def check_place(path: str | os.PathLike) -> None:
 
 def check_output(path: str | os.PathLike, option: str) -> None:
     """As `check_place`, for a file that `option` names, in an existing folder."""
-    path = Path(os.path.realpath(path))
-    if path.is_symlink() or (path.exists() and not path.is_file()):  # a link to itself
-        raise UsageError(f"{option}: {path} is not a file, expected the name of one")
-    if not path.parent.is_dir():
-        raise UsageError(f"{option}: found no folder {path.parent}")
-    check_place(path)
+    target = Path(os.path.realpath(path))
+    if target.is_symlink() or target.is_dir() or is_stream(path):  # a link to itself
+        raise UsageError(f"{option}: {path} is not a file, or is standard output; give a file")
+    if not target.parent.is_dir():
+        raise UsageError(f"{option}: found no folder {target.parent}")
+    check_place(target)
+
+
+def is_stream(path: str | os.PathLike) -> bool:
+    """Whether a path is a pipe, a device or standard output: written to, and never replaced."""
+    path = Path(path)
+    is_output = path.exists() and os.path.samestat(path.stat(), os.fstat(1))
+    return is_output or (path.exists() and not (path.is_file() or path.is_dir()))
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -166,7 +173,7 @@ def write_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:
 
 
 def read_lines(path: str | os.PathLike) -> list[str]:
-    r"""Reads what `write_lines` wrote: only `\n` ends a line, so no other character is lost."""
+    r"""Reads what `write_lines` wrote; `\n`, `\r\n` or `\r` ends a line."""
     lines = _read_text(path).split("\n")
     return lines if lines[-1] else lines[:-1]
 
@@ -179,7 +186,6 @@ def append_line(path: str | os.PathLike, line: str) -> None:
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes indented JSON with sorted keys."""
-    # Bytes of a file name that are not UTF-8 become JSON's own escapes.
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
@@ -195,7 +201,7 @@ def read_json(path: str | os.PathLike) -> Any:
 
 def _read_text(path: str | os.PathLike) -> str:
     try:
-        return Path(path).read_bytes().decode("utf-8")
+        return Path(path).read_text(encoding="utf-8")  # all line ends become \n
     except FileNotFoundError:
         raise DataError("the file is missing", path=path) from None
     except UnicodeDecodeError as error:

@@ -25,7 +25,6 @@ ANSWERS = ("ranking", "error", "line")
 # Lines of a file that are read and ranked together.
 BATCH = 128
 
-
 # The output of a line so far, and its turn; None for a bad line.
 Answer = tuple[dict[str, Any], Turn | None]
 
@@ -37,7 +36,7 @@ def check_files(source: str, output: str) -> None:
         DataError: The input is missing.
         UsageError: The output cannot be written, is the input, or has an unfinished part.
     """
-    if output != STANDARD and not _is_stream(output):
+    if output != STANDARD and not atomic.is_stream(output):
         atomic.check_output(output, "--output")
         if (part := Path(f"{os.path.realpath(output)}.part")).exists():
             raise UsageError(
@@ -158,8 +157,8 @@ def writing(output: str) -> Iterator[BinaryIO]:
     if output == STANDARD:
         yield sys.stdout.buffer
         return sys.stdout.buffer.flush()
-    if _is_stream(output):
-        with Path(output).open("wb") as stream:
+    if atomic.is_stream(output):
+        with Path(output).open("ab") as stream:
             yield stream
         return None
     part = Path(f"{os.path.realpath(output)}.part")
@@ -176,8 +175,3 @@ def writing(output: str) -> Iterator[BinaryIO]:
             part.unlink(missing_ok=True)
         raise
     atomic.put(part, output)
-
-
-def _is_stream(output: str) -> bool:
-    """Whether a path is a pipe or a device, which is written to and never replaced."""
-    return Path(output).exists() and not (Path(output).is_file() or Path(output).is_dir())

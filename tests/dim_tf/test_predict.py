@@ -12,6 +12,8 @@ import pytest
 
 from dim_tf import predict
 from dim_tf.cli import parser
+from dim_tf.errors import UsageError
+from dim_tf.io import atomic
 from dim_tf.ranking import turn_lines
 from dim_tf.ranking.ranker import Ranker
 from tests.tiny_run import SHORT, tiny_ranker, tiny_run
@@ -290,6 +292,20 @@ def test_output_through_a_link_onto_a_private_file_and_into_a_pipe(ranker, tmp_p
     os.close(writer)
     with os.fdopen(reader) as pipe:
         assert pipe.read() == out.read_text()
+
+    log = tmp_path / "log"  # >> log
+    log.write_text("before\n")
+    stdout = os.dup(1)
+    try:
+        with log.open("a") as handle:
+            os.dup2(handle.fileno(), 1)
+        assert run("--input", turns, "--output", "/dev/fd/1") == 0
+        with pytest.raises(UsageError, match="is standard output"):
+            atomic.check_output("/dev/fd/1", "--out")
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
+    assert log.read_text() == "before\n" + out.read_text()
 
 
 def test_no_turns(ranker, tmp_path, capsys):

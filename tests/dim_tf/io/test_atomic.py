@@ -116,6 +116,11 @@ def test_texts_that_are_not_utf_8(tmp_path):
         atomic.read_lines(path)
 
 
+def test_line_ends_of_a_file_that_was_copied_through_windows(tmp_path):
+    (tmp_path / "words.txt").write_bytes("a\u2028\r\nb\x85\r\n".encode())
+    assert atomic.read_lines(tmp_path / "words.txt") == ["a\u2028", "b\x85"]
+
+
 def fill(out, name, **options):
     with atomic.creating_folder(out, **options) as folder:
         (folder / name).touch()
@@ -139,5 +144,7 @@ def test_a_new_folder_appears_or_replaces_another_whole_or_not_at_all(tmp_path):
     with pytest.raises(OSError), atomic.creating_folder(out, replace=True) as folder:
         shutil.rmtree(folder)
     assert files() == ["out", "a"]
+    out.chmod(0o700)
     fill(out, "b", replace=True)
+    assert out.stat().st_mode & 0o777 == 0o700
     assert files() == ["out", "b"]

@@ -27,9 +27,8 @@ def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
     persona = text_files.read_texts(arguments.persona, "sentence") if arguments.persona else []
-    replies = (
-        None if Path(arguments.pool).is_dir() else text_files.read_texts(arguments.pool, "reply")
-    )
+    searched = arguments.pool and Path(arguments.pool).is_dir()
+    replies = None if searched else text_files.read_texts(arguments.pool, "reply")
     for stream in (sys.stdin, sys.stdout):
         # Characters that a terminal cannot show, or bytes that are not UTF-8, are no error here.
         stream.reconfigure(encoding="utf-8", errors="replace")

@@ -60,7 +60,7 @@ def _rank_one(arguments: argparse.Namespace) -> None:
     if arguments.output is not None:
         raise UsageError("--output belongs to --input; redirect standard output with > FILE")
     turn = arguments.context or [], arguments.persona or []
-    if Path(arguments.candidates).is_dir():
+    if arguments.candidates and Path(arguments.candidates).is_dir():
         with (
             print_warnings(),
             Searcher.open(

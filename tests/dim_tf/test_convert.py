@@ -67,7 +67,7 @@ def test_what_the_run_holds(authors, tmp_path):
     assert (found.persona, found.version, found.training_config) == ("their", "revised", None)
     assert found.words == WORDS
     assert found.characters == CHARACTERS
-    assert found.text == {"tokeniser": "authors", "lowercase": True}
+    assert found.text == {"tokeniser": "authors", "lowercase": True, "nfc": False}
     assert not found.word_vectors[:2].any()
     np.testing.assert_array_equal(found.word_vectors[2:], expected.word_vectors[2:])
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -93,8 +94,11 @@ def test_workers_share_the_work_and_end_in_peace(tmp_path):
             metrics = urllib.request.Request(
                 f"{address}/metrics", headers={"Authorization": "Bearer secret"}
             )
-            found = urllib.request.urlopen(metrics).read().decode()
-            assert 'dim_tf_requests_total{path="/rank",status="200"} 40.0' in found
+            counted, found = 'dim_tf_requests_total{path="/rank",status="200"} 40.0', ""
+            until = time.monotonic() + 10  # a request is counted after its answer is sent
+            while counted not in found and time.monotonic() < until:
+                found = urllib.request.urlopen(metrics).read().decode()
+            assert counted in found
             assert "dim_tf_waiting_requests 0.0" in found
             accepted = [accepted_request(address) for _ in range(4)]
             process.send_signal(signal.SIGTERM)

@@ -113,7 +113,8 @@ def test_initial_values():
             field = np.prod(value.shape[:-2]) if value.ndim > 2 else 1
             fan_in, fan_out = (value.shape * 2)[-2:] if value.ndim == 1 else value.shape[-2:]
             limit = np.sqrt(6 / (field * (fan_in + fan_out)))
-            assert 0.8 * limit < np.abs(value).max() <= limit, path
+            # The limit itself may be drawn, in float32.
+            assert 0.8 * limit < np.abs(value).max() <= np.float32(limit), path
 
 
 def test_weights_file_holds_no_word_vectors(tmp_path, model):

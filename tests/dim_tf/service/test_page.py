@@ -124,7 +124,7 @@ def test_a_conversation_with_the_keyboard(address, browser, width, scheme):
         ready = (By.CSS_SELECTOR, "#line:focus")
         wait.until(lambda _: len(texts("#talk li")) == bubbles and browser.find_elements(*ready))
 
-    wait = WebDriverWait(browser, 30)
+    wait = WebDriverWait(browser, 60)
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     media = [{"name": "prefers-color-scheme", "value": scheme}]

@@ -64,6 +64,7 @@ setup(
             *RETRIEVE,
             *SERVE,
             "httpx2>=2.16",  # of FastAPI's test client
+            "faiss-cpu>=1.7.4",  # the yardstick of benchmarks/retrieval.py
             "hypothesis>=6.100",
             "import-linter>=2.1",
             "mypy>=1.15",

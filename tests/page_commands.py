@@ -70,6 +70,7 @@ SMALL = {
         *("--turns", "4", "--clients", "2", "--seconds", "1", "--requests", "10"),
         *("--json", "load.json"),
     ],
+    "benchmarks.retrieval": ["--turns", "2", "--json", "retrieval.json"],
     "benchmarks.arithmetic": ["--batches", "1"],
     "benchmarks.training": [
         *(*_TRAINING, "--updates", "1", "--seeds", "1", "--json", "training.json"),

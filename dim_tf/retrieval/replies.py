@@ -59,6 +59,15 @@ def read_replies(source: str) -> Iterator[tuple[int, Reply]]:
                 raise DataError(str(error), path=path, line=number) from None
 
 
+def text_id(text: str) -> str:
+    """The id of a reply that has none of its own.
+
+    >>> text_id("tea")
+    'a9f74d1ec36ebdeb'
+    """
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+
+
 def _from_json(line: str) -> Reply:
     record = text_lines.json_value(line)
     if not isinstance(record, dict) or "text" not in record:
@@ -75,8 +84,7 @@ def _reply(text: Any, fields: dict[str, Any]) -> Reply:
     text, given = text.strip(), fields.pop("id", None)
     if type(given) not in (str, int, type(None)) or given == "":
         raise DataError(f"found {given!r}, expected a text or a whole number", field="id")
-    digest = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
-    reply = Reply(digest if given is None else str(given), text, fields)
+    reply = Reply(text_id(text) if given is None else str(given), text, fields)
     for name, value, most in (("id", reply.id, ID_BYTES), ("text", text, TEXT_BYTES)):
         if len(value.encode("utf-8", "backslashreplace")) > most:
             raise DataError(f"found a text of more than {most:,} bytes", field=name)

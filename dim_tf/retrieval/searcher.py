@@ -32,7 +32,7 @@ class Searcher:
     """
 
     def __init__(self, ranker: Ranker, encoder: Ranker, pool: PoolFolder) -> None:
-        self.ranker, self._encoder, self._pool = ranker, encoder, pool
+        self.ranker, self.encoder, self.pool = ranker, encoder, pool
         self._stack = contextlib.ExitStack()
 
     @classmethod
@@ -76,7 +76,7 @@ class Searcher:
         self.close()
 
     def __len__(self) -> int:
-        return len(self._pool)
+        return len(self.pool)
 
     def reply(
         self,
@@ -107,7 +107,7 @@ class Searcher:
         """
         turn = self.ranker.turn(context, persona, ["-"])
         found = self.search(turn.context, turn.persona, first_stage, filter)
-        texts = self._pool.vectors.texts(found) if found else {}
+        texts = self.pool.vectors.texts(found) if found else {}
         # A reply on a server may have been deleted since the pool was opened.
         ids = [each for each in found if each in texts]
         if not ids:
@@ -126,11 +126,11 @@ class Searcher:
             raise ConfigError(
                 f"first_stage: found {count!r}, expected a whole number of at least 1"
             )
-        pool, manifest = self._pool, self._pool.manifest
+        pool, manifest = self.pool, self.pool.manifest
         only = None
         if filter:
             only = {row["id"] for row in pool.vectors.rows("id", expression=filter)}
-        query = self._encoder.encode_query(context, persona)
+        query = self.encoder.encode_query(context, persona)
         size = min(count, len(pool))
         results = {
             "dense": pool.vectors.search(

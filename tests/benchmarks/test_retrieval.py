@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from benchmarks import retrieval
+from benchmarks.turns import write_turns
+from dim_tf import index
+from dim_tf.cli import parser
+from dim_tf.data.dataset import PreparedData
+from dim_tf.ranking.ranker import Ranker
+from dim_tf.training.start import new_run
+
+
+def test_figures(tmp_path, monkeypatch, capsys):
+    prepared = tmp_path / "prepared"
+    prepared.mkdir()
+    write_turns(prepared, 8, 5)
+    sizes = {"max_utterances": 2, "max_utterance_len": 8, "max_profile_len": 4}
+    run = new_run(tmp_path / "fast", PreparedData.load(prepared), sizes, model="starspace")
+    with run.creating() as unfinished:
+        unfinished.save_best(run.build_model())
+
+    ranker = Ranker.load(run.path)  # compiled once for all
+    monkeypatch.setattr(Ranker, "load", lambda *arguments: ranker)
+
+    def here(command, **options):
+        assert parser.run(index.main, command[3:]) == 0
+        return type("Done", (), {"returncode": 0})
+
+    monkeypatch.setattr(retrieval.subprocess, "run", here)
+    path = tmp_path / "figures.json"
+    options = ["--prepared", prepared, "--run", run.path, "--encoder", run.path, "--json", path]
+    options += ["--split", "train", "--turns", "5", "--replies", "250"]
+    assert parser.run(retrieval.main, list(map(str, options))) == 0
+    figures = json.loads(path.read_text())
+    assert (figures["turns"], figures["replies"]) == (5, 250)
+    assert figures["nearest"] > 0.9
+    for recall in figures["recall"].values():
+        assert 0 <= recall["10"] <= recall["100"] <= recall["200"] <= 1
+    # The run ranks as the retriever that it is, and the first stage keeps most of the pool.
+    assert figures["recall"]["fused"]["200"] > 0.5
+    assert 0 <= figures["end"]["ranked"]["hits@1"] <= figures["end"]["ranked"]["MRR@10"] <= 1
+    assert {"dense", "bm25", "exact", "reply"} < set(figures["seconds"])
+    assert f"dense finds {figures['nearest']:.3f}" in capsys.readouterr().out
+
+
+def test_the_pool_is_filled_with_distinct_sentences():
+    texts = ["a b c d", "e f", "g"]
+    found = list(retrieval.filled(texts, 6))
+    assert found[:3] == texts
+    assert len(found) == len(set(found)) == 6
+    np.testing.assert_array_equal(found, list(retrieval.filled(texts, 6)))

@@ -81,7 +81,8 @@ def test_pages_of_results_are_those_of_their_files(page):
 
 
 @pytest.mark.parametrize(
-    "records, page", [("docs/runs", "docs"), ("docs/runs/equal", "docs/equal")]
+    "records, page",
+    [("docs/runs", "docs"), ("docs/runs/equal", "docs/equal"), ("docs/runs/large", "docs/large")],
 )
 def test_results_are_those_of_the_records(records, page):
     results = json.loads((ROOT / page / render.RESULTS_JSON).read_text(encoding="utf-8"))

@@ -168,11 +168,16 @@ def _significance(
         for index, column in enumerate(table.columns):
             rows = [(row.name, row.cells[index]) for row in table.rows]
             rows = [(name, cell) for name, cell in rows if cell in groups]
-            if table.number is None:
-                rows += _bases(rows, groups)
+            bases = _bases(rows, groups) if table.number is None else []
+            for base in bases:
+                system = registry.find(base.setting.system)
+                without = " without persona" if system.reads_persona else ""
+                rows.append((f"{system.title}{without}", base))
             rows.sort(key=lambda row: -_over_seeds(groups[row[1]], MEASURES[0]).mean())
             for (first, one), (second, two) in itertools.combinations(rows, 2):
-                if {one, two} in tested:
+                # A system without persona is compared with the one that reads it.
+                unrelated = bool({one, two} & set(bases)) and one.base != two and two.base != one
+                if unrelated or {one, two} in tested:
                     continue
                 tested.add(frozenset((one, two)))
                 turns = groups[one][0].ranks
@@ -197,13 +202,12 @@ def _significance(
     return tests, notes
 
 
-def _bases(rows: Sequence[tuple[str, TableCell]], groups: Groups) -> list[tuple[str, TableCell]]:
+def _bases(rows: Sequence[tuple[str, TableCell]], groups: Groups) -> list[TableCell]:
     """The systems of a column without persona, if they were tested on the turns of the column."""
     cells = [cell for _, cell in rows]
-    bases = dict.fromkeys(cell.base for cell in cells)
     return [
-        (registry.find(base.setting.system).title, base)
-        for base in bases
+        base
+        for base in dict.fromkeys(cell.base for cell in cells)
         if base in groups
         and base not in cells
         and groups[base][0].ranks.same_turns(groups[cells[0]][0].ranks)

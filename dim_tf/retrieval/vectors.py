@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import logging.config
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -39,8 +40,9 @@ class Vectors:
     def __init__(self, uri: str, collection: str, token: str = "") -> None:
         self._uri, self._name = uri, collection
         try:
-            import pymilvus
-            from milvus_lite.server_manager import server_manager_instance
+            with _logging_unchanged():
+                import pymilvus
+                from milvus_lite.server_manager import server_manager_instance
         except ImportError as error:
             raise missing(error.name) from None
         # It logs each error with a traceback, and raises it too.
@@ -174,6 +176,17 @@ class Vectors:
 
 def _line(message: str) -> str:
     return " ".join(message.split())
+
+
+@contextlib.contextmanager
+def _logging_unchanged() -> Iterator[None]:
+    """Without this the import of pymilvus closes all handlers that the program logs to."""
+    configure = logging.config.dictConfig
+    logging.config.dictConfig = lambda config: None
+    try:
+        yield
+    finally:
+        logging.config.dictConfig = configure
 
 
 def missing(package: str) -> UsageError:

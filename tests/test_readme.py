@@ -164,7 +164,7 @@ def test_commands_and_python_run_on_a_small_scale(tmp_path, monkeypatch, capsys)
     for command in COMMANDS:
         if not page_commands.is_elsewhere(command):
             # `predict` reads turns there, and `chat` what is typed.
-            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TYPED)))
+            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(TYPED))))
             assert page_commands.run(command) == 0, f"{command}: {capsys.readouterr().err}"
     names = {}
     exec("import tensorflow as tf", names)  # as the page on export says

@@ -6,6 +6,13 @@ from collections import Counter
 
 import numpy as np
 
+from dim_tf.runtime.scorer import Scorer
+from dim_tf.systems.registry import build_model
+from tests.random_model import CONFIG, random_inputs, word_table
+
+# What a query reads: context, persona.
+USES = [(True, True), (True, False), (False, True)]
+
 
 def words(inputs, kind, place):
     """The word ids of a sentence."""
@@ -78,3 +85,12 @@ def tf_idf(stems, idf, sentences):
 def dict_cosine(a, b):
     norm = np.sqrt(sum(x * x for x in a.values()) * sum(x * x for x in b.values()))
     return sum(x * b.get(stem, 0) for stem, x in a.items()) / max(norm, 1e-12)
+
+
+def check_equations(name, query_of, use_context, use_persona):
+    """Asserts that a model's logits are the cosines of these queries with the replies."""
+    uses = {"use_context": use_context, "use_persona": use_persona}
+    inputs = random_inputs(np.random.default_rng(3))
+    found = Scorer(build_model(name, CONFIG.replace(**uses), word_table()))(inputs)
+    expected = logits(query_of, word_table(), inputs, **uses)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)

@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from dim_tf.config import ModelConfig
-from dim_tf.models.inputs import model_inputs
+from dim_tf.models.inputs import word_inputs
 from dim_tf.packing.layout import Tensor
 from dim_tf.packing.masks import length_mask
 
@@ -46,8 +46,7 @@ class DualEncoder(keras.Model):
     @property
     def inputs(self) -> dict[str, keras.KerasTensor]:
         """The symbolic inputs by name."""
-        every = model_inputs(self.config)
-        return {name: each for name, each in every.items() if not name.endswith("_char")}
+        return word_inputs(self.config)
 
     def encode_query(self, inputs: Mapping[str, Tensor], training: bool = False) -> Tensor:
         """The vectors of contexts and personas, [B, d]; `inputs` may lack the responses."""

@@ -33,6 +33,12 @@ def model_inputs(config: ModelConfig) -> dict[str, keras.KerasTensor]:
     }
 
 
+def word_inputs(config: ModelConfig) -> dict[str, keras.KerasTensor]:
+    """Those of `model_inputs` that a model without characters reads."""
+    every = model_inputs(config)
+    return {name: each for name, each in every.items() if not name.endswith("_char")}
+
+
 def empty_inputs(tensors: Any) -> dict[str, np.ndarray]:
     """One turn of padding with one candidate, for the input tensors of a model."""
     return {

@@ -11,7 +11,7 @@ from keras import ops
 
 from dim_tf.config import ModelConfig
 from dim_tf.models.bag_of_words import last_utterances_and_replies
-from dim_tf.models.inputs import model_inputs
+from dim_tf.models.inputs import word_inputs
 from dim_tf.packing.layout import Tensor
 from dim_tf.packing.masks import length_mask
 
@@ -50,8 +50,7 @@ class IR(keras.Model):
     @property
     def inputs(self) -> dict[str, keras.KerasTensor]:
         """The symbolic inputs by name."""
-        every = model_inputs(self.config)
-        return {name: each for name, each in every.items() if not name.endswith("_char")}
+        return word_inputs(self.config)
 
     def adapt(self, batches: Iterable[Mapping[str, np.ndarray]], words: Sequence[str]) -> None:
         """Counts the stems of the training turns, with gensim.

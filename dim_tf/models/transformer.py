@@ -14,6 +14,7 @@ from keras import ops
 
 from dim_tf.config import ModelConfig
 from dim_tf.models.bag_of_words import RECENCY, BagOfWords, unit
+from dim_tf.models.layers import masked_softmax
 from dim_tf.packing.layout import Tensor
 from dim_tf.packing.masks import length_mask
 
@@ -90,9 +91,9 @@ class Transformer(BagOfWords):
     def hop(self, query: Tensor, words: Tensor, lengths: Tensor) -> Tensor:
         """Adds to contexts [B, d] what they find in the personas [B, P, Q]."""
         profiles = self.memory(unit(self.bag(words, lengths)))  # [B, P, d]
-        present = ops.cast(lengths > 0, "float32")  # [B, P]
-        scores = ops.einsum("bd,bpd->bp", query, profiles) - 1e9 * (1 - present)  # [B, P]
-        weights = ops.softmax(scores, axis=-1) * present  # all 0 without a persona
+        mask = ops.cast(lengths > 0, "float32")  # [B, P]
+        scores = ops.einsum("bd,bpd->bp", query, profiles)  # [B, P]
+        weights = masked_softmax(scores, mask) * mask  # all 0 without a persona
         return query + ops.einsum("bp,bpd->bd", weights, profiles)
 
     def encode_replies(self, words: Tensor, lengths: Tensor, training: bool = False) -> Tensor:

@@ -106,10 +106,10 @@ def batch_scorer(model: keras.Model, samples: Iterable[Arrays] = ()) -> Scorer:
     return VectorScorer(model) if isinstance(model, DualEncoder) else Scorer(model, samples)
 
 
-def turn_scorer(model: keras.Model) -> Any:
+def turn_scorer(model: keras.Model) -> CachedScorer | PlainScorer | VectorScorer:
     """The best scorer that the model supports, for one turn with any number of candidates."""
     if isinstance(model, DualEncoder):
-        return batch_scorer(model)
+        return VectorScorer(model)
     return CachedScorer(model) if isinstance(model, MatchingModel) else PlainScorer(model)
 
 

@@ -188,33 +188,42 @@ def open_training(
     from dim_tf.evaluation import model_card
     from dim_tf.training.trainer import Trainer
 
-    trainer = Trainer(run, data, initial_model(run, initial), jit_compile)
+    model = initial_model(run, initial, None if resume else data)
+    trainer = Trainer(run, data, model, jit_compile)
     if resume:
         trainer.restore()
-    if not registry.find(run.model).trained:
-        if not trainer.finished:
-            _adapt(trainer.model, run, data)
-    elif not resume:
-        _adapt(trainer.model, run, data)
-        if initial:  # words that it lacks keep their adapted vectors
-            initial_weights.copy(initial, run, trainer.model)
-    if not resume:
+        if not (registry.find(run.model).trained or trainer.finished):
+            _adapt(model, run, data)  # the checkpoint has the weights alone
+    else:
         with run.creating() as unfinished:
             model_card.write(unfinished)
             trainer.save(unfinished.path)
     return trainer
 
 
-def initial_model(run: Run, initial: Run | None = None) -> keras.Model:
-    """The model of a run before its first update, with the weights of `initial` if it is given."""
+def initial_model(
+    run: Run, initial: Run | None = None, data: PreparedData | None = None
+) -> keras.Model:
+    """The model of a run before its first update.
+
+    Args:
+        run: Run. The run.
+        initial: Run. The run whose weights it takes, or None.
+        data: PreparedData. What a model with a method `adapt` adapts to; None leaves that out.
+    """
     backend.load()
     import keras
 
     keras.utils.set_random_seed(run.training_config.seed)
     model = run.build_model()
     initial_weights.scale_encoder_inputs(model, run.training_config.input_scale)
+    trained = registry.find(run.model).trained
+    if data and trained:  # first: words that `initial` lacks keep their adapted vectors
+        _adapt(model, run, data)
     if initial:
         initial_weights.copy(initial, run, model)
+    if data and not trained:
+        _adapt(model, run, data)
     return model
 
 

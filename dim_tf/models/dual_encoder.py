@@ -18,6 +18,9 @@ from dim_tf.models.inputs import word_inputs
 from dim_tf.packing.layout import Tensor
 from dim_tf.packing.masks import length_mask
 
+# d, at most: an index of a million replies holds as many vectors.
+VECTOR_SIZE = 200
+
 
 class DualEncoder(keras.Model):
     """A model whose logits are dot products of a query's vector and the replies' vectors.
@@ -28,19 +31,21 @@ class DualEncoder(keras.Model):
 
     Args:
         config: ModelConfig. The sizes.
-        word_vectors: float32 [V, word_dim]. The word vectors that training starts from.
+        word_vectors: float32 [V, word_dim]. Training starts from their first `VECTOR_SIZE`
+            principal components.
         name: str. The name of the system.
 
     Attributes:
-        words: keras.layers.Embedding. The trained word vectors, [V, d] with d = `word_dim`.
+        words: keras.layers.Embedding. The trained word vectors, [V, d].
     """
 
     def __init__(self, config: ModelConfig, word_vectors: np.ndarray, name: str) -> None:
         super().__init__(name=name)
         self.config = config
-        self.words = keras.layers.Embedding(*word_vectors.shape, name="words")
+        vectors = components(word_vectors, VECTOR_SIZE)
+        self.words = keras.layers.Embedding(*vectors.shape, name="words")
         self.words.build()
-        self.words.embeddings.assign(word_vectors)
+        self.words.embeddings.assign(vectors)
         self.built = True
 
     @property
@@ -73,8 +78,8 @@ class DualEncoder(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """The settings; the weights are stored apart."""
-        shape = self.words.embeddings.shape
-        return {"config": self.config.to_dict(), "vocabulary_size": shape[0], "name": self.name}
+        size = self.words.embeddings.shape[0]
+        return {"config": self.config.to_dict(), "vocabulary_size": size, "name": self.name}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
@@ -82,3 +87,15 @@ class DualEncoder(keras.Model):
         settings = ModelConfig.from_dict(config["config"])
         vectors = np.zeros((config["vocabulary_size"], settings.word_dim), "float32")
         return cls(settings, vectors, name=config["name"])
+
+
+def components(vectors: np.ndarray, count: int) -> np.ndarray:
+    """Vectors [V, d] as their first principal components, [V, count]; unchanged if d <= count.
+
+    >>> abs(components(np.array([[3.0, 0.1], [-3.0, 0.1]]), 1)).round(1).tolist()
+    [[3.0], [3.0]]
+    """
+    if vectors.shape[1] <= count:
+        return vectors
+    directions = np.linalg.eigh(vectors.T @ vectors)[1][:, ::-1]
+    return vectors @ directions[:, :count]

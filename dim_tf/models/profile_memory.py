@@ -34,7 +34,7 @@ class ProfileMemory(BagOfWords):
     Args:
         config: ModelConfig. The sizes. `use_persona=False` and `use_context=False` leave their
             words out; without context all profiles count the same.
-        word_vectors: float32 [V, word_dim]. The word vectors that training starts from.
+        word_vectors: float32 [V, word_dim]. As of `DualEncoder`.
         name: str. The name of the model.
 
     Reference:

@@ -27,7 +27,7 @@ class Starspace(BagOfWords):
     Args:
         config: ModelConfig. The sizes. `use_persona=False` and `use_context=False` leave their
             words out.
-        word_vectors: float32 [V, word_dim]. The word vectors that training starts from.
+        word_vectors: float32 [V, word_dim]. As of `DualEncoder`.
         name: str. The name of the model.
 
     Reference:

@@ -1,6 +1,6 @@
 """Transformer encoders and a memory of the persona (Mazare et al., EMNLP 2018).
 
-Words X of a context, the last ones; d = `word_dim`; other letters as in `dim_tf.models.reference`.
+Words X of a context, the last ones; other letters as in `dim_tf.models.reference`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Transformer(BagOfWords):
 
     Args:
         config: ModelConfig. The sizes. `use_persona=False` leaves out the hop.
-        word_vectors: float32 [V, word_dim]. The word vectors that training starts from.
+        word_vectors: float32 [V, word_dim]. As of `DualEncoder`.
         name: str. The name of the system.
 
     Reference:
@@ -64,7 +64,7 @@ class Transformer(BagOfWords):
         self, config: ModelConfig, word_vectors: np.ndarray, name: str = "transformer"
     ) -> None:
         super().__init__(config, word_vectors, name)
-        size = config.word_dim
+        size = self.words.output_dim
         self.encoder = TransformerEncoder(size, config.dropout, name="encoder")
         self.recency = self.add_weight(
             shape=(UTTERANCES,),

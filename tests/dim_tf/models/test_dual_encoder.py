@@ -46,6 +46,16 @@ def run(name, prepared, tmp_path_factory):
 
 
 @pytest.mark.backend
+def test_long_word_vectors_become_200_components(name):
+    vectors = np.random.default_rng(5).normal(size=(7, 211)).astype("float32")
+    model = registry.build_model(name, CONFIG.replace(word_dim=211), vectors)
+    words = np.asarray(model.words.embeddings)
+    assert words.shape == (7, 200)
+    np.testing.assert_allclose(words @ words.T, vectors @ vectors.T, rtol=0, atol=1e-3)
+    assert type(model).from_config(model.get_config()).words.embeddings.shape == words.shape
+
+
+@pytest.mark.backend
 def test_replies_encoded_once_have_the_logits_of_the_model(run, prepared):
     opened, data = Run.open(run), PreparedData.load(prepared)
     model, table = opened.load_model(), data.table("test", "self", "original")

@@ -16,7 +16,7 @@ def test_equations(use_context, use_persona):
     numpy_bags.check_equations("starspace", numpy_bags.starspace, use_context, use_persona)
 
 
-def test_training_starts_from_unit_vectors_times_idf():
+def test_training_starts_from_whitened_unit_vectors_times_idf():
     inputs = random_inputs(np.random.default_rng(4), batch=6)
     model = build_model("starspace", CONFIG, word_table())
     halves = [
@@ -29,7 +29,15 @@ def test_training_starts_from_unit_vectors_times_idf():
         sentences.append(set(numpy_bags.words(inputs, "utterances", (turn, last))))
         sentences.append(set(numpy_bags.words(inputs, "responses", (turn, 0))))
     total = sum(map(bool, sentences))
+    pretrained = np.array([numpy_bags.unit(vector) for vector in word_table()])
+    known = sorted(set().union(*sentences))
+    mean = pretrained[known].mean(axis=0)
+    values, directions = np.linalg.eigh(np.cov(pretrained[known] - mean, rowvar=False))
     for word, vector in enumerate(np.asarray(model.words.embeddings)):
         found = sum(word in sentence for sentence in sentences)
         idf = np.log((total + 1) / (found + 1)) / np.log(total + 1)
-        np.testing.assert_allclose(vector, idf * numpy_bags.unit(word_table()[word]), atol=1e-6)
+        white = sum(
+            direction * (direction @ (pretrained[word] - mean)) / np.sqrt(value + 1e-3 * values[-1])
+            for value, direction in zip(values, directions.T, strict=True)
+        )
+        np.testing.assert_allclose(vector, idf * numpy_bags.unit(white), atol=1e-5)

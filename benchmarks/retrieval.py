@@ -3,13 +3,15 @@
 Makes a pool of all candidates of a prepared folder, filled up to `--replies` with sentences that
 join halves of two of them, and replies to test turns. Measures how often the gold reply is found,
 by each retriever and by both; how often it comes first, with the run and without; the time of each
-stage; and the build. The yardstick is faiss' exact search of the same vectors. Prints tables in
-Markdown, and writes all figures as JSON, in seconds and bytes.
+stage; and the build. The yardstick is faiss' exact search of the same vectors. The vectors are in
+Milvus Lite, or on the server `--uri`, whose memory counts if `--server` is its process. Prints
+tables in Markdown, and writes all figures as JSON, in seconds and bytes.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -31,7 +33,7 @@ from dim_tf.data.dataset import SPLITS, PreparedData
 from dim_tf.errors import DimError
 from dim_tf.io import atomic
 from dim_tf.retrieval.replies import text_id
-from dim_tf.retrieval.searcher import Searcher
+from dim_tf.retrieval.searcher import Searcher, fuse
 
 FIGURES = Path(__file__).absolute().with_suffix(".json")
 DEPTHS = (10, 100, 200)
@@ -52,9 +54,10 @@ def main(argv: Sequence[str]) -> int | None:
         source, pool = Path(folder) / "replies.txt", Path(folder) / "pool"
         texts = atomic.read_lines(data.path / "candidates.txt")
         atomic.write_lines(source, filled(texts, arguments.replies))
-        figures = {"build": build(source, arguments.encoder, pool)}
+        figures = {"build": build(source, arguments.encoder, pool, arguments.uri)}
+        figures["build"]["memory"] += _server_memory(arguments.server, "VmHWM")
         with Searcher.open(pool, arguments.run) as searcher:
-            figures |= {"replies": len(searcher), **_searched(searcher, turns)}
+            figures |= {"replies": len(searcher), **_searched(searcher, turns, arguments.server)}
     figures |= {"run": Path(arguments.run).name, "encoder": Path(arguments.encoder).name}
     figures |= platform_figures()
     print(markdown(figures))
@@ -76,12 +79,13 @@ def filled(texts: list[str], count: int) -> Iterator[str]:
             yield text
 
 
-def build(source: Path, encoder: str, pool: Path) -> dict[str, float]:
+def build(source: Path, encoder: str, pool: Path, uri: str | None) -> dict[str, float]:
     """Makes the pool in a fresh process: seconds, and bytes of disk and of peak memory."""
     command = [sys.executable, "-m", "dim_tf.index", "--pool", str(source), "--run", encoder]
     began = time.perf_counter()
     here = {**os.environ, "PYTHONPATH": str(Path(__file__).absolute().parents[1])}
-    done = subprocess.run([*command, "--out", str(pool)], env=here, check=False)
+    command += ["--out", str(pool), *(["--uri", uri] if uri else [])]
+    done = subprocess.run(command, env=here, check=False)
     if done.returncode:
         raise DimError(f"the build failed with status {done.returncode}")
     return {
@@ -91,22 +95,32 @@ def build(source: Path, encoder: str, pool: Path) -> dict[str, float]:
     }
 
 
-def _searched(searcher: Searcher, turns: list[dict[str, Any]]) -> dict[str, Any]:
+def _server_memory(process: int | None, name: str) -> int:
+    """Bytes, as /proc names them; 0 without a server."""
+    if process is None:
+        return 0
+    status = Path(f"/proc/{process}/status").read_text()
+    return 1024 * int(re.search(rf"{name}:\s+(\d+) kB", status)[1])
+
+
+def _searched(
+    searcher: Searcher, turns: list[dict[str, Any]], server: int | None
+) -> dict[str, Any]:
     """What the turns find, and how fast."""
     clock, found = _Clock(), {"dense": [], "bm25": [], "fused": [], "ranked": []}
     searcher.reply(turns[0]["context"], turns[0]["persona"])  # compiles
     for turn in turns:
         gold = text_id(turn["candidates"][turn["target"]])
         asked = turn["context"], turn["persona"]
-        first = clock("first stage", searcher.search, *asked, FIRST_STAGE)
-        for name in ("dense", "bm25"):
-            place = first.get(gold, {}).get(name)
-            found[name].append(place["rank"] if place else np.inf)
+        retrieved = clock("first stage", searcher.retrieve, *asked, FIRST_STAGE)
+        lists = {name: [each for each, _ in hits] for name, hits in retrieved.items()}
+        lists["fused"] = list(fuse(retrieved, FIRST_STAGE))
         rows = clock("reply", searcher.reply, *asked, None, FIRST_STAGE)
-        ranked = [row["id"] for row in rows]
-        for name, ids in (("fused", list(first)), ("ranked", ranked)):
+        lists["ranked"] = [row["id"] for row in rows]
+        for name, ids in lists.items():
             found[name].append(ids.index(gold) + 1 if gold in ids else np.inf)
     memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory += _server_memory(server, "VmRSS")
     nearest = _compare_with_exact(searcher, turns[:EXACT], clock)
     ranks = {name: np.array(each, float) for name, each in found.items()}
     return {
@@ -208,6 +222,8 @@ def _parser() -> Parser:
     parser.add_argument("--persona", default="self", help="whose persona the runs read")
     parser.add_argument("--turns", type=positive, default=1000, help="how many are replied to")
     parser.add_argument("--replies", type=positive, default=1, help="fill the pool up to so many")
+    parser.add_argument("--uri", help="the Milvus server; without it, Milvus Lite")
+    parser.add_argument("--server", type=positive, metavar="PID", help="the server's process")
     parser.add_argument("--json", default=str(FIGURES), help="where the figures go")
     return parser
 

@@ -122,6 +122,12 @@ class Searcher:
         self, context: Sequence[str], persona: Sequence[str], count: int = 200, filter: str = ""
     ) -> dict[str, dict[str, dict[str, float] | None]]:
         """The first stage: `first_stage` of `reply` by id, best first."""
+        return fuse(self.retrieve(context, persona, count, filter), count)
+
+    def retrieve(
+        self, context: Sequence[str], persona: Sequence[str], count: int = 200, filter: str = ""
+    ) -> dict[str, list[tuple[str, float]]]:
+        """What each retriever finds: `count` ids with their scores, best first."""
         if type(count) is not int or count < 1:
             raise ConfigError(
                 f"first_stage: found {count!r}, expected a whole number of at least 1"
@@ -132,13 +138,12 @@ class Searcher:
             only = {row["id"] for row in pool.vectors.rows("id", expression=filter)}
         query = self.encoder.encode_query(context, persona)
         size = min(count, len(pool))
-        results = {
+        return {
             "dense": pool.vectors.search(
                 query, size, manifest.index_type, manifest.search_width, filter
             ),
             "bm25": pool.lexical.search(" ".join([*context[-1:], *persona]), size, only),
         }
-        return fuse(results, count)
 
 
 def fuse(

@@ -114,7 +114,7 @@ EMBEDDINGS: dict[str, Any] = {
         "negatives_from": "batch",
         "batch_size": 512,
         "learning_rate": 0.0007,
-        "epochs": 6,
+        "epochs": 4,
         "eval_every": 50,
         "save_every": 50,
     },
@@ -125,7 +125,8 @@ TRANSFORMER: dict[str, Any] = {
     "defaults": {
         "negatives_from": "batch",
         "batch_size": 256,
-        "learning_rate": 0.0006,
+        "learning_rate": 0.0008,
+        "epochs": 5,
         "decay_steps": 190,
         "decay_rate": 0.8,
         "eval_every": 190,

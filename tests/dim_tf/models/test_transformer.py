@@ -32,9 +32,10 @@ class NumpyTransformer:
         for block in self.model.encoder.blocks:
             places = np.asarray(block.positions, "float64")
             inputs = added([normalised(block.attention_norm, row) for row in rows], places)
-            rows = added(rows, attended(block, inputs))
+            rows = added(rows, transformer.RESIDUAL * np.array(attended(block, inputs)))
             inner = [dense(block.inner, normalised(block.dense_norm, row)) for row in rows]
-            rows = added(rows, [dense(block.outer, np.maximum(row, 0)) for row in inner])
+            outputs = [dense(block.outer, np.maximum(row, 0)) for row in inner]
+            rows = added(rows, transformer.RESIDUAL * np.array(outputs))
         return unit(sum((w * row for w, row in zip(weights, rows, strict=True)), np.zeros(SIZE)))
 
     def hop(self, context, personas):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import given, strategies as st
 
 from dim_tf import chat, index, predict, serve
 from dim_tf.cli import parser
@@ -22,6 +23,7 @@ from dim_tf.retrieval.replies import read_replies
 from dim_tf.retrieval.searcher import Searcher
 from dim_tf.runs.run import Run
 from dim_tf.service.app import create_app
+from tests.dim_tf import test_fuzz
 from tests.tiny_run import tiny_ranker, tiny_run
 
 LINES = [
@@ -251,6 +253,31 @@ def test_the_service_replies_from_a_pool(made, ranker, capsys):
     options = ["--run", "personachat-subset", "--pool", str(made), "--workers", "2"]
     assert parser.run(serve.main, options) == 2
     assert "--uri" in capsys.readouterr().err
+
+
+@test_fuzz.counts
+def test_any_request_for_a_reply_is_answered_or_refused(made, ranker, count):
+    filters = st.one_of(test_fuzz.words, st.sampled_from(["topic == 'mood'", "id > 3", "a[0]"]))
+    fields = {
+        "context": st.one_of(test_fuzz.lists, test_fuzz.json_values),
+        "persona": st.lists(test_fuzz.some, max_size=2),
+        "first_stage": test_fuzz.numbers,
+        "filter": st.one_of(filters, filters, test_fuzz.json_values),
+    }
+    with Searcher.open(made, "RUN") as searcher:
+        app = create_app(ranker, searcher=searcher)
+        with TestClient(app, raise_server_exceptions=False) as client:
+
+            @test_fuzz.fuzz(count)
+            @given(st.fixed_dictionaries({}, optional=fields).map(test_fuzz.as_json))
+            def post(body):
+                answer = client.post(
+                    "/reply", content=body, headers={"Content-Type": "application/json"}
+                )
+                assert answer.status_code in (200, 422), body
+                assert ("ranking" in answer.json()) == (answer.status_code == 200)
+
+            post()
 
 
 def test_a_pool_on_a_server(made, run, source, tmp_path):

@@ -1,6 +1,6 @@
-"""Make a pool of replies to search: `python -m dim_tf.index --pool FILE --run RUN --out POOL`.
+"""Make a pool of replies to search: `python -m dim_tf.index --pool FILE --out POOL`.
 
-    python -m dim_tf.index --pool replies.txt --run runs/starspace --out pools/chat
+    python -m dim_tf.index --pool replies.txt --out pools/chat
 
 FILE has one reply a line; or, if it ends in .jsonl, one object a line, with `text`, perhaps `id`,
 and other fields to filter by. prepared:DIR takes the candidates of a prepared folder. Equal replies
@@ -41,15 +41,11 @@ def main(argv: Sequence[str]) -> int | None:
         elif arguments.delete:
             made = build.delete(arguments.out, arguments.delete, token)
         else:
-            if arguments.run is None:
-                raise UsageError("give --run, the run that encodes the replies")
-            names = ("index_type", "search_width", "uri")
+            names = ("run", "index_type", "search_width", "uri")
             options = {name: getattr(arguments, name) for name in names}
             check_uri(arguments.uri)
             given_options = {name: value for name, value in options.items() if value is not None}
-            made = build.build(
-                arguments.pool, arguments.run, arguments.out, token=token, **given_options
-            )
+            made = build.build(arguments.pool, arguments.out, token=token, **given_options)
     print(f"{arguments.out}: {made.replies:,} replies")
     return None
 
@@ -62,7 +58,9 @@ def _parser() -> Parser:
     add("--add", metavar="FILE", help="add these replies")
     add("--delete", nargs="+", metavar="ID", help="delete these replies")
     make = parser.group("make a pool")
-    make.add_argument("--run", help="encode replies with this run of a dual encoder")
+    make.add_argument(
+        "--run", help=f"encode replies with this run of a dual encoder (default: {build.ENCODER})"
+    )
     make.add_argument(
         "--index-type", choices=INDEX_TYPES, help="index the vectors so (default: HNSW)"
     )

@@ -82,7 +82,7 @@ def test_pages_of_results_are_those_of_their_files(page):
 
 @pytest.mark.parametrize(
     "records, page",
-    [("docs/runs", "docs"), ("docs/runs/equal", "docs/equal"), ("docs/runs/large", "docs/large")],
+    [("docs/runs", "docs"), ("docs/runs/equal", "docs/equal"), ("docs/runs/subset", "docs/subset")],
 )
 def test_results_are_those_of_the_records(records, page):
     results = json.loads((ROOT / page / render.RESULTS_JSON).read_text(encoding="utf-8"))
@@ -90,7 +90,7 @@ def test_results_are_those_of_the_records(records, page):
 
 
 def test_figures_of_the_trainings_are_those_of_their_records():
-    records = [Record.open(ROOT / "docs/runs" / name) for name in ("dim", "imn_utr", "imn")]
+    records = [Record.open(ROOT / "docs/runs/subset" / name) for name in ("dim", "imn_utr", "imn")]
     trained = [
         {row["update"]: row for row in record.metrics() if row["kind"] == "valid"}
         for record in records

@@ -25,14 +25,16 @@ from dim_tf.retrieval.replies import PREPARED, Reply, read_replies
 from dim_tf.retrieval.vectors import Vectors
 from dim_tf.runs import pretrained
 
+# The pretrained model that encodes replies by default.
+ENCODER = "personachat-encoder"
 # Replies that are encoded and stored together.
 BATCH = 2_048
 
 
 def build(
     source: str,
-    run: str | os.PathLike,
     path: str | os.PathLike,
+    run: str | os.PathLike = ENCODER,
     *,
     index_type: str = "HNSW",
     search_width: int = 400,
@@ -43,8 +45,8 @@ def build(
 
     Args:
         source: str. As of `read_replies`. Replies with the same text, or the same `id`, are one.
-        run: str. The run of a dual encoder, which encodes them.
         path: str. The folder.
+        run: str. The run of a dual encoder, which encodes them: a folder or a pretrained model.
         index_type: str. HNSW, IVF_FLAT or FLAT (exact).
         search_width: int. How many neighbours HNSW visits in a search, or lists IVF_FLAT.
         uri: str. The Milvus server; empty for Milvus Lite in the folder.

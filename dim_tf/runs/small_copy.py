@@ -16,6 +16,7 @@ from dim_tf.errors import CheckpointError
 from dim_tf.io import atomic
 from dim_tf.runs.record import METRICS, RANKS, RESULTS
 from dim_tf.runs.run import BEST, VECTORS, Run
+from dim_tf.systems import registry
 
 if TYPE_CHECKING:
     import h5py
@@ -27,13 +28,16 @@ def small_copy(run: Run, out: str | os.PathLike) -> Iterator[Run]:
     """Writes the copy and yields it, before it takes its name, so that files can be added.
 
     It has all that ranking needs, the metrics, the results and the ranks. It has no checkpoint, no
-    scores and no files of TensorBoard.
+    scores and no files of TensorBoard; that of a dual encoder has zeros for the word vectors that
+    training started from.
 
     Raises:
         UsageError: `out` exists.
         CheckpointError: The run is damaged, or has numbers that are too large for float16.
     """
     vectors = _as_float16(run.word_vectors, f"{run.path / VECTORS}: word_vectors")
+    if registry.find(run.model).dual_encoder:  # the trained ones are in its weights
+        vectors = np.zeros_like(vectors)
     copy = dataclasses.replace(run, path=Path(out), word_vectors=vectors, stored="float16")
     with copy.creating() as small, run.weights_unchanged():
         model = run.load_model()
@@ -85,7 +89,7 @@ def _copy_compressed(source: h5py.Group, target: h5py.Group) -> None:
     for name, item in source.items():
         if isinstance(item, h5py.Group):
             _copy_compressed(item, target.create_group(name))
-        elif item.dtype == np.float32:
+        elif item.dtype == np.float32 and item.shape:  # HDF5 does not compress single numbers
             values = item[()].astype(np.float16)
             # One chunk, shuffled: the high bytes of all numbers are similar and compress well.
             target.create_dataset(

@@ -13,6 +13,7 @@ from dim_tf.evaluation import evaluator
 from dim_tf.evaluation.calibration_fit import calibrate
 from dim_tf.ranking.ranker import Ranker
 from dim_tf.runs.run import Run
+from dim_tf.runs.small_copy import small_copy
 from dim_tf.runtime.scorer import Scorer, batch_scorer
 from dim_tf.systems import registry
 from dim_tf.training.trainer import Trainer
@@ -83,6 +84,16 @@ def test_vectors_of_a_ranker_order_as_it_ranks(run):
         scores = [row["score"] for row in ranking]
         np.testing.assert_allclose(scores, np.sort(vectors @ query)[::-1], atol=1e-6)
     assert ranker.explain(context, persona, "tea").maps == []
+
+
+def test_a_small_copy_ranks_as_the_run_does(run, tmp_path):
+    with small_copy(Run.open(run), tmp_path / "small"):
+        pass
+    turn = {"context": ["do you ski ?"], "persona": [], "candidates": ["i ski", "no", "why ?"]}
+    rows = [Ranker.load(path).rank(**turn) for path in (run, tmp_path / "small")]
+    scores, expected = ([row["score"] for row in each] for each in rows)
+    assert scores == pytest.approx(expected, abs=0.01)
+    assert not Run.open(tmp_path / "small").word_vectors.any()
 
 
 def test_a_stopped_training_resumes_to_the_bit(run, name, run_train, monkeypatch):

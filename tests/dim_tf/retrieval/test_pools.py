@@ -86,7 +86,7 @@ def made(run, source, encoder, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("pools") / "pool"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Ranker, "load", lambda path: encoder)
-        build.build(str(source), str(run), path)
+        build.build(str(source), path, str(run))
     return path
 
 
@@ -142,15 +142,15 @@ def test_a_stopped_build_goes_on_and_a_change_too(run, source, tmp_path, monkeyp
     monkeypatch.setattr(build, "_store", stopping)
     folder = tmp_path / "pool"
     with pytest.raises(KeyboardInterrupt):
-        build.build(str(source), str(run), folder)
+        build.build(str(source), folder, str(run))
     for refused in (
         lambda: Searcher.open(folder, "RUN"),
         lambda: build.add(folder, str(source)),
-        lambda: build.build(str(source), str(run), folder, index_type="FLAT"),
+        lambda: build.build(str(source), folder, str(run), index_type="FLAT"),
     ):
         with pytest.raises((DataError, UsageError), match="unfinished"):
             refused()
-    assert build.build(str(source), str(run), folder).replies == 5
+    assert build.build(str(source), folder, str(run)).replies == 5
     assert calls == [2, 2, 2, 1]
     calls[:] = [0]
     with pytest.raises(KeyboardInterrupt):
@@ -184,11 +184,11 @@ def test_what_is_no_pool_is_refused(pool, run, source, tmp_path, encoder):
     texts = tmp_path / "texts.txt"
     texts.write_text("\n \n")
     with pytest.raises(DataError, match=r"texts\.txt.*no reply"):
-        build.build(str(texts), str(run), tmp_path / "new")
+        build.build(str(texts), tmp_path / "new", str(run))
     with pytest.raises(UsageError, match="dual encoder"):
-        build.build(str(source), "DIM", tmp_path / "dim")
+        build.build(str(source), tmp_path / "dim", "DIM")
     with pytest.raises(UsageError, match="exists"):
-        build.build(str(source), str(run), pool)
+        build.build(str(source), pool, str(run))
     for line in (
         '{"text": 3}',
         '{"id": "a"}',
@@ -286,7 +286,7 @@ def test_a_pool_on_a_server(made, run, source, tmp_path):
     server, database, port = start_server_in_thread(str(tmp_path / "server"), "127.0.0.1", 0)
     try:
         folder, uri = tmp_path / "pool", f"http://127.0.0.1:{port}"
-        build.build(str(source), str(run), folder, uri=uri, index_type="IVF_FLAT")
+        build.build(str(source), folder, str(run), uri=uri, index_type="IVF_FLAT")
         assert not (folder / "milvus.db").exists()
         with Searcher.open(folder, "RUN") as one, Searcher.open(made, "RUN") as other:
             found, expected = (each.reply(CONTEXT, PERSONA) for each in (one, other))

@@ -39,9 +39,8 @@ def main(argv: Sequence[str]) -> None:
     for path in arguments.runs:
         run = Run.open(path)
         minutes = max((row["time_s"] for row in run.metrics() if "time_s" in row), default=0) / 60
-        lines.append(
-            f"| {run.path.name} | {minutes:.1f} | {turns_per_second(run, data, arguments.split):,.0f} |"
-        )
+        rate = turns_per_second(run, data, arguments.split)
+        lines.append(f"| {run.path.name} | {minutes:.1f} | {rate:,.0f} |")
         rates.append(product())
     print("\n".join(lines))
     print(f"\n{device}; a large product, between the runs: {min(rates):.0f} GFLOP/s or more")

@@ -17,7 +17,7 @@ from dim_tf.paper.published import Setting, Table
 from dim_tf.runs import ranks
 from dim_tf.runs.run import LATEST, Run
 from dim_tf.systems import registry
-from dim_tf.training import checkpoint, start
+from dim_tf.training import checkpoint, initial_weights, start
 from dim_tf.training.state import State, total_updates
 
 # Settings that the tables or another option decide.
@@ -74,9 +74,10 @@ def check_systems(asked: Sequence[str] | None) -> list[str]:
     """The systems to train: those asked for, or all of the paper that can be trained here.
 
     Raises:
-        UsageError: A system is unknown, not implemented, or starts from a run of another one.
+        UsageError: A system is unknown, not implemented, is trained further on other data, or
+            starts from a run of another one that is not asked for.
     """
-    known = tuple(name for name in registry.implemented() if not registry.get(name).starts_from)
+    known = tuple(filter(_is_planned, registry.implemented()))
     for name in asked or ():
         if name not in known:
             found, hint = f"found {name!r}", did_you_mean(name, known)
@@ -87,7 +88,15 @@ def check_systems(asked: Sequence[str] | None) -> list[str]:
                     base = system.starts_from
                     found = f"{system.title} starts from a run of {base}: train it on its own"
             raise UsageError(f"--systems: {found}, expected {one_of(known)}{hint}")
+        if (base := registry.get(name).starts_from) not in (None, *asked):
+            raise UsageError(f"--systems: {name} starts from runs of {base}; give {base} too")
     return list(dict.fromkeys(asked or [name for name in registry.of_paper() if name in known]))
+
+
+def _is_planned(name: str) -> bool:
+    """Whether a system needs no other data than the paper's."""
+    system = registry.get(name)
+    return not system.starts_from or not system.trained
 
 
 def make(
@@ -179,6 +188,10 @@ def _planned(
     settings = {**changes, **context, "seed": seed}
     path = folder / f"{setting.name}_seed{seed}"
     run = start.new_run(path, data, settings, setting.system, setting.persona, setting.version)
+    if base := registry.get(setting.system).starts_from:
+        start_setting = setting._replace(system=base)
+        start_run = dataclasses.replace(run, path=folder / f"{start_setting.name}_seed{seed}")
+        run = dataclasses.replace(run, initial=initial_weights.description(start_run))
     start.check_data(run, data)
     updates = total_updates(run.training_config, run.prepared["training_turns"])
     planned = PlannedRun(setting, run, tested_on, updates)

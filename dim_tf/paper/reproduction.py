@@ -12,6 +12,7 @@ from dim_tf.evaluation import results
 from dim_tf.paper import comparison, render
 from dim_tf.paper.plan import Plan, PlannedRun
 from dim_tf.paper.tested_runs import open_runs
+from dim_tf.runs.run import Run
 from dim_tf.training import start
 
 
@@ -52,7 +53,10 @@ def _train(planned: PlannedRun, data: PreparedData, deterministic: bool) -> None
     keras.utils.clear_session()
     gc.collect()
     resume = planned.run.path.exists()
-    training = start.open_training(planned.run, data, deterministic, resume=resume)
+    initial = None
+    if planned.run.initial and not resume:
+        initial = Run.open(planned.run.path.with_name(planned.run.initial["run"]))
+    training = start.open_training(planned.run, data, deterministic, resume=resume, initial=initial)
     try:
         training.train()
     finally:

@@ -118,11 +118,25 @@ def test_a_run_that_diverges_does_not_keep_the_others_from_being_done(call, caps
     assert np.isfinite(results["cells"]["imn_none_original, tested on original"]["MRR"]["mean"])
 
 
+def test_a_system_starts_from_the_run_of_another(call, tmp_path):
+    call("--table", 2, "--systems", "kv_profile_memory", "profile_memory")
+    first, second = (
+        Run.open(tmp_path / f"runs/{name}_none_original_seed1")
+        for name in ("profile_memory", "kv_profile_memory")
+    )
+    assert second.initial["run"] == first.name
+    weights = [np.asarray(run.load_model().words.embeddings) for run in (first, second)]
+    np.testing.assert_array_equal(*weights)
+    assert {"test_none_original"} == first.results().keys() == second.results().keys()
+
+
 def test_what_is_refused_before_anything_is_trained(prepared, tmp_path, capsys):
     folders = ["--prepared", str(prepared), "--runs", str(tmp_path / "runs")]
     for options, message in (
         (["--seeds", "1", "x"], "--seeds: found x, expected a whole number of at least 0"),
         (["--systems", "starspcae"], "did you mean starspace"),
+        (["--systems", "kv_profile_memory"], "give profile_memory too"),
+        (["--systems", "ft_pc"], "FT-PC starts from a run of transformer"),
         (["--set", "max_updates=3"], "--set: max_updates is given by --updates"),
         (["--set", "use_context=false", "--systems", "dim"], "use_context follows from the tables"),
     ):

@@ -38,6 +38,7 @@ def main(argv: Sequence[str]) -> None:
     rates = [product()]
     for path in arguments.runs:
         run = Run.open(path)
+        run.check_prepared(data)
         minutes = max((row["time_s"] for row in run.metrics() if "time_s" in row), default=0) / 60
         rate = turns_per_second(run, data, arguments.split)
         lines.append(f"| {run.path.name} | {minutes:.1f} | {rate:,.0f} |")
@@ -47,7 +48,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def turns_per_second(run: Run, data: PreparedData, split: str) -> float:
-    """The best of some evaluations; what is compiled, is compiled before them."""
+    """The fastest of three evaluations, after one that compiles."""
     scorer = batch_scorer(run.load_model())
     table = data.table(split, run.persona, run.version)
     seconds = []

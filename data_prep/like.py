@@ -103,6 +103,11 @@ class VocabularySource:
                 f"--like: {run.path} has a vector for unknown words, which prepared folders "
                 "cannot have; convert the checkpoint without --unknown-word"
             )
+        if not run.word_vectors.any():
+            raise UsageError(
+                f"--like: {run.path} has no word vectors, since it is the small copy of a dual "
+                "encoder; give the run itself"
+            )
         return cls(
             name=run.path.resolve().name,
             rules=run.rules,

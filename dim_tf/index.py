@@ -14,14 +14,12 @@ A reply that is added replaces the one with its id.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
 from dim_tf.cli.parser import Parser, positive, print_warnings, run as run_command
 from dim_tf.errors import UsageError
 from dim_tf.retrieval import build
-from dim_tf.retrieval.pool_folder import check_uri
 from dim_tf.retrieval.vectors import INDEX_TYPES, TOKEN
 
 
@@ -34,7 +32,7 @@ def main(argv: Sequence[str]) -> int | None:
     for name in ("run", "uri", "index_type", "search_width"):
         if arguments.pool is None and getattr(arguments, name) is not None:
             raise UsageError(f"--{name.replace('_', '-')} belongs to --pool: a pool keeps it")
-    token = arguments.token or os.environ.get(TOKEN, "")
+    token = arguments.token or ""
     with print_warnings():
         if arguments.add:
             made = build.add(arguments.out, arguments.add, token)
@@ -43,7 +41,6 @@ def main(argv: Sequence[str]) -> int | None:
         else:
             names = ("run", "index_type", "search_width", "uri")
             options = {name: getattr(arguments, name) for name in names}
-            check_uri(arguments.uri)
             given_options = {name: value for name, value in options.items() if value is not None}
             made = build.build(arguments.pool, arguments.out, token=token, **given_options)
     print(f"{arguments.out}: {made.replies:,} replies")

@@ -33,7 +33,7 @@ class BagOfWords(DualEncoder):
 
         Args:
             batches: The inputs of the training turns, with the gold reply alone.
-            words: list of str. The vocabulary; not read.
+            words: list of str. The vocabulary; only its length is read.
         """
         frequency, total = document_frequency(batches, len(words))
         idf = np.log((total + 1) / (frequency + 1)) / np.log(total + 1)
@@ -93,7 +93,7 @@ def whitened(vectors: np.ndarray, counted: np.ndarray) -> np.ndarray:
     """
     mean = vectors[counted].mean(axis=0)
     variances, directions = np.linalg.eigh(np.cov((vectors[counted] - mean).T))
-    scales = 1 / np.sqrt(variances + FLOOR * variances.max())
+    scales = 1 / np.sqrt(variances + max(FLOOR * variances.max(), 1e-12))
     return (vectors - mean) @ (directions * scales) @ directions.T
 
 

@@ -27,9 +27,9 @@ class ProfileMemory(BagOfWords):
         q+ = q + GAIN sum_i softmax_i(cos(q, p_i)) p_i
         logit = cos(q+, r)
 
-    Without persona q+ = q. The sources leave open how long q and p_i are: with 1 the cosine is
-    their dot product, and GAIN says how much the memory counts. It was chosen on validation; a
-    factor on the cosine did not help.
+    Without persona q+ = q. The sources do not fix the lengths of q and p_i. Both are 1 here, so the
+    cosine is their dot product, and GAIN says how much the memory counts. It was chosen on
+    validation; a factor on the cosine did not help.
 
     Args:
         config: ModelConfig. The sizes. `use_persona=False` and `use_context=False` leave their

@@ -1,6 +1,7 @@
 """Transformer encoders and a memory of the persona (Mazare et al., EMNLP 2018).
 
-Words X of a context, the last ones; other letters as in `dim_tf.models.reference`.
+X is the number of context words that are read, the last ones. The other letters are those of
+`dim_tf.models.reference`.
 """
 
 from __future__ import annotations
@@ -100,7 +101,11 @@ class Transformer(BagOfWords):
         return query + ops.einsum("bp,bpd->bd", weights, profiles)
 
     def encode_replies(self, words: Tensor, lengths: Tensor, training: bool = False) -> Tensor:
-        """The vectors of replies, [B, C, d], for word ids [B, C, R] and lengths [B, C]."""
+        """The vectors of replies, [B, C, d], for word ids [B, C, R] and lengths [B, C].
+
+        Of a longer reply the first `CONTEXT_WORDS` words are read.
+        """
+        words, lengths = words[..., :CONTEXT_WORDS], ops.minimum(lengths, CONTEXT_WORDS)
         batch, count, steps = ops.shape(words)
         rows = self.words(ops.reshape(words, (-1, steps)))  # [B*C, R, d]
         mask = length_mask(ops.reshape(lengths, (-1,)), steps)  # [B*C, R]

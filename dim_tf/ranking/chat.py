@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dim_tf.cli.parser import positive, print_warnings
-from dim_tf.errors import DataError, UsageError, did_you_mean, shown
+from dim_tf.errors import DataError, PoolError, UsageError, did_you_mean, shown
 from dim_tf.ranking import text_files
 from dim_tf.ranking.ranker import Ranker
 
@@ -91,7 +91,7 @@ class Chat(cmd.Cmd):
                     return bool(super().onecmd(line[1:]))
                 if line:
                     self._answer(line)
-        except (DataError, UsageError) as error:
+        except (DataError, PoolError, UsageError) as error:
             print(f"error: {error}", flush=True)
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -17,11 +18,13 @@ from dim_tf.retrieval.lexical import Lexical
 from dim_tf.retrieval.pool_folder import (
     LEXICAL,
     Manifest,
+    changing,
+    check_uri,
     fingerprint,
     load_encoder,
     opened_vectors,
 )
-from dim_tf.retrieval.replies import PREPARED, Reply, read_replies
+from dim_tf.retrieval.replies import PREPARED, Reply, check_id, digest, read_replies
 from dim_tf.retrieval.vectors import Vectors
 from dim_tf.runs import pretrained
 
@@ -44,7 +47,8 @@ def build(
     """Makes a pool folder, or goes on with one that the same call began.
 
     Args:
-        source: str. As of `read_replies`. Replies with the same text, or the same `id`, are one.
+        source: str. As of `read_replies`. Replies with the same text and no
+            `id` are one.
         path: str. The folder.
         run: str. The run of a dual encoder, which encodes them: a folder or a pretrained model.
         index_type: str. HNSW, IVF_FLAT or FLAT (exact).
@@ -54,18 +58,25 @@ def build(
 
     Raises:
         DataError: The source is missing or damaged, or has no reply; an id has two texts.
-        UsageError: The folder holds something else; the run is no dual encoder.
+        UsageError: The folder holds something else, or another process uses it; the run is no dual
+            encoder.
+        CheckpointError: The run cannot be opened.
+        PoolError: As of `Vectors`.
     """
     folder = Path(path)
     atomic.check_place(folder)
+    check_uri(uri)
     ranker = Ranker.load(run)
     vector_size = ranker.encode_replies(["-"]).shape[1]
+    is_pretrained = pretrained.find(run) != Path(run)
     began = Manifest(
         state="building",
         source=_absolute(source),
+        digest=digest(source),
+        pending="",
         lines=0,
         replies=0,
-        run=str(pretrained.find(run).absolute()),
+        run=str(run if is_pretrained else Path(run).absolute()),
         fingerprint=fingerprint(str(run)),
         vector_size=vector_size,
         index_type=index_type,
@@ -73,29 +84,38 @@ def build(
         uri=uri,
         collection=f"dim_tf_{uuid.uuid4().hex[:12]}" if uri else "replies",
     )
-    manifest = _begun(folder, began)
+    _begun(folder, began)  # refuses before anything is written
     folder.mkdir(parents=True, exist_ok=True)
-    manifest.write(folder)
-    with opened_vectors(folder, manifest, token, change=True) as vectors:
-        vectors.create(manifest.vector_size)
-        with Progress("replies", None, "lines") as progress:
-            for lines, batch in _batches(_distinct(source), manifest.lines):
-                # A call that was stopped may have stored some of the first ones.
-                _store(vectors, ranker, batch, replace=lines.start == manifest.lines)
-                dataclasses.replace(manifest, lines=lines.stop).write(folder)
-                progress.advance(len(lines))
-        return _finish(folder, vectors, manifest)
+    with changing(folder):
+        manifest = _begun(folder, began)
+        manifest.write(folder)
+        with opened_vectors(folder, manifest, token) as vectors:
+            vectors.create(manifest.vector_size, afresh=not manifest.lines)
+            with Progress("replies", None, "lines", start=manifest.lines) as progress:
+                for lines, batch in _batches(_distinct(source), manifest.lines):
+                    # A call that was stopped may have stored some of the first ones.
+                    _store(vectors, ranker, batch, replace=lines.start == manifest.lines)
+                    dataclasses.replace(manifest, lines=lines.stop).write(folder)
+                    progress.advance(len(lines))
+            return _finish(folder, vectors, manifest)
 
 
 def add(path: str | os.PathLike, source: str, token: str = "") -> Manifest:
-    """Adds replies to a pool; those with an id that it has replace it."""
+    """Adds replies to a pool; those with an id that it has replace it.
+
+    Raises:
+        DataError: As in `build`; the folder is no pool, or is unfinished.
+        UsageError: Another change was stopped; another process uses the folder.
+        CheckpointError: The pool's run is missing or has other weights.
+        PoolError: As of `Vectors`.
+    """
     folder = Path(path)
-    manifest = _changeable(folder)
-    ranker = load_encoder(manifest)
-    with opened_vectors(folder, manifest, token, change=True) as vectors:
-        for _ in _distinct(source):  # before anything is changed
-            pass
-        dataclasses.replace(manifest, state="changing").write(folder)
+    pending = f"--add of a file with the sha256 {digest(source)}"
+    for _ in _distinct(source):  # before anything is changed
+        pass
+    with _change(folder, pending, token) as (manifest, vectors):
+        ranker = load_encoder(manifest)
+        dataclasses.replace(manifest, state="changing", pending=pending).write(folder)
         for _, batch in _batches(_distinct(source), 0):
             _store(vectors, ranker, batch, replace=True)
         return _finish(folder, vectors, manifest)
@@ -105,47 +125,58 @@ def delete(path: str | os.PathLike, ids: Sequence[str], token: str = "") -> Mani
     """Deletes replies by id.
 
     Raises:
-        UsageError: The pool has no such reply, or no other.
+        DataError: The folder is no pool, or is unfinished; a text cannot be an id.
+        UsageError: An id is unknown, or no reply would be left; as in `add`.
+        PoolError: As of `Vectors`.
     """
     folder = Path(path)
-    manifest = _changeable(folder)
-    with opened_vectors(folder, manifest, token, change=True) as vectors:
+    for each in ids:
+        check_id(each)
+    pending = f"--delete {' '.join(sorted(ids))}"
+    with _change(folder, pending, token) as (manifest, vectors):
         vectors.load()
         unknown = sorted(set(ids) - vectors.known(ids))
         # An interrupted deletion may have deleted some.
-        if unknown and manifest.state == "complete":
+        if unknown and not manifest.pending:
             raise UsageError(f"{folder}: found no reply with the id {unknown[0]}")
         if len(vectors) == len(set(ids)) - len(unknown):
             raise UsageError(f"{folder}: nothing would be left; remove the folder instead")
-        dataclasses.replace(manifest, state="changing").write(folder)
+        dataclasses.replace(manifest, state="changing", pending=pending).write(folder)
         vectors.delete(ids)
         return _finish(folder, vectors, manifest)
 
 
 def _begun(folder: Path, began: Manifest) -> Manifest:
     """The manifest to go on with: that in the folder if it is of the same call."""
-    if not folder.exists() or not any(folder.iterdir()):
+    if not folder.exists() or all(each.name.startswith(".") for each in folder.iterdir()):
         return began
     found = Manifest.read(folder)
     if found.state != "building":
         raise UsageError(f"{folder} exists; give another folder, or --add to add replies")
-    if not found.lines:
-        return began
-    for name in ("source", "run", "fingerprint", "index_type", "search_width", "uri"):
+    for name in ("source", "digest", "run", "fingerprint", "index_type", "search_width", "uri"):
         ours, theirs = getattr(began, name), getattr(found, name)
-        if ours != theirs:
+        if ours != theirs and found.lines:
             raise UsageError(
                 f"{folder}: an unfinished pool of another call ({name}: {theirs}, not {ours}); "
                 "repeat that call, or give another folder"
             )
-    return found
+    return found if found.lines else dataclasses.replace(began, collection=found.collection)
 
 
-def _changeable(folder: Path) -> Manifest:
-    manifest = Manifest.read(folder)
-    if manifest.state == "building":
-        raise DataError("unfinished: the command that made it was stopped; repeat it", path=folder)
-    return manifest
+@contextlib.contextmanager
+def _change(folder: Path, pending: str, token: str) -> Iterator[tuple[Manifest, Vectors]]:
+    """A pool to change; one whose change was stopped takes nothing but the same change."""
+    Manifest.read(folder)  # refuses before the folder is locked
+    with changing(folder):
+        manifest = Manifest.read(folder)
+        if manifest.state == "building":
+            raise DataError(
+                "unfinished: the command that made it was stopped; repeat it", path=folder
+            )
+        if manifest.pending not in ("", pending):
+            raise UsageError(f"{folder}: unfinished; first repeat {manifest.pending}")
+        with opened_vectors(folder, manifest, token) as vectors:
+            yield manifest, vectors
 
 
 def _distinct(source: str) -> Iterator[tuple[int, Reply]]:
@@ -175,7 +206,7 @@ def _distinct(source: str) -> Iterator[tuple[int, Reply]]:
 def _batches(
     replies: Iterable[tuple[int, Reply]], after: int
 ) -> Iterator[tuple[range, list[Reply]]]:
-    """Batches of the replies after a line, each with the lines that it ends the reading of."""
+    """Batches of the replies after a line, each with the range of lines that it covers."""
     rest = ((line, reply) for line, reply in replies if line > after)
     while batch := list(itertools.islice(rest, BATCH)):
         end = batch[-1][0]
@@ -193,7 +224,7 @@ def _finish(folder: Path, vectors: Vectors, manifest: Manifest) -> Manifest:
     vectors.build_index(manifest.index_type)
     lexical = Lexical.build(vectors.rows("id", "text"))
     lexical.save(folder / LEXICAL)
-    manifest = dataclasses.replace(manifest, state="complete", replies=len(lexical))
+    manifest = dataclasses.replace(manifest, state="complete", pending="", replies=len(lexical))
     manifest.write(folder)
     return manifest
 

@@ -32,13 +32,16 @@ class Lexical:
 
     @classmethod
     def build(cls, rows: Iterable[dict[str, str]]) -> Self:
-        """The index of rows with `id` and `text`, one or more."""
+        """The index of rows with `id` and `text`; raises `DataError` if there is no word."""
         bm25s, ids, texts = _bm25s(), [], []
         for row in rows:
             ids.append(row["id"].encode())
             texts.append(row["text"])
+        tokens = bm25s.tokenize(texts, stopwords=None, show_progress=False)
+        if not any(tokens.ids):
+            raise DataError("no reply has a word of two letters or more")
         index = bm25s.BM25()
-        index.index(_tokens(texts), show_progress=False)
+        index.index(tokens, show_progress=False)
         return cls(np.array(ids), index)
 
     def save(self, folder: str | os.PathLike) -> None:
@@ -82,7 +85,3 @@ def _bm25s() -> Any:
     except ImportError:
         raise missing("bm25s") from None
     return bm25s
-
-
-def _tokens(texts: list[str]) -> Any:
-    return _bm25s().tokenize(texts, stopwords=None, show_progress=False)

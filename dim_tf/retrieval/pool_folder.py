@@ -33,9 +33,12 @@ class Manifest:
         state: str. "building" until all of `source` is stored, "changing" while replies are added
             or deleted, "complete".
         source: str. What it was made from.
+        digest: str. The sha256 of that file.
+        pending: str. The change that is not complete; empty if there is none.
         lines: int. The lines of `source` that are stored.
         replies: int. The replies of a complete pool.
-        run: str. The run that encodes replies and queries.
+        run: str. The run that encodes replies and queries: the name of a pretrained model, or the
+            path of a folder.
         fingerprint: str. The sha256 of its weights.
         vector_size: int. d.
         index_type: str. HNSW, IVF_FLAT or FLAT.
@@ -48,6 +51,8 @@ class Manifest:
     __pydantic_config__: ClassVar = json_model.STRICT
     state: Literal["building", "changing", "complete"]
     source: str
+    digest: str
+    pending: str
     lines: int
     replies: int
     run: str
@@ -78,36 +83,23 @@ def load_encoder(manifest: Manifest) -> Ranker:
     """The run that the pool's vectors are of; raises `CheckpointError` if it has other weights."""
     if fingerprint(manifest.run) != manifest.fingerprint:
         raise CheckpointError(
-            f"{manifest.run}: the vectors of the pool are of other weights of this run, or it is "
-            "missing; make the pool again with python -m dim_tf.index"
+            f"{manifest.run} is missing, or its weights have changed since the pool was made; make "
+            "the pool again with python -m dim_tf.index"
         )
     return Ranker.load(manifest.run)
 
 
-@contextlib.contextmanager
+def changing(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """A folder belongs to one process while it changes; raises `UsageError` if another has it."""
+    return atomic.locking(folder, f"{folder}: another process uses it; wait until that has ended")
+
+
 def opened_vectors(
-    folder: Path, manifest: Manifest, token: str = "", change: bool = False
-) -> Iterator[Vectors]:
-    """The vectors of a pool.
-
-    A folder belongs to one process while it changes, and always if it has the Milvus Lite file.
-
-    Raises:
-        UsageError: Another process uses the folder.
-        PoolError: As of `Vectors`.
-    """
-    with contextlib.ExitStack() as stack:
-        if change or not manifest.uri:
-            stack.enter_context(
-                atomic.locking(
-                    folder,
-                    f"{folder}: in use; a pool in a file belongs to one process. For several, make "
-                    "it on a Milvus server with --uri http://HOST:19530",
-                )
-            )
-        uri = manifest.uri or str(folder.absolute() / MILVUS)
-        vectors = stack.enter_context(contextlib.closing(Vectors(uri, manifest.collection, token)))
-        yield vectors
+    folder: Path, manifest: Manifest, token: str = ""
+) -> contextlib.AbstractContextManager[Vectors]:
+    """The vectors of a pool, until the end of the context; raises `PoolError` as `Vectors` does."""
+    uri = manifest.uri or str(folder.absolute() / MILVUS)
+    return contextlib.closing(Vectors(uri, manifest.collection, token))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,13 +107,11 @@ class PoolFolder:
     """An open pool.
 
     Args:
-        path: Path. The folder.
         manifest: Manifest. What it is.
         vectors: Vectors. Vectors, texts and fields.
         lexical: Lexical. The lexical index.
     """
 
-    path: Path
     manifest: Manifest
     vectors: Vectors
     lexical: Lexical
@@ -137,7 +127,8 @@ class PoolFolder:
 
         Raises:
             DataError: No pool, or an unfinished or damaged one.
-            UsageError, PoolError: As for `opened_vectors`.
+            UsageError: Another process uses the pool, which is in a file.
+            PoolError: As of `Vectors`.
         """
         folder = Path(path)
         manifest = Manifest.read(folder)
@@ -147,7 +138,16 @@ class PoolFolder:
                 f"unfinished: the command that {what} it was stopped; repeat it", path=folder
             )
         lexical = Lexical.load(folder / LEXICAL)
-        with opened_vectors(folder, manifest, token) as vectors:
+        with contextlib.ExitStack() as stack:
+            if not manifest.uri:
+                stack.enter_context(
+                    atomic.locking(
+                        folder,
+                        f"{folder}: in use; a pool in a file belongs to one process. For several, "
+                        "make it on a Milvus server with --uri http://HOST:19530",
+                    )
+                )
+            vectors = stack.enter_context(opened_vectors(folder, manifest, token))
             found = 0
             if vectors.exists():
                 vectors.load()
@@ -158,13 +158,13 @@ class PoolFolder:
                     f"{manifest.replies:,}; make it again",
                     path=folder,
                 )
-            yield cls(folder, manifest, vectors, lexical)
+            yield cls(manifest, vectors, lexical)
 
     def __len__(self) -> int:
         return self.manifest.replies
 
 
-def check_uri(uri: str | None) -> None:
-    """Raises `UsageError` if a text is no address of a server."""
-    if uri is not None and not uri.startswith(("http://", "https://")):
+def check_uri(uri: str) -> None:
+    """Raises `UsageError` if a text is neither empty nor the address of a server."""
+    if uri and not uri.startswith(("http://", "https://")):
         raise UsageError(f"--uri {uri}: expected http://HOST:PORT")

@@ -10,13 +10,15 @@ from typing import Any
 
 from dim_tf.data.prepared_folder import read_manifest
 from dim_tf.data.text import text_error
-from dim_tf.errors import DataError
-from dim_tf.io import text_lines
+from dim_tf.errors import DataError, UsageError
+from dim_tf.io import atomic, text_lines
 
 PREPARED = "prepared:"
 # Bytes that Milvus stores of an id and of a text.
 ID_BYTES, TEXT_BYTES = 64, 65_535
-RESERVED = ("vector",)
+RESERVED = ("vector", "$meta")
+# Milvus reads ids within expressions.
+QUOTES = "'\"\\"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,11 +47,7 @@ def read_replies(source: str) -> Iterator[tuple[int, Reply]]:
     Raises:
         DataError: The source is missing or damaged, or a line is no reply.
     """
-    path = Path(source)
-    if source.startswith(PREPARED):
-        folder = Path(source.removeprefix(PREPARED))
-        read_manifest(folder)
-        path = folder / "candidates.txt"
+    path = _file(source)
     is_json = ".jsonl" in path.suffixes
     for number, line in text_lines.numbered_lines(path, records=is_json):
         if line.strip():
@@ -57,6 +55,34 @@ def read_replies(source: str) -> Iterator[tuple[int, Reply]]:
                 yield number, _from_json(line) if is_json else _reply(line, {})
             except DataError as error:
                 raise DataError(str(error), path=path, line=number) from None
+
+
+def digest(source: str) -> str:
+    """The sha256 of the file of a source; raises `UsageError` if it can be read only once."""
+    path = _file(source)
+    if atomic.is_stream(path):
+        raise UsageError(f"{source}: replies are read more than once; give a file")
+    try:
+        return atomic.sha256(path)
+    except OSError as error:
+        raise DataError(str(error.strerror), path=path) from None
+
+
+def check_id(text: str) -> None:
+    """Raises `DataError` if a text cannot be an id."""
+    problem = text_error(text)
+    if not problem and (any(each in QUOTES for each in text) or not text.isprintable()):
+        problem = f"found {text!r}, expected no quotes, backslashes and control characters"
+    if problem:
+        raise DataError(problem, field="id")
+
+
+def _file(source: str) -> Path:
+    if not source.startswith(PREPARED):
+        return Path(source)
+    folder = Path(source.removeprefix(PREPARED))
+    read_manifest(folder)
+    return folder / "candidates.txt"
 
 
 def text_id(text: str) -> str:
@@ -84,6 +110,8 @@ def _reply(text: Any, fields: dict[str, Any]) -> Reply:
     text, given = text.strip(), fields.pop("id", None)
     if type(given) not in (str, int, type(None)) or given == "":
         raise DataError(f"found {given!r}, expected a text or a whole number", field="id")
+    if given is not None:
+        check_id(str(given))
     reply = Reply(text_id(text) if given is None else str(given), text, fields)
     for name, value, most in (("id", reply.id, ID_BYTES), ("text", text, TEXT_BYTES)):
         if len(value.encode("utf-8", "backslashreplace")) > most:

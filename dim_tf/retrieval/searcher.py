@@ -106,7 +106,8 @@ class Searcher:
             PoolError: As in `open`.
         """
         turn = self.ranker.turn(context, persona, ["-"])
-        found = self.search(turn.context, turn.persona, first_stage, filter)
+        # The run may read fewer profiles than the encoder.
+        found = self.search(turn.context, persona, first_stage, filter)
         texts = self.pool.vectors.texts(found) if found else {}
         # A reply on a server may have been deleted since the pool was opened.
         ids = [each for each in found if each in texts]

@@ -81,10 +81,12 @@ class Vectors:
         with self._errors():
             return getattr(self._client, name)(self._name, *arguments, **options)
 
-    def create(self, size: int) -> None:
-        """Makes the collection, for vectors [size], if it does not exist."""
+    def create(self, size: int, afresh: bool) -> None:
+        """Makes the collection, for vectors [size]; a new one if `afresh`."""
         if self.exists():
-            return
+            if not afresh:
+                return
+            self._call("drop_collection")
         kinds = self._milvus.DataType
         schema = self._client.create_schema(auto_id=False, enable_dynamic_field=True)
         schema.add_field("id", kinds.VARCHAR, is_primary=True, max_length=ID_BYTES)
@@ -152,6 +154,7 @@ class Vectors:
             except self._milvus.MilvusException as error:
                 if not expression:
                     raise
+                self.exists()  # raises if it is not the filter
                 raise DataError(_line(error.message), field="filter") from None
         with contextlib.closing(pages), self._errors():
             while page := pages.next():

@@ -28,16 +28,17 @@ def small_copy(run: Run, out: str | os.PathLike) -> Iterator[Run]:
     """Writes the copy and yields it, before it takes its name, so that files can be added.
 
     It has all that ranking needs, the metrics, the results and the ranks. It has no checkpoint, no
-    scores and no files of TensorBoard; that of a dual encoder has zeros for the word vectors that
-    training started from.
+    scores and no files of TensorBoard. The copy of a dual encoder has zeros for the word vectors
+    that training started from.
 
     Raises:
         UsageError: `out` exists.
         CheckpointError: The run is damaged, or has numbers that are too large for float16.
     """
-    vectors = _as_float16(run.word_vectors, f"{run.path / VECTORS}: word_vectors")
     if registry.find(run.model).dual_encoder:  # the trained ones are in its weights
-        vectors = np.zeros_like(vectors)
+        vectors = np.zeros(run.word_vectors.shape, np.float16)
+    else:
+        vectors = _as_float16(run.word_vectors, f"{run.path / VECTORS}: word_vectors")
     copy = dataclasses.replace(run, path=Path(out), word_vectors=vectors, stored="float16")
     with copy.creating() as small, run.weights_unchanged():
         model = run.load_model()

@@ -19,7 +19,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from dim_tf.errors import DataError, first_problem
+from dim_tf.errors import DataError, PoolError, first_problem
 from dim_tf.io import templates
 from dim_tf.ranking.ranker import Ranker
 from dim_tf.retrieval.searcher import Searcher
@@ -29,7 +29,7 @@ from dim_tf.service.guard import LOG, Guard, problem
 
 STATIC = Path(__file__).with_name("static")
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": schemas.Problem} for status in (401, 413, 422, 503)
+    status: {"model": schemas.Problem} for status in (400, 401, 413, 422, 503)
 }
 
 
@@ -163,6 +163,11 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(DataError)
     async def unreadable(request: Request, error: DataError) -> Response:
         return problem(422, str(error))
+
+    @app.exception_handler(PoolError)
+    async def unreachable(request: Request, error: PoolError) -> Response:
+        LOG.error("%s", error)
+        return problem(503, "the pool cannot be searched now", {"Retry-After": "5"})
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:

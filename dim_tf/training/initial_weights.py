@@ -21,6 +21,8 @@ def check(initial: Run, run: Run, data: PreparedData) -> None:
     words, settings = initial.differences_from(data), []
     if initial.model not in (run.model, registry.get(run.model).starts_from):
         settings.append(f"the model ({initial.model} instead of {run.model})")
+    if not registry.get(run.model).trained and initial.persona != run.persona:
+        settings.append(f"the persona ({initial.persona} instead of {run.persona})")
     theirs, ours = initial.model_config.to_dict(), run.model_config.to_dict()
     # No weight depends on how much of a turn is read (`max_...`).
     for name in sorted(theirs.keys() - {"dropout", "precision", *DATA_FIELDS}):

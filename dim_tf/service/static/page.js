@@ -3,6 +3,7 @@ const SHOWN = 20; // rows of a ranking
 const find = (id) => document.getElementById(id);
 const lines = (id) => find(id).value.split("\n").map((text) => text.trim()).filter(Boolean);
 const plain = (text) => text.toLowerCase().split(/\s+/).join(" ").trim();
+const short = (text) => [...text].slice(0, Number(document.body.dataset.characters)).join("");
 let context = [], given = new Set(), asked = null;
 
 // Texts become text nodes only, never markup.
@@ -67,7 +68,7 @@ async function say() {
     : await post("rank", { ...turn, candidates: lines("candidates") });
   const answer = ranking.find((row) => !given.has(plain(row.candidate))) ?? ranking[0];
   asked = turn;
-  context = [...turn.context, answer.candidate];
+  context = [...turn.context, short(answer.candidate)];
   given.add(plain(answer.candidate));
   utter("you", line);
   utter("bot", answer.candidate, answer.fits === false ? "nothing fits; this is the nearest" : "");
@@ -96,7 +97,7 @@ function show(ranking, answer) {
 }
 
 async function explain(candidate) {
-  const found = await post("explain", { ...asked, candidate });
+  const found = await post("explain", { ...asked, candidate: short(candidate) });
   const maps = [["Conversation", found.context], ["Persona", found.persona]]
     .filter(([, map]) => map);
   find("why").hidden = maps.length === 0;

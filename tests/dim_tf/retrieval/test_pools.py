@@ -130,6 +130,7 @@ def test_the_first_stage_finds_what_both_retrievers_find_and_the_run_ranks_it(
 
 
 def test_a_stopped_build_goes_on_and_a_change_too(run, source, tmp_path, monkeypatch):
+    source = Path(shutil.copy(source, tmp_path / "replies.jsonl"))
     store, calls = build._store, []
 
     def stopping(vectors, ranker, batch, replace):
@@ -150,6 +151,11 @@ def test_a_stopped_build_goes_on_and_a_change_too(run, source, tmp_path, monkeyp
     ):
         with pytest.raises((DataError, UsageError), match="unfinished"):
             refused()
+    text = source.read_text()
+    source.write_text(text + '{"text": "new"}\n')
+    with pytest.raises(UsageError, match=r"unfinished.*digest"):
+        build.build(str(source), folder, str(run))
+    source.write_text(text)
     assert build.build(str(source), folder, str(run)).replies == 5
     assert calls == [2, 2, 2, 1]
     calls[:] = [0]
@@ -157,7 +163,25 @@ def test_a_stopped_build_goes_on_and_a_change_too(run, source, tmp_path, monkeyp
         build.add(folder, str(source))
     with pytest.raises(DataError, match="unfinished"):
         Searcher.open(folder, "RUN")
+    with pytest.raises(UsageError, match="repeat --add"):
+        build.delete(folder, ["dogs"])
     assert build.add(folder, str(source)).replies == 5
+
+
+def test_what_a_build_stored_that_noted_nothing_is_not_kept(run, source, tmp_path, monkeypatch):
+    def stop(*arguments, **options):
+        store(*arguments, **options)
+        raise KeyboardInterrupt
+
+    store, folder, other = build._store, tmp_path / "pool", tmp_path / "other.txt"
+    monkeypatch.setattr(build, "_store", stop)
+    with pytest.raises(KeyboardInterrupt):
+        build.build(str(source), folder, str(run))
+    monkeypatch.setattr(build, "_store", store)
+    other.write_text("hello\nyou like dogs\n")
+    assert build.build(str(other), folder, str(run)).replies == 2
+    with PoolFolder.open(folder) as opened:
+        assert {row["text"] for row in opened.vectors.rows("text")} == {"hello", "you like dogs"}
 
 
 def test_replies_are_added_replaced_and_deleted(pool, tmp_path):
@@ -167,6 +191,8 @@ def test_replies_are_added_replaced_and_deleted(pool, tmp_path):
     assert build.delete(pool, ["7"]).replies == 5
     with pytest.raises(UsageError, match="nothere"):
         build.delete(pool, ["nothere"])
+    with pytest.raises(DataError, match="quotes"):
+        build.delete(pool, ["a'] or id not in ['"])
     with Searcher.open(pool, "RUN") as searcher:
         rows = {row["id"]: row for row in searcher.reply(CONTEXT, PERSONA, top_k=None)}
         assert len(searcher) == len(rows) == 5
@@ -185,6 +211,11 @@ def test_what_is_no_pool_is_refused(pool, run, source, tmp_path, encoder):
     texts.write_text("\n \n")
     with pytest.raises(DataError, match=r"texts\.txt.*no reply"):
         build.build(str(texts), tmp_path / "new", str(run))
+    texts.write_text("?\n")
+    with pytest.raises(DataError, match="no reply has a word"):
+        build.build(str(texts), tmp_path / "marks", str(run))
+    with pytest.raises(UsageError, match="give a file"):
+        build.build("/dev/null", tmp_path / "stream", str(run))
     with pytest.raises(UsageError, match="dual encoder"):
         build.build(str(source), tmp_path / "dim", "DIM")
     with pytest.raises(UsageError, match="exists"):
@@ -194,6 +225,9 @@ def test_what_is_no_pool_is_refused(pool, run, source, tmp_path, encoder):
         '{"id": "a"}',
         '{"text": "a", "id": []}',
         '{"text": "a", "vector": 1}',
+        '{"text": "a", "id": "it\'s"}',
+        '{"text": "a", "id": "\\\\"}',
+        '{"text": "a", "id": "\\ud800"}',
     ):
         source = tmp_path / "bad.jsonl"
         source.write_text(f'{{"text": "tea"}}\n{line}\n')

@@ -49,6 +49,8 @@ def test_a_run_starts_from_one_of_profile_memory(run_train, prepared, tmp_path):
     base = run_train("base", "--model=profile_memory", "--max-updates=5")
     options = [f"--prepared={prepared}", f"--run={tmp_path / 'kv'}"]
     start = ["--model=kv_profile_memory", f"--init-from={base}", "--rnn-units=4"]
+    with pytest.raises(UsageError, match=r"the persona \(self instead of their"):
+        train.main([*options, *start, "--persona=their"])
     train.main([*options, *start])
     run = Run.open(tmp_path / "kv")
     model, trained = run.load_model(), Run.open(base).load_model()

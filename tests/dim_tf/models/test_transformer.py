@@ -115,6 +115,17 @@ def test_it_computes_its_equations(use_persona, monkeypatch):
     np.testing.assert_allclose(Scorer(model)(inputs), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.backend
+def test_of_a_long_reply_the_first_words_are_read(monkeypatch):
+    monkeypatch.setattr(transformer, "CONTEXT_WORDS", 3)
+    rng = np.random.default_rng(4)
+    model = Transformer(CONFIG.replace(word_dim=SIZE), rng.normal(0, 1, (9, SIZE)))
+    words = rng.integers(2, 9, (1, 2, 5))
+    found = model.encode_replies(words, np.array([[5, 2]]))
+    expected = model.encode_replies(words[..., :3], np.array([[3, 2]]))
+    np.testing.assert_allclose(np.asarray(found), np.asarray(expected), atol=1e-6)
+
+
 def test_ft_pc_starts_from_a_transformer(run_train):
     options = ["--batch-size=50", "--max-updates=1", "--learning-rate=1e-9", "--rnn-units=4"]
     with pytest.raises(UsageError, match="transformer: give --init-from"):

@@ -25,8 +25,8 @@ RESULTS = DOCS / render.RESULTS_JSON
 NAMES = (
     *(
         "training",
-        "systems",
         "experiments",
+        "systems",
         "reproduce",
         "your_data",
         "ranking",

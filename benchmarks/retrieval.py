@@ -34,12 +34,14 @@ from dim_tf.errors import DimError
 from dim_tf.io import atomic
 from dim_tf.retrieval.replies import text_id
 from dim_tf.retrieval.searcher import Searcher, fuse
+from dim_tf.runs.run import Run
 
 FIGURES = Path(__file__).absolute().with_suffix(".json")
 DEPTHS = (10, 100, 200)
 FIRST_STAGE, NEAREST = 200, 100
-# The first turns: those that are replied to, and those whose exact neighbours are searched.
-REPLIED, EXACT = 300, 200
+# The first turns: those that are replied to, those whose exact neighbours are searched, and those
+# that a chat answers.
+REPLIED, EXACT, CHAT = 300, 200, 20
 
 
 def main(argv: Sequence[str]) -> int | None:
@@ -47,7 +49,7 @@ def main(argv: Sequence[str]) -> int | None:
     arguments = _parser().parse_args(argv)
     atomic.check_place(arguments.json)
     data = PreparedData.load(arguments.prepared)
-    table = data.table(arguments.split, arguments.persona, "original")
+    table = data.table(arguments.split, Run.open(arguments.run).persona, "original")
     rows = np.random.default_rng(SEED).permutation(len(table))[: arguments.turns]
     turns = [data.texts(table, row) for row in rows]
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
@@ -57,7 +59,9 @@ def main(argv: Sequence[str]) -> int | None:
         figures = {"build": build(source, arguments.encoder, pool, arguments.uri)}
         figures["build"]["memory"] += _server_memory(arguments.server, "VmHWM")
         with Searcher.open(pool, arguments.run) as searcher:
-            figures |= {"replies": len(searcher), **_searched(searcher, turns, arguments.server)}
+            figures |= {"replies": len(searcher), **_searched(searcher, turns)}
+        memory = chat_memory(arguments.run, pool, turns[:CHAT])
+        figures["memory"] = memory + _server_memory(arguments.server, "VmRSS")
     figures |= {"run": Path(arguments.run).name, "encoder": Path(arguments.encoder).name}
     figures |= platform_figures()
     print(markdown(figures))
@@ -83,9 +87,8 @@ def build(source: Path, encoder: str, pool: Path, uri: str | None) -> dict[str, 
     """Makes the pool in a fresh process: seconds, and bytes of disk and of peak memory."""
     command = [sys.executable, "-m", "dim_tf.index", "--pool", str(source), "--run", encoder]
     began = time.perf_counter()
-    here = {**os.environ, "PYTHONPATH": str(Path(__file__).absolute().parents[1])}
     command += ["--out", str(pool), *(["--uri", uri] if uri else [])]
-    done = subprocess.run(command, env=here, check=False)
+    done = subprocess.run(command, env=_here(), check=False)
     if done.returncode:
         raise DimError(f"the build failed with status {done.returncode}")
     return {
@@ -103,9 +106,26 @@ def _server_memory(process: int | None, name: str) -> int:
     return 1024 * int(re.search(rf"{name}:\s+(\d+) kB", status)[1])
 
 
-def _searched(
-    searcher: Searcher, turns: list[dict[str, Any]], server: int | None
-) -> dict[str, Any]:
+def chat_memory(run: str, pool: Path, turns: list[dict[str, Any]]) -> int:
+    """Bytes of peak memory of a chat, in a fresh process, that answers the last utterances."""
+    persona = pool.with_name("persona.txt")
+    atomic.write_lines(persona, turns[0]["persona"])
+    command = [sys.executable, "-m", "dim_tf.chat", "--run", run, "--pool", str(pool)]
+    with tempfile.TemporaryFile() as said:
+        said.write("".join(f"{turn['context'][-1]}\n" for turn in turns).encode())
+        said.seek(0)
+        process = subprocess.Popen([*command, "--persona", str(persona)], stdin=said, env=_here())
+        _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise DimError(f"the chat failed with status {status}")
+    return 1024 * usage.ru_maxrss
+
+
+def _here() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).absolute().parents[1])}
+
+
+def _searched(searcher: Searcher, turns: list[dict[str, Any]]) -> dict[str, Any]:
     """What the turns find, and how fast."""
     clock, found = _Clock(), {"dense": [], "bm25": [], "fused": [], "ranked": []}
     searcher.reply(turns[0]["context"], turns[0]["persona"])  # compiles
@@ -120,8 +140,6 @@ def _searched(
             lists["ranked"] = [row["id"] for row in rows]
         for name, ids in lists.items():
             found[name].append(ids.index(gold) + 1 if gold in ids else np.inf)
-    memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    memory += _server_memory(server, "VmRSS")
     nearest = _compare_with_exact(searcher, turns[:EXACT], clock)
     ranks = {name: np.array(each, float) for name, each in found.items()}
     replied = {name: ranks[name][:REPLIED] for name in ("fused", "ranked")}
@@ -140,7 +158,6 @@ def _searched(
         },
         "nearest": nearest,
         "seconds": clock.percentiles(),
-        "memory": memory,
     }
 
 
@@ -208,7 +225,7 @@ def markdown(figures: dict[str, Any]) -> str:
         "",
         f"dense finds {figures['nearest']:.3f} of the {NEAREST} nearest; built in "
         f"{build['seconds']:.0f} s with {build['memory'] / 1e9:.2f} GB of memory and "
-        f"{build['disk'] / 1e9:.2f} GB on disk; {figures['memory'] / 1e9:.2f} GB to reply",
+        f"{build['disk'] / 1e9:.2f} GB on disk; {figures['memory'] / 1e9:.2f} GB to chat",
     ]
     return "\n".join(lines)
 
@@ -221,7 +238,6 @@ def _parser() -> Parser:
         "--prepared", required=True, help="the prepared folder of turns and replies"
     )
     parser.add_argument("--split", choices=SPLITS, default="test", help="where turns are from")
-    parser.add_argument("--persona", default="self", help="whose persona the runs read")
     parser.add_argument("--turns", type=positive, default=1000, help="how many are searched for")
     parser.add_argument("--replies", type=positive, default=1, help="fill the pool up to so many")
     parser.add_argument("--uri", help="the Milvus server; without it, Milvus Lite")

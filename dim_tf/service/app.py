@@ -166,8 +166,8 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(PoolError)
     async def unreachable(request: Request, error: PoolError) -> Response:
-        LOG.error("%s", error)
-        return problem(503, "the pool cannot be searched now", {"Retry-After": "5"})
+        LOG.error("Milvus does not answer, or reports an error")
+        return problem(503, "the pool cannot be searched now")
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:

@@ -38,7 +38,7 @@ def problem(status: int, message: str, headers: dict[str, str] | None = None) ->
 
 
 class Guard:
-    """Answers with an error what takes too long or is too large, and counts all requests.
+    """Refuses requests that are too large or take too long, and counts all.
 
     The log has the route, the status and the time of a request, but nothing that it says.
 

@@ -38,7 +38,15 @@ def serve(
 ) -> int:
     """Serves a run until SIGTERM or SIGINT; what was accepted by then is answered.
 
-    A worker that dies is replaced. Arguments as in `create_app`.
+    A worker that dies is replaced.
+
+    Args:
+        run: str. The run folder or pretrained model that ranks.
+        pool: str. The pool folder to reply from; None for none.
+        host: str. The address to listen at.
+        port: int. Its port; 0 for a free one.
+        workers: int. The number of processes.
+        token, queue, time_limit: As of `create_app`.
 
     Returns:
         The exit status: 0, or 2 if the workers could not start.

@@ -30,6 +30,7 @@ def test_figures(tmp_path, monkeypatch, capsys):
         return type("Done", (), {"returncode": 0})
 
     monkeypatch.setattr(retrieval.subprocess, "run", here)
+    monkeypatch.setattr(retrieval, "chat_memory", lambda run, pool, turns: len(turns))
     path = tmp_path / "figures.json"
     options = ["--prepared", prepared, "--run", run.path, "--encoder", run.path, "--json", path]
     options += ["--split", "train", "--turns", "5", "--replies", "250"]
@@ -37,6 +38,7 @@ def test_figures(tmp_path, monkeypatch, capsys):
     figures = json.loads(path.read_text())
     assert (figures["turns"], figures["replies"]) == (5, 250)
     assert figures["nearest"] > 0.9
+    assert figures["memory"] == 5
     for recall in figures["recall"].values():
         assert 0 <= recall["10"] <= recall["100"] <= recall["200"] <= 1
     # The run ranks as the retriever that it is, and the first stage keeps most of the pool.

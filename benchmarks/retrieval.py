@@ -10,6 +10,7 @@ is its process. Prints tables in Markdown, and writes all figures as JSON, in se
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import resource
@@ -57,11 +58,11 @@ def main(argv: Sequence[str]) -> int | None:
         texts = atomic.read_lines(data.path / "candidates.txt")
         atomic.write_lines(source, filled(texts, arguments.replies))
         figures = {"build": build(source, arguments.encoder, pool, arguments.uri)}
-        figures["build"]["memory"] += _server_memory(arguments.server, "VmHWM")
+        figures["build"]["server"] = _memory(arguments.server, "VmHWM")
         with Searcher.open(pool, arguments.run) as searcher:
             figures |= {"replies": len(searcher), **_searched(searcher, turns)}
         memory = chat_memory(arguments.run, pool, turns[:CHAT])
-        figures["memory"] = memory + _server_memory(arguments.server, "VmRSS")
+        figures["chat"] = {"memory": memory, "server": _memory(arguments.server, "VmRSS")}
     figures |= {"run": Path(arguments.run).name, "encoder": Path(arguments.encoder).name}
     figures |= platform_figures()
     print(markdown(figures))
@@ -98,8 +99,8 @@ def build(source: Path, encoder: str, pool: Path, uri: str | None) -> dict[str, 
     }
 
 
-def _server_memory(process: int | None, name: str) -> int:
-    """Bytes, as /proc names them; 0 without a server."""
+def _memory(process: int | None, name: str) -> int:
+    """Bytes of a process, as /proc names them; 0 without a process."""
     if process is None:
         return 0
     status = Path(f"/proc/{process}/status").read_text()
@@ -115,10 +116,15 @@ def chat_memory(run: str, pool: Path, turns: list[dict[str, Any]]) -> int:
         said.write("".join(f"{turn['context'][-1]}\n" for turn in turns).encode())
         said.seek(0)
         process = subprocess.Popen([*command, "--persona", str(persona)], stdin=said, env=_here())
-        _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise DimError(f"the chat failed with status {status}")
-    return 1024 * usage.ru_maxrss
+        most = 0
+        # What it used, as the parent is told at its end, begins with what the parent used.
+        while process.poll() is None:
+            with contextlib.suppress(OSError, TypeError):  # it ends
+                most = max(most, _memory(process.pid, "VmHWM"))
+            time.sleep(0.05)
+    if process.returncode:
+        raise DimError(f"the chat failed with status {process.returncode}")
+    return most
 
 
 def _here() -> dict[str, str]:
@@ -224,8 +230,12 @@ def markdown(figures: dict[str, Any]) -> str:
     lines += [
         "",
         f"dense finds {figures['nearest']:.3f} of the {NEAREST} nearest; built in "
-        f"{build['seconds']:.0f} s with {build['memory'] / 1e9:.2f} GB of memory and "
-        f"{build['disk'] / 1e9:.2f} GB on disk; {figures['memory'] / 1e9:.2f} GB to chat",
+        f"{build['seconds']:.0f} s, {build['disk'] / 1e9:.2f} GB on disk; memory: "
+        + "; ".join(
+            f"{used['memory'] / 1e9:.2f} GB to {name}"
+            + (f" and {used['server'] / 1e9:.2f} of the server" if used["server"] else "")
+            for name, used in (("build", build), ("chat", figures["chat"]))
+        ),
     ]
     return "\n".join(lines)
 

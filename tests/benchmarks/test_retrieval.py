@@ -38,7 +38,7 @@ def test_figures(tmp_path, monkeypatch, capsys):
     figures = json.loads(path.read_text())
     assert (figures["turns"], figures["replies"]) == (5, 250)
     assert figures["nearest"] > 0.9
-    assert figures["memory"] == 5
+    assert figures["chat"] == {"memory": 5, "server": 0}
     for recall in figures["recall"].values():
         assert 0 <= recall["10"] <= recall["100"] <= recall["200"] <= 1
     # The run ranks as the retriever that it is, and the first stage keeps most of the pool.

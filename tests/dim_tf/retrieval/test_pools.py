@@ -271,7 +271,11 @@ def test_commands_make_a_pool_and_answer_from_it(run, tmp_path, monkeypatch, cap
     assert capsys.readouterr().out == f"bot> {ranking[0]['candidate']}\n"
 
 
-def test_the_service_replies_from_a_pool(made, ranker, capsys):
+def unreachable(*arguments):
+    raise PoolError("http://secret:19530: Milvus: no answer")
+
+
+def test_the_service_replies_from_a_pool(made, ranker, monkeypatch, capsys):
     with Searcher.open(made, "RUN") as searcher:
         app = create_app(ranker, searcher=searcher)
         with TestClient(app) as client, TestClient(create_app(ranker)) as without:
@@ -284,6 +288,9 @@ def test_the_service_replies_from_a_pool(made, ranker, capsys):
             assert client.post("/reply", json={}).status_code == 200
             assert "5 replies" in client.get("/").text
             assert without.post("/reply", json=turn).status_code == 404
+            monkeypatch.setattr(searcher, "retrieve", unreachable)
+            answer = client.post("/reply", json=turn)
+            assert (answer.status_code, "secret" in answer.text) == (503, False)
     options = ["--run", "personachat-subset", "--pool", str(made), "--workers", "2"]
     assert parser.run(serve.main, options) == 2
     assert "--uri" in capsys.readouterr().err

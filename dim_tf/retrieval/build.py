@@ -47,8 +47,7 @@ def build(
     """Makes a pool folder, or goes on with one that the same call began.
 
     Args:
-        source: str. As of `read_replies`. Replies with the same text and no
-            `id` are one.
+        source: str. As of `read_replies`. Replies with the same text and no `id` are one.
         path: str. The folder.
         run: str. The run of a dual encoder, which encodes them: a folder or a pretrained model.
         index_type: str. HNSW, IVF_FLAT or FLAT (exact).
@@ -160,7 +159,10 @@ def _begun(folder: Path, began: Manifest) -> Manifest:
                 f"{folder}: an unfinished pool of another call ({name}: {theirs}, not {ours}); "
                 "repeat that call, or give another folder"
             )
-    return found if found.lines else dataclasses.replace(began, collection=found.collection)
+    if found.lines:
+        return found
+    kept = found.collection if found.uri == began.uri else began.collection
+    return dataclasses.replace(began, collection=kept)
 
 
 @contextlib.contextmanager
@@ -188,11 +190,11 @@ def _distinct(source: str) -> Iterator[tuple[int, Reply]]:
     texts: dict[str, int] = {}
     line = 0
     for line, reply in read_replies(source):
-        known, digest = texts.get(reply.id), hash(reply.text)
+        known, text = texts.get(reply.id), hash(reply.text)
         if known is None:
-            texts[reply.id] = digest
+            texts[reply.id] = text
             yield line, reply
-        elif known != digest:
+        elif known != text:
             raise DataError(
                 f"{reply.id} is the id of an earlier line with another text",
                 path=source,

@@ -121,7 +121,8 @@ def test_a_conversation_with_the_keyboard(address, browser, width, scheme):
 
     def say(line, bubbles):
         press(line, Keys.ENTER)
-        ready = (By.CSS_SELECTOR, "#line:focus")
+        # The buttons work again once the reply is explained.
+        ready = (By.CSS_SELECTOR, "form:has(#line:focus) #send:enabled")
         wait.until(lambda _: len(texts("#talk li")) == bubbles and browser.find_elements(*ready))
 
     wait = WebDriverWait(browser, 60)

@@ -27,7 +27,7 @@ NAMES = [
 ]
 # A training of a few updates, with two validations.
 OPTIONS = ("--batch-size=16", "--max-updates=30", "--eval-every=15", "--save-every=10")
-OPTIONS += ("--epochs=10", "--learning-rate=0.03", "--rnn-units=4")
+OPTIONS += ("--epochs=10", "--learning-rate=0.01", "--rnn-units=4")
 
 
 @pytest.fixture(scope="module", params=[name for name in NAMES if registry.get(name).builder])

@@ -65,7 +65,7 @@ def _parser() -> Parser:
         "--search-width",
         type=positive,
         metavar="N",
-        help="visit N neighbours (HNSW) or lists (IVF_FLAT) in a search (default: 200)",
+        help="visit N neighbours (HNSW) or lists (IVF_FLAT) in a search (default: 400)",
     )
     make.add_argument("--uri", help="keep the vectors on the Milvus server http://HOST:19530")
     add("--token", help=f"the token of the Milvus server (default: the variable {TOKEN})")

@@ -40,7 +40,7 @@ def build(
     run: str | os.PathLike = ENCODER,
     *,
     index_type: str = "HNSW",
-    search_width: int = 200,
+    search_width: int = 400,
     uri: str = "",
     token: str = "",
 ) -> Manifest:

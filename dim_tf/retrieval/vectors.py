@@ -43,6 +43,7 @@ class Vectors:
         self._uri, self._name = uri, collection
         try:
             with _logging_unchanged():
+                import grpc
                 import pymilvus
                 from milvus_lite.server_manager import server_manager_instance
         except ImportError as error:
@@ -50,7 +51,7 @@ class Vectors:
         # It logs each error with a traceback, and raises it too.
         for name in ("pymilvus", "milvus_lite"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-        self._milvus, self._files = pymilvus, server_manager_instance
+        self._milvus, self._grpc, self._files = pymilvus, grpc, server_manager_instance
         token = token or os.environ.get(TOKEN, "")
         # Milvus Lite builds an index within a call, and drops a client that pings meanwhile.
         options = {"grpc.keepalive_time_ms": 2**31 - 1} if self.is_local else {}
@@ -75,6 +76,8 @@ class Vectors:
             yield
         except self._milvus.MilvusException as error:
             raise PoolError(f"{self._uri}: Milvus: {_line(error.message)}") from None
+        except self._grpc.RpcError as error:  # pymilvus lets some through
+            raise PoolError(f"{self._uri}: Milvus: {_line(str(error.details()))}") from None
 
     def _call(self, name: str, *arguments: Any, **options: Any) -> Any:
         """Calls a method of the client on the collection."""

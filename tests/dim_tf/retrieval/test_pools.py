@@ -8,6 +8,7 @@ import json
 import shutil
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -269,6 +270,20 @@ def test_commands_make_a_pool_and_answer_from_it(run, tmp_path, monkeypatch, cap
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"hello\n"), "utf-8"))
     assert parser.run(chat.main, ["--run", "RUN", "--pool", folder]) == 0
     assert capsys.readouterr().out == f"bot> {ranking[0]['candidate']}\n"
+
+
+def test_a_lost_connection_is_an_error_of_the_pool(made, monkeypatch):
+    class Lost(grpc.RpcError):
+        def details(self):
+            return "out of\nmemory"
+
+    def lose(*arguments, **options):
+        raise Lost
+
+    with PoolFolder.open(made) as opened:
+        monkeypatch.setattr(opened.vectors._client, "query", lose)
+        with pytest.raises(PoolError, match="Milvus: out of memory"):
+            opened.vectors.texts(["dogs"])
 
 
 def unreachable(*arguments):

@@ -114,7 +114,7 @@ def add(path: str | os.PathLike, source: str, token: str = "") -> Manifest:
         pass
     with _change(folder, pending, token) as (manifest, vectors):
         ranker = load_encoder(manifest)
-        dataclasses.replace(manifest, state="changing", pending=pending).write(folder)
+        dataclasses.replace(manifest, pending=pending).write(folder)
         for _, batch in _batches(_distinct(source), 0):
             _store(vectors, ranker, batch, replace=True)
         return _finish(folder, vectors, manifest)
@@ -140,7 +140,7 @@ def delete(path: str | os.PathLike, ids: Sequence[str], token: str = "") -> Mani
             raise UsageError(f"{folder}: found no reply with the id {unknown[0]}")
         if len(vectors) == len(set(ids)) - len(unknown):
             raise UsageError(f"{folder}: nothing would be left; remove the folder instead")
-        dataclasses.replace(manifest, state="changing", pending=pending).write(folder)
+        dataclasses.replace(manifest, pending=pending).write(folder)
         vectors.delete(ids)
         return _finish(folder, vectors, manifest)
 

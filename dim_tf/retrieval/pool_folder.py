@@ -30,8 +30,7 @@ class Manifest:
     """What a pool is.
 
     Args:
-        state: str. "building" until all of `source` is stored, "changing" while replies are added
-            or deleted, "complete".
+        state: str. "building" until all of `source` is stored, then "complete".
         source: str. What it was made from.
         digest: str. The sha256 of that file.
         pending: str. The change that is not complete; empty if there is none.
@@ -49,7 +48,7 @@ class Manifest:
     """
 
     __pydantic_config__: ClassVar = json_model.STRICT
-    state: Literal["building", "changing", "complete"]
+    state: Literal["building", "complete"]
     source: str
     digest: str
     pending: str
@@ -132,8 +131,8 @@ class PoolFolder:
         """
         folder = Path(path)
         manifest = Manifest.read(folder)
-        if manifest.state != "complete":
-            what = {"building": "made", "changing": "changed"}[manifest.state]
+        if manifest.state == "building" or manifest.pending:
+            what = "changed" if manifest.pending else "made"
             raise DataError(
                 f"unfinished: the command that {what} it was stopped; repeat it", path=folder
             )

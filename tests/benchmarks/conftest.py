@@ -1,5 +1,28 @@
 import pytest
 
+from benchmarks.turns import write_turns
+from dim_tf.data.dataset import PreparedData
+from dim_tf.training.start import new_run
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """A prepared folder of a few training turns."""
+    folder = tmp_path / "prepared"
+    folder.mkdir()
+    write_turns(folder, 8, 5)
+    return folder
+
+
+@pytest.fixture
+def fast_run(prepared, tmp_path):
+    """An untrained run of a dual encoder."""
+    sizes = {"max_utterances": 2, "max_utterance_len": 8, "max_profile_len": 4}
+    run = new_run(tmp_path / "fast", PreparedData.load(prepared), sizes, model="starspace")
+    with run.creating() as unfinished:
+        unfinished.save_best(run.build_model())
+    return run
+
 
 @pytest.fixture
 def eagerly():

@@ -5,22 +5,13 @@ import json
 import numpy as np
 
 from benchmarks import retrieval
-from benchmarks.turns import write_turns
 from dim_tf import index
 from dim_tf.cli import parser
-from dim_tf.data.dataset import PreparedData
 from dim_tf.ranking.ranker import Ranker
-from dim_tf.training.start import new_run
 
 
-def test_figures(tmp_path, monkeypatch, capsys):
-    prepared = tmp_path / "prepared"
-    prepared.mkdir()
-    write_turns(prepared, 8, 5)
-    sizes = {"max_utterances": 2, "max_utterance_len": 8, "max_profile_len": 4}
-    run = new_run(tmp_path / "fast", PreparedData.load(prepared), sizes, model="starspace")
-    with run.creating() as unfinished:
-        unfinished.save_best(run.build_model())
+def test_figures(fast_run, prepared, tmp_path, monkeypatch, capsys):
+    run = fast_run
 
     ranker = Ranker.load(run.path)  # compiled once for all
     monkeypatch.setattr(Ranker, "load", lambda *arguments: ranker)

@@ -34,7 +34,7 @@ from dim_tf.data.dataset import SPLITS, PreparedData
 from dim_tf.errors import DimError
 from dim_tf.io import atomic
 from dim_tf.retrieval.replies import text_id
-from dim_tf.retrieval.searcher import Searcher, fuse
+from dim_tf.retrieval.searcher import Searcher, fuse, lexical_query
 from dim_tf.runs.run import Run
 
 FIGURES = Path(__file__).absolute().with_suffix(".json")
@@ -180,8 +180,7 @@ def _compare_with_exact(searcher: Searcher, turns: list[dict[str, Any]], clock: 
         query = clock("encode the query", searcher.encoder.encode_query, *asked)
         width = manifest.index_type, manifest.search_width
         dense = clock("dense", pool.vectors.search, query, FIRST_STAGE, *width)
-        words = " ".join([*turn["context"][-1:], *turn["persona"]])
-        clock("bm25", pool.lexical.search, words, FIRST_STAGE)
+        clock("bm25", pool.lexical.search, lexical_query(*asked), FIRST_STAGE)
         _, places = clock("exact", exact.search, query[None], FIRST_STAGE)
         nearest = {ids[place] for place in places[0][:NEAREST] if place >= 0}
         shared.append(len(nearest & {each for each, _ in dense[:NEAREST]}) / len(nearest))

@@ -59,13 +59,13 @@ def _parser() -> Parser:
         "--run", help=f"encode replies with this run of a dual encoder (default: {build.ENCODER})"
     )
     make.add_argument(
-        "--index-type", choices=INDEX_TYPES, help="index the vectors so (default: HNSW)"
+        "--index-type", choices=INDEX_TYPES, help="index the vectors so (default: IVF_SQ8)"
     )
     make.add_argument(
         "--search-width",
         type=positive,
         metavar="N",
-        help="visit N neighbours (HNSW) or lists (IVF_FLAT) in a search (default: 400)",
+        help="visit N lists (IVF_SQ8) or neighbours (HNSW) in a search (default: 80)",
     )
     make.add_argument("--uri", help="keep the vectors on the Milvus server http://HOST:19530")
     add("--token", help=f"the token of the Milvus server (default: the variable {TOKEN})")

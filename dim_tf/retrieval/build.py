@@ -39,8 +39,8 @@ def build(
     path: str | os.PathLike,
     run: str | os.PathLike = ENCODER,
     *,
-    index_type: str = "HNSW",
-    search_width: int = 400,
+    index_type: str = "IVF_SQ8",
+    search_width: int = 80,
     uri: str = "",
     token: str = "",
 ) -> Manifest:
@@ -50,8 +50,8 @@ def build(
         source: str. As of `read_replies`. Replies with the same text and no `id` are one.
         path: str. The folder.
         run: str. The run of a dual encoder, which encodes them: a folder or a pretrained model.
-        index_type: str. HNSW, IVF_FLAT or FLAT (exact).
-        search_width: int. How many neighbours HNSW visits in a search, or lists IVF_FLAT.
+        index_type: str. IVF_SQ8, HNSW or FLAT (exact).
+        search_width: int. How many lists IVF_SQ8 visits in a search, or neighbours HNSW.
         uri: str. The Milvus server; empty for Milvus Lite in the folder.
         token: str. The server's token; see `Vectors`.
 

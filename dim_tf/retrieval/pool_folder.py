@@ -40,8 +40,8 @@ class Manifest:
             path of a folder.
         fingerprint: str. The sha256 of its weights.
         vector_size: int. d.
-        index_type: str. HNSW, IVF_FLAT or FLAT.
-        search_width: int. How many neighbours HNSW visits, or lists IVF_FLAT.
+        index_type: str. IVF_SQ8, HNSW or FLAT.
+        search_width: int. How many lists IVF_SQ8 visits, or neighbours HNSW.
         uri: str. The Milvus server; empty for Milvus Lite in the folder.
         collection: str. The name of the collection in Milvus.
         format: int. The version of this format.
@@ -57,7 +57,7 @@ class Manifest:
     run: str
     fingerprint: str
     vector_size: int
-    index_type: Literal["HNSW", "IVF_FLAT", "FLAT"]
+    index_type: Literal["IVF_SQ8", "HNSW", "FLAT"]
     search_width: int
     uri: str
     collection: str

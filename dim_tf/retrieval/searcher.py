@@ -143,8 +143,13 @@ class Searcher:
             "dense": pool.vectors.search(
                 query, size, manifest.index_type, manifest.search_width, filter
             ),
-            "bm25": pool.lexical.search(" ".join([*context[-1:], *persona]), size, only),
+            "bm25": pool.lexical.search(lexical_query(context, persona), size, only),
         }
+
+
+def lexical_query(context: Sequence[str], persona: Sequence[str]) -> str:
+    """The text whose words BM25 looks up: the last utterance and the persona."""
+    return " ".join([*context[-1:], *persona])
 
 
 def fuse(

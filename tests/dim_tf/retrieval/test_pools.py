@@ -18,7 +18,7 @@ from dim_tf import chat, index, predict, serve
 from dim_tf.cli import parser
 from dim_tf.errors import CheckpointError, DataError, PoolError, UsageError
 from dim_tf.ranking.ranker import Ranker
-from dim_tf.retrieval import build
+from dim_tf.retrieval import build, vectors
 from dim_tf.retrieval.pool_folder import PoolFolder
 from dim_tf.retrieval.replies import read_replies
 from dim_tf.retrieval.searcher import Searcher
@@ -336,13 +336,14 @@ def test_any_request_for_a_reply_is_answered_or_refused(made, ranker, count):
             post()
 
 
-def test_a_pool_on_a_server(made, run, source, tmp_path):
+def test_a_pool_on_a_server(made, run, source, tmp_path, monkeypatch):
     from milvus_lite.adapter.grpc.server import start_server_in_thread
 
+    monkeypatch.setattr(vectors, "CLUSTERED", 1)
     server, database, port = start_server_in_thread(str(tmp_path / "server"), "127.0.0.1", 0)
     try:
         folder, uri = tmp_path / "pool", f"http://127.0.0.1:{port}"
-        build.build(str(source), folder, str(run), uri=uri, index_type="IVF_FLAT")
+        build.build(str(source), folder, str(run), uri=uri, index_type="HNSW")
         assert not (folder / "milvus.db").exists()
         with Searcher.open(folder, "RUN") as one, Searcher.open(made, "RUN") as other:
             found, expected = (each.reply(CONTEXT, PERSONA) for each in (one, other))

@@ -70,8 +70,8 @@ def main(argv: Sequence[str]) -> int | None:
         }
     figures |= {"run": run.path.name, "turns": len(turns), "clients": clients}
     figures |= {"seconds": seconds, "workers": arguments.workers, **platform_figures()}
-    print(markdown(figures))
     atomic.write_json(arguments.json, figures)
+    print(markdown(figures))
     print(f"figures: {arguments.json}")
 
 

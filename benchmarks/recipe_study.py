@@ -52,11 +52,13 @@ def candidates_ranked(config: TrainingConfig, updates: int) -> int:
 
     >>> candidates_ranked(TrainingConfig(negatives="4:100 19"), 300)
     72000
+    >>> candidates_ranked(TrainingConfig(), 300)
+    96000
     """
     total, done = 0, 0
-    for count, last in config.negatives_schedule:
+    for count, last in config.negatives_schedule or [(LISTED - 1, None)]:
         end = updates if last is None else min(last, updates)
-        total += (end - done) * config.batch_size * (LISTED if count is None else count + 1)
+        total += (end - done) * config.batch_size * (count + 1)
         done = end
     return total
 

@@ -65,8 +65,8 @@ def main(argv: Sequence[str]) -> int | None:
         figures["chat"] = {"memory": memory, "server": _memory(arguments.server, "VmRSS")}
     figures |= {"run": Path(arguments.run).name, "encoder": Path(arguments.encoder).name}
     figures |= platform_figures()
-    print(markdown(figures))
     atomic.write_json(arguments.json, figures)
+    print(markdown(figures))
     print(f"figures: {arguments.json}")
     return None
 

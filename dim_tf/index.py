@@ -17,7 +17,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from dim_tf.cli.parser import Parser, positive, print_warnings, run as run_command
+from dim_tf.cli.parser import Parser, print_warnings, run as run_command, whole
 from dim_tf.errors import UsageError
 from dim_tf.retrieval import build
 from dim_tf.retrieval.vectors import INDEX_TYPES, TOKEN
@@ -47,6 +47,10 @@ def main(argv: Sequence[str]) -> int | None:
     return None
 
 
+def _width(text: str) -> int:
+    return whole(text, 1, 65_536)
+
+
 def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.index", description=__doc__)
     add = parser.add_argument
@@ -63,7 +67,7 @@ def _parser() -> Parser:
     )
     make.add_argument(
         "--search-width",
-        type=positive,
+        type=_width,
         metavar="N",
         help="visit N lists (IVF_SQ8) or neighbours (HNSW) in a search (default: 80)",
     )

@@ -67,7 +67,7 @@ def open_runs(paths: Iterable[str | os.PathLike]) -> list[Record]:
         inner = [path]
         if not (path / CONFIG).is_file():
             inner = sorted(file.parent for file in path.glob(f"*/{CONFIG}"))
-        runs = {each: Record.open(each) for each in inner if each.suffix != ".tmp"}
+        runs = {each: Record.open(each) for each in inner}
         if not runs:
             raise UsageError(
                 f"{path}: found no run folder ({CONFIG} is missing) and none in it; "

@@ -17,6 +17,7 @@ from dim_tf.ranking.ranker import Ranker
 from dim_tf.retrieval.lexical import Lexical
 from dim_tf.retrieval.pool_folder import (
     LEXICAL,
+    MANIFEST,
     Manifest,
     changing,
     check_uri,
@@ -89,11 +90,12 @@ def build(
         manifest = _begun(folder, began)
         manifest.write(folder)
         with opened_vectors(folder, manifest, token) as vectors:
-            vectors.create(manifest.vector_size, afresh=not manifest.lines)
-            with Progress("replies", None, "lines", start=manifest.lines) as progress:
-                for lines, batch in _batches(_distinct(source), manifest.lines):
+            done = manifest.lines if vectors.exists() else 0
+            vectors.create(manifest.vector_size, afresh=not done)
+            with Progress("replies", None, "lines", start=done) as progress:
+                for lines, batch in _batches(_distinct(source), done):
                     # A call that was stopped may have stored some of the first ones.
-                    _store(vectors, ranker, batch, replace=lines.start == manifest.lines)
+                    _store(vectors, ranker, batch, replace=lines.start == done)
                     dataclasses.replace(manifest, lines=lines.stop).write(folder)
                     progress.advance(len(lines))
             return _finish(folder, vectors, manifest)
@@ -124,7 +126,8 @@ def delete(path: str | os.PathLike, ids: Sequence[str], token: str = "") -> Mani
     """Deletes replies by id.
 
     Raises:
-        DataError: The folder is no pool, or is unfinished; a text cannot be an id.
+        DataError: The folder is no pool, or is unfinished; a text cannot be an id; no reply
+            with a word would be left.
         UsageError: An id is unknown, or no reply would be left; as in `add`.
         PoolError: As of `Vectors`.
     """
@@ -140,15 +143,19 @@ def delete(path: str | os.PathLike, ids: Sequence[str], token: str = "") -> Mani
             raise UsageError(f"{folder}: found no reply with the id {unknown[0]}")
         if len(vectors) == len(set(ids)) - len(unknown):
             raise UsageError(f"{folder}: nothing would be left; remove the folder instead")
+        left = (row for row in vectors.rows("id", "text") if row["id"] not in ids)
+        lexical = Lexical.build(left)  # raises before anything is changed
         dataclasses.replace(manifest, pending=pending).write(folder)
         vectors.delete(ids)
-        return _finish(folder, vectors, manifest)
+        return _finish(folder, vectors, manifest, lexical)
 
 
 def _begun(folder: Path, began: Manifest) -> Manifest:
     """The manifest to go on with: that in the folder if it is of the same call."""
     if not folder.exists() or all(each.name.startswith(".") for each in folder.iterdir()):
         return began
+    if not (folder / MANIFEST).exists():
+        raise UsageError(f"{folder} holds something else; give another folder")
     found = Manifest.read(folder)
     if found.state != "building":
         raise UsageError(f"{folder} exists; give another folder, or --add to add replies")
@@ -221,10 +228,12 @@ def _store(vectors: Vectors, ranker: Ranker, batch: Sequence[Reply], replace: bo
     vectors.put(batch, encoded, replace)
 
 
-def _finish(folder: Path, vectors: Vectors, manifest: Manifest) -> Manifest:
+def _finish(
+    folder: Path, vectors: Vectors, manifest: Manifest, lexical: Lexical | None = None
+) -> Manifest:
     """Builds the indexes of what is stored, and completes the manifest."""
     vectors.build_index(manifest.index_type)
-    lexical = Lexical.build(vectors.rows("id", "text"))
+    lexical = lexical or Lexical.build(vectors.rows("id", "text"))
     lexical.save(folder / LEXICAL)
     manifest = dataclasses.replace(manifest, state="complete", pending="", replies=len(lexical))
     manifest.write(folder)

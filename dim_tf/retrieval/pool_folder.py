@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -131,12 +132,6 @@ class PoolFolder:
         """
         folder = Path(path)
         manifest = Manifest.read(folder)
-        if manifest.state == "building" or manifest.pending:
-            what = "changed" if manifest.pending else "made"
-            raise DataError(
-                f"unfinished: the command that {what} it was stopped; repeat it", path=folder
-            )
-        lexical = Lexical.load(folder / LEXICAL)
         with contextlib.ExitStack() as stack:
             if not manifest.uri:
                 stack.enter_context(
@@ -146,6 +141,15 @@ class PoolFolder:
                         "make it on a Milvus server with --uri http://HOST:19530",
                     )
                 )
+                manifest = Manifest.read(folder)
+            if manifest.state == "building" or manifest.pending:
+                what = "changes" if manifest.pending else "makes"
+                raise DataError(
+                    f"unfinished: wait for the command that {what} it, or repeat it if it was "
+                    "stopped",
+                    path=folder,
+                )
+            lexical = Lexical.load(folder / LEXICAL)
             vectors = stack.enter_context(opened_vectors(folder, manifest, token))
             found = 0
             if vectors.exists():
@@ -165,5 +169,10 @@ class PoolFolder:
 
 def check_uri(uri: str) -> None:
     """Raises `UsageError` if a text is neither empty nor the address of a server."""
-    if uri and not uri.startswith(("http://", "https://")):
+    try:
+        parts = urllib.parse.urlsplit(uri)
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a bad port, or half of an IPv6 address
+        valid = False
+    if uri and not valid:
         raise UsageError(f"--uri {uri}: expected http://HOST:PORT")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from dim_tf.io import atomic, text_lines
 
 PREPARED = "prepared:"
 # Bytes that Milvus stores of an id and of a text.
-ID_BYTES, TEXT_BYTES = 64, 65_535
+ID_BYTES, TEXT_BYTES, FIELDS_BYTES = 64, 65_535, 65_536
 RESERVED = ("vector", "$meta")
 # Milvus reads ids within expressions.
 QUOTES = "'\"\\"
@@ -104,6 +105,26 @@ def _from_json(line: str) -> Reply:
     return _reply(record.pop("text"), record)
 
 
+def _check_fields(fields: dict[str, Any]) -> None:
+    """Raises `DataError` for fields that Milvus cannot store."""
+    try:
+        size = len(json.dumps(fields, ensure_ascii=False).encode())
+    except UnicodeEncodeError:
+        raise DataError("found half of a surrogate pair in a field") from None
+    if size > FIELDS_BYTES:
+        raise DataError(f"found {size:,} bytes of fields, expected at most {FIELDS_BYTES:,}")
+    if any(not -(2**63) <= each < 2**63 for each in _whole_numbers(fields)):
+        raise DataError("found a whole number of more than 64 bits in a field")
+
+
+def _whole_numbers(value: Any) -> Iterator[int]:
+    if isinstance(value, int):
+        yield value
+    elif isinstance(value, list | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _whole_numbers(each)
+
+
 def _reply(text: Any, fields: dict[str, Any]) -> Reply:
     if problem := text_error(text):
         raise DataError(problem, field="text")
@@ -112,6 +133,7 @@ def _reply(text: Any, fields: dict[str, Any]) -> Reply:
         raise DataError(f"found {given!r}, expected a text or a whole number", field="id")
     if given is not None:
         check_id(str(given))
+    _check_fields(fields)
     reply = Reply(text_id(text) if given is None else str(given), text, fields)
     for name, value, most in (("id", reply.id, ID_BYTES), ("text", text, TEXT_BYTES)):
         if len(value.encode("utf-8", "backslashreplace")) > most:

@@ -107,7 +107,7 @@ class Searcher:
         """
         turn = self.ranker.turn(context, persona, ["-"])
         # The run may read fewer profiles than the encoder.
-        found = self.search(turn.context, persona, first_stage, filter)
+        found = fuse(self.retrieve(turn.context, persona, first_stage, filter), first_stage)
         texts = self.pool.vectors.texts(found) if found else {}
         # A reply on a server may have been deleted since the pool was opened.
         ids = [each for each in found if each in texts]
@@ -118,12 +118,6 @@ class Searcher:
             row["id"] = ids[row["index"]]
             row["first_stage"] = found[row["id"]]
         return rows
-
-    def search(
-        self, context: Sequence[str], persona: Sequence[str], count: int = 200, filter: str = ""
-    ) -> dict[str, dict[str, dict[str, float] | None]]:
-        """The first stage: `first_stage` of `reply` by id, best first."""
-        return fuse(self.retrieve(context, persona, count, filter), count)
 
     def retrieve(
         self, context: Sequence[str], persona: Sequence[str], count: int = 200, filter: str = ""

@@ -125,13 +125,11 @@ class Vectors:
 
     def put(self, replies: Sequence[Reply], vectors: np.ndarray, replace: bool) -> None:
         """Stores replies; `replace` if the collection may have some of their ids."""
-        if replace:
-            self.delete([reply.id for reply in replies])
         rows = [
             {**reply.fields, "id": reply.id, "text": reply.text, "vector": vector}
             for reply, vector in zip(replies, vectors, strict=True)
         ]
-        self._call("insert", rows)
+        self._call("upsert" if replace else "insert", rows)
 
     def delete(self, ids: Sequence[str]) -> None:
         """Removes replies; unknown ids are ignored."""

@@ -132,6 +132,7 @@ def _bind(host: str, port: int) -> socket.socket:
         listener = socket.socket(family)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-    except OSError as error:
-        raise UsageError(f"--host {host} --port {port}: {error.strerror}") from None
+    except (OSError, UnicodeError) as error:  # a host name may have no encoding
+        reason = getattr(error, "strerror", "no host name")
+        raise UsageError(f"--host {host} --port {port}: {reason}") from None
     return listener

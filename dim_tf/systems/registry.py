@@ -71,7 +71,7 @@ class System:
             )
         if training is None:
             return
-        if self.dual_encoder and training.input_scale != 1:
+        if (self.dual_encoder or not self.trained) and training.input_scale != 1:
             raise ConfigError(
                 f"input_scale: {self.name} has no encoder to scale; leave out --input-scale, and "
                 "--recipe fast"

@@ -52,6 +52,10 @@ def check_request(arguments: argparse.Namespace) -> Request:
     if arguments.resume and arguments.init_from:
         raise UsageError("--resume and --init-from exclude each other: give one of them")
     resumed = Run.open(arguments.run) if arguments.resume else None
+    if arguments.init_from or (resumed and resumed.initial):
+        if "input_scale" in arguments:
+            raise UsageError("--input-scale scales fresh weights: leave it out with --init-from")
+        settings["input_scale"] = 1.0  # also where a recipe sets another
     if resumed:
         _check_same(resumed, {**chosen, **settings})
     else:
@@ -65,10 +69,6 @@ def check_request(arguments: argparse.Namespace) -> Request:
         if base and not arguments.init_from:
             raise UsageError(f"--model {model} starts from a run of {base}: give --init-from RUN")
     initial = Run.open(arguments.init_from) if arguments.init_from else None
-    if initial:
-        if "input_scale" in arguments:
-            raise UsageError("--input-scale scales fresh weights: leave it out with --init-from")
-        settings["input_scale"] = 1.0  # also where a recipe sets another
     return Request(settings, chosen, resumed, initial)
 
 

@@ -315,7 +315,8 @@ class Trainer:
                 raise KeyboardInterrupt
             self._stop = True
             # Not `print`: the signal may arrive while another print is running.
-            os.write(2, b"stopping after this update; Ctrl-C again stops without saving\n")
+            with contextlib.suppress(OSError):  # Ctrl-C has also ended what reads a pipe
+                os.write(2, b"stopping after this update; Ctrl-C again stops without saving\n")
 
         signals = (signal.SIGINT, signal.SIGTERM)
         previous = [signal.signal(number, ask) for number in signals]

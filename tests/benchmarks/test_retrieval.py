@@ -8,6 +8,7 @@ from benchmarks import retrieval
 from dim_tf import index
 from dim_tf.cli import parser
 from dim_tf.ranking.ranker import Ranker
+from dim_tf.retrieval import vectors
 
 
 def test_figures(fast_run, prepared, tmp_path, monkeypatch, capsys):
@@ -21,6 +22,7 @@ def test_figures(fast_run, prepared, tmp_path, monkeypatch, capsys):
         return type("Done", (), {"returncode": 0})
 
     monkeypatch.setattr(retrieval.subprocess, "run", here)
+    monkeypatch.setattr(vectors, "CLUSTERED", 1)
     monkeypatch.setattr(retrieval, "chat_memory", lambda run, pool, turns: len(turns))
     path = tmp_path / "figures.json"
     options = ["--prepared", prepared, "--run", run.path, "--encoder", run.path, "--json", path]

@@ -77,9 +77,8 @@ def test_what_is_refused(runs, tmp_path, capsys):
 
 
 def test_a_folder_of_runs_some_of_which_are_not_tested_yet(runs, capsys):
-    for name in ("new", "dim-0123abcd.tmp"):
-        made_up_run(runs / name, ranks_with(3), "imn_ctx")
-        (runs / name / "results.json").unlink()
+    made_up_run(runs / "new", ranks_with(3), "imn_ctx")
+    (runs / "new" / "results.json").unlink()
     assert [run.name for run in open_runs([runs])] == ["dim1", "dim2", "imn", "utr"]
     assert capsys.readouterr().err == "left out, not tested yet: new\n"
     assert parser.run(report.main, [str(runs / "new")]) == 2

@@ -31,6 +31,7 @@ BODY = b'{"context": ["i like dogs"], "candidates": ["tea"]}'
     [
         (["--host", "0.0.0.0"], "--token"),
         (["--host", "192.0.2.1", "--token", "t"], "--host 192.0.2.1 --port 8000"),
+        (["--host", "a..b", "--token", "t"], "--host a..b"),
         (["--port", "65536"], "65,535"),
         (["--workers", "0"], "--workers"),
         (["--run", "no such run"], "no such run"),

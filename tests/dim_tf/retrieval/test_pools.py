@@ -19,7 +19,7 @@ from dim_tf.cli import parser
 from dim_tf.errors import CheckpointError, DataError, PoolError, UsageError
 from dim_tf.ranking.ranker import Ranker
 from dim_tf.retrieval import build, vectors
-from dim_tf.retrieval.pool_folder import PoolFolder
+from dim_tf.retrieval.pool_folder import Manifest, PoolFolder
 from dim_tf.retrieval.replies import read_replies
 from dim_tf.retrieval.searcher import Searcher
 from dim_tf.runs.run import Run
@@ -185,6 +185,24 @@ def test_what_a_build_stored_that_noted_nothing_is_not_kept(run, source, tmp_pat
         assert {row["text"] for row in opened.vectors.rows("text")} == {"hello", "you like dogs"}
 
 
+def test_a_build_whose_vectors_were_lost_begins_again(run, source, tmp_path, monkeypatch):
+    def stopping(vectors, ranker, batch, replace):
+        store(vectors, ranker, batch, replace)
+        if replace:
+            return
+        raise KeyboardInterrupt
+
+    store, folder = build._store, tmp_path / "pool"
+    monkeypatch.setattr(build, "BATCH", 2)
+    monkeypatch.setattr(build, "_store", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        build.build(str(source), folder, str(run))
+    assert Manifest.read(folder).lines
+    shutil.rmtree(folder / "milvus.db")
+    monkeypatch.setattr(build, "_store", store)
+    assert build.build(str(source), folder, str(run)).replies == 5
+
+
 def test_replies_are_added_replaced_and_deleted(pool, tmp_path):
     more = tmp_path / "more.jsonl"
     more.write_text('{"text": "i like tea", "id": "dogs"}\n{"text": "dogs"}\n')
@@ -208,6 +226,9 @@ def test_replies_are_added_replaced_and_deleted(pool, tmp_path):
 
 
 def test_what_is_no_pool_is_refused(pool, run, source, tmp_path, encoder):
+    texts, wordless = tmp_path / "texts.jsonl", tmp_path / "wordless"
+    texts.write_text('{"text": "tea", "id": "tea"}\n{"text": "?"}\n')
+    build.build(str(texts), wordless, str(run))
     texts = tmp_path / "texts.txt"
     texts.write_text("\n \n")
     with pytest.raises(DataError, match=r"texts\.txt.*no reply"):
@@ -221,6 +242,11 @@ def test_what_is_no_pool_is_refused(pool, run, source, tmp_path, encoder):
         build.build(str(source), tmp_path / "dim", "DIM")
     with pytest.raises(UsageError, match="exists"):
         build.build(str(source), pool, str(run))
+    with pytest.raises(UsageError, match="something else"):
+        build.build(str(source), tmp_path, str(run))
+    for uri in ("localhost:19530", "http://", "http://h:port", "http://h:99999", "http://[::1"):
+        with pytest.raises(UsageError, match="--uri"):
+            build.build(str(source), tmp_path / "new", str(run), uri=uri)
     for line in (
         '{"text": 3}',
         '{"id": "a"}',
@@ -229,6 +255,10 @@ def test_what_is_no_pool_is_refused(pool, run, source, tmp_path, encoder):
         '{"text": "a", "id": "it\'s"}',
         '{"text": "a", "id": "\\\\"}',
         '{"text": "a", "id": "\\ud800"}',
+        '{"text": "a", "topic": "\\ud800"}',
+        '{"text": "a", "\\ud800": 1}',
+        f'{{"text": "a", "topic": [1, {{"n": {2**63}}}]}}',
+        f'{{"text": "a", "topic": "{"x" * 65_536}"}}',
     ):
         source = tmp_path / "bad.jsonl"
         source.write_text(f'{{"text": "tea"}}\n{line}\n')
@@ -237,8 +267,11 @@ def test_what_is_no_pool_is_refused(pool, run, source, tmp_path, encoder):
     source.write_text('{"text": "tea", "id": 1}\n{"text": "fine", "id": "1"}\n')
     with pytest.raises(DataError, match=r"bad\.jsonl:2.*id"):
         build.add(pool, str(source))
-    with PoolFolder.open(pool):  # not changed by that
-        pass
+    with pytest.raises(DataError, match="no reply has a word"):
+        build.delete(wordless, ["tea"])
+    for unchanged in (pool, wordless):
+        with PoolFolder.open(unchanged):
+            pass
     manifest = json.loads((pool / "manifest.json").read_text())
     for name, value, error in (
         ("fingerprint", "0" * 64, CheckpointError),

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from dim_tf.config import ModelConfig
+from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.errors import ConfigError
 from dim_tf.systems import registry
 
@@ -23,3 +23,9 @@ def test_a_base_is_a_system_that_reads_no_persona():
 def test_systems_that_are_not_implemented_are_refused_by_their_name():
     with pytest.raises(ConfigError, match=r"later .*not implemented.* dim"):
         registry.System("later").build(ModelConfig(char_vocab_size=9), None)
+
+
+@pytest.mark.parametrize("name", ["ir", "starspace", "transformer"])
+def test_a_system_without_the_encoder_refuses_to_scale_it(name):
+    with pytest.raises(ConfigError, match="input_scale"):
+        registry.get(name).check(ModelConfig(char_vocab_size=1), TrainingConfig(input_scale=2.0))

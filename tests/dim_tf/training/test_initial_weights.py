@@ -30,6 +30,13 @@ def test_init_from_starts_with_the_other_runs_weights(trained, run_train, monkey
     assert begun in (run / "MODEL_CARD.md").read_text()
 
 
+def test_a_recipe_does_not_scale_the_weights_of_another_run(run_copy, run_train):
+    options = ["new", "--recipe=fast", "--max-updates=1"]
+    run = Run.open(run_train(*options, f"--init-from={run_copy}"))
+    assert run.training_config.input_scale == 1.0
+    run_train(*options, "--resume")
+
+
 def test_init_from_takes_the_new_word_vectors(prepared, run_copy, run_train):
     vectors = np.zeros((40, 6), "float32")
     atomic.write_npz(run_copy / "vectors.npz", {"word_vectors": vectors})

@@ -4,10 +4,12 @@ import json
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from dim_tf.training import trainer
 from tests.run_content import content
 
 ROOT = Path(__file__).parents[3]
@@ -78,3 +80,20 @@ def test_a_signal_saves_the_state_and_resuming_is_exact(
     done = train_process(run, "--resume")
     assert done.returncode == 0, done.stderr
     assert content(run) == content(uninterrupted)
+
+
+def test_ctrl_c_saves_where_it_has_also_ended_the_reader_of_a_pipe(run_train, monkeypatch):
+    def update_and_stop(self, *arguments):
+        update(self, *arguments)
+        if self.state.update == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    def write(*arguments):
+        raise BrokenPipeError
+
+    update = trainer.Trainer._update
+    monkeypatch.setattr(trainer.Trainer, "_update", update_and_stop)
+    monkeypatch.setattr(trainer, "os", SimpleNamespace(write=write))
+    run = run_train("run")
+    with np.load(run / "latest.npz") as arrays:
+        assert json.loads(str(arrays["state"]))["update"] == 3

@@ -71,6 +71,7 @@ def _line(record: Record, row: dict) -> str:
     config = record.training_config
     settings = [record.model.upper(), f"scale {config.input_scale:g}", f"K {config.negatives}"]
     settings += ["split"] * (config.negatives_from == "split")
+    settings += [f"rate {config.learning_rate:g}"] * (config.learning_rate != 0.001)
     if config.decay_steps < row["update"]:
         settings.append(f"rate × {config.decay_rate:g} after {config.decay_steps}")
     ranked = candidates_ranked(config, row["update"])

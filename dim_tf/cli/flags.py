@@ -25,7 +25,11 @@ def add_settings(parser: Parser) -> None:
     for option, kind, meaning in (
         ("--precision", PRECISIONS, "compute products and activations in this dtype"),
         ("--recipe", RECIPES, "start from a recipe; explicit options override it"),
-        ("--negatives-from", NEGATIVE_SOURCES, "draw distractors from here (default: listed)"),
+        (
+            "--negatives-from",
+            NEGATIVE_SOURCES,
+            "draw distractors from the turn's list, the split or the batch",
+        ),
         ("--rnn-units", positive, "set the units of each LSTM direction"),
         ("--dropout", float, "set the dropout rate"),
         ("--batch-size", positive, "set the turns per update"),

@@ -90,6 +90,7 @@ def build(
         manifest = _begun(folder, began)
         manifest.write(folder)
         with opened_vectors(folder, manifest, token) as vectors:
+            # A server may have lost what a stopped call stored.
             done = manifest.lines if vectors.exists() else 0
             vectors.create(manifest.vector_size, afresh=not done)
             with Progress("replies", None, "lines", start=done) as progress:
@@ -137,13 +138,14 @@ def delete(path: str | os.PathLike, ids: Sequence[str], token: str = "") -> Mani
     pending = f"--delete {' '.join(sorted(ids))}"
     with _change(folder, pending, token) as (manifest, vectors):
         vectors.load()
-        unknown = sorted(set(ids) - vectors.known(ids))
+        gone = set(ids)
+        unknown = sorted(gone - vectors.known(ids))
         # An interrupted deletion may have deleted some.
         if unknown and not manifest.pending:
             raise UsageError(f"{folder}: found no reply with the id {unknown[0]}")
-        if len(vectors) == len(set(ids)) - len(unknown):
+        if len(vectors) == len(gone) - len(unknown):
             raise UsageError(f"{folder}: nothing would be left; remove the folder instead")
-        left = (row for row in vectors.rows("id", "text") if row["id"] not in ids)
+        left = (row for row in vectors.rows("id", "text") if row["id"] not in gone)
         lexical = Lexical.build(left)  # raises before anything is changed
         dataclasses.replace(manifest, pending=pending).write(folder)
         vectors.delete(ids)
@@ -233,7 +235,8 @@ def _finish(
 ) -> Manifest:
     """Builds the indexes of what is stored, and completes the manifest."""
     vectors.build_index(manifest.index_type)
-    lexical = lexical or Lexical.build(vectors.rows("id", "text"))
+    if lexical is None:
+        lexical = Lexical.build(vectors.rows("id", "text"))
     lexical.save(folder / LEXICAL)
     manifest = dataclasses.replace(manifest, state="complete", pending="", replies=len(lexical))
     manifest.write(folder)

@@ -141,7 +141,7 @@ class PoolFolder:
                         "make it on a Milvus server with --uri http://HOST:19530",
                     )
                 )
-                manifest = Manifest.read(folder)
+                manifest = Manifest.read(folder)  # it may have changed until then
             if manifest.state == "building" or manifest.pending:
                 what = "changes" if manifest.pending else "makes"
                 raise DataError(

@@ -133,7 +133,8 @@ def _reply(text: Any, fields: dict[str, Any]) -> Reply:
         raise DataError(f"found {given!r}, expected a text or a whole number", field="id")
     if given is not None:
         check_id(str(given))
-    _check_fields(fields)
+    if fields:
+        _check_fields(fields)
     reply = Reply(text_id(text) if given is None else str(given), text, fields)
     for name, value, most in (("id", reply.id, ID_BYTES), ("text", text, TEXT_BYTES)):
         if len(value.encode("utf-8", "backslashreplace")) > most:

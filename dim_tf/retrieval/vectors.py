@@ -111,7 +111,8 @@ class Vectors:
         built = self._call("list_indexes")
         if built and self._call("describe_index", built[0])["index_type"] != index_type:
             self._call("release_collection")
-            self._call("drop_index", built.pop())
+            self._call("drop_index", built[0])
+            built = []
         if not built:
             params = self._client.prepare_index_params()
             built_with, _ = INDEX_TYPES[index_type]

@@ -188,9 +188,8 @@ def test_what_a_build_stored_that_noted_nothing_is_not_kept(run, source, tmp_pat
 def test_a_build_whose_vectors_were_lost_begins_again(run, source, tmp_path, monkeypatch):
     def stopping(vectors, ranker, batch, replace):
         store(vectors, ranker, batch, replace)
-        if replace:
-            return
-        raise KeyboardInterrupt
+        if not replace:  # the second batch
+            raise KeyboardInterrupt
 
     store, folder = build._store, tmp_path / "pool"
     monkeypatch.setattr(build, "BATCH", 2)

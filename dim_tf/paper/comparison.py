@@ -14,7 +14,7 @@ import numpy as np
 from dim_tf.errors import UsageError
 from dim_tf.evaluation import significance
 from dim_tf.paper import published
-from dim_tf.paper.published import MEASURES, Table, TableCell
+from dim_tf.paper.published import MEASURES, Setting, Table, TableCell
 from dim_tf.paper.tested_runs import DEFAULTS, TestResult, comparable_results, outdated_tests
 from dim_tf.runs.record import Record
 from dim_tf.systems import registry
@@ -140,7 +140,7 @@ def _gains(
     tables: Sequence[Table], groups: Groups, cells: Mapping[str, Any]
 ) -> tuple[dict[str, dict[str, float]], list[str]]:
     """The points of each cell above no persona, by its id; and notes on turns that differ."""
-    gains, notes = {}, []
+    gains, uneven = {}, []
     for cell in [c for t in tables if t.with_gains for row in t.rows for c in row.cells]:
         if cell not in groups or cell.base not in groups:
             continue
@@ -148,14 +148,12 @@ def _gains(
         turns, base_turns = groups[cell][0].ranks, groups[base][0].ranks
         # As in the paper, a version of the personas that lacks some turns is compared all the same.
         if not turns.same_turns(base_turns):
-            notes.append(
-                "The gain is between tables that are not of the same turns: "
-                f"{cell.id} ({len(turns):,} turns) and {base.id} ({len(base_turns):,})."
-            )
+            uneven.append(f"{cell.id} ({len(turns):,} turns; {len(base_turns):,})")
         gains[cell.id] = {
             measure: round(cells[cell.id][measure]["mean"] - cells[base.id][measure]["mean"], 4)
             for measure in MEASURES
         }
+    notes = [f"Gains over no persona on other turns: {', '.join(uneven)}."] if uneven else []
     return gains, notes
 
 
@@ -221,25 +219,35 @@ def _notes(tables: Sequence[Table], cells: Mapping[str, Any]) -> list[str]:
     common = {n: v for n, v in every[0].items() if all(s.get(n) == v for s in every)}
     if common:
         notes.append(f"Settings that are not the paper's: {_with_the_papers(common)}.")
-    for name, cell in cells.items():
-        more = {n: v for n, v in cell["settings"].items() if n not in common}
-        if more:
-            notes.append(f"Other settings than the rest: {name} with {_with_the_papers(more)}.")
-        if cell["initial"] is not None:
-            notes.append(f"Not from fresh weights: {name} started from those of {cell['initial']}.")
+    # Of each setting once, whatever it was tested on.
+    trained = {Setting(*(cell[n] for n in Setting._fields)).name: cell for cell in cells.values()}
+    differing: dict[str, list[str]] = {}
+    for name, cell in trained.items():
+        if more := {n: v for n, v in cell["settings"].items() if n not in common}:
+            differing.setdefault(_with_the_papers(more), []).append(name)
+    for settings, names in differing.items():
+        notes.append(f"Other settings than the rest: {', '.join(names)}: {settings}.")
+    started = [
+        f"{name} ({cell['initial']})"
+        for name, cell in trained.items()
+        if cell["initial"] is not None
+    ]
+    if started:
+        notes.append(f"Started from the weights of another run: {', '.join(started)}.")
     versions = {cell["version"] for cell in cells.values() if cell["persona"] != "none"}
     if versions == {"original"}:
         notes.append(
             "The revised columns of Table 3 are for training on revised personas, which none of "
             "these runs had; what they reach on revised ones is in the table of original personas."
         )
+    unequal = []
     for table in tables:
         shown = [cell for row in table.rows for cell in row.cells if cell]
         shown += [cell.base for cell in shown if table.with_gains]
-        updates = {c.id: _range(cells[c.id]["updates"]) for c in shown if c.id in cells}
-        if len(set(updates.values())) > 1:
-            pairs = "; ".join(f"{name}: {count}" for name, count in updates.items())
-            notes.append(f"{table.name} compares unequal numbers of updates: {pairs}.")
+        if len({_range(cells[c.id]["updates"]) for c in shown if c.id in cells}) > 1:
+            unequal.append(table.name)
+    if unequal:
+        notes.append(f"Unequal numbers of updates, see above: {', '.join(unequal)}.")
     return notes
 
 

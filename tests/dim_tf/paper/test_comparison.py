@@ -153,13 +153,10 @@ def test_notes_on_unequal_updates_other_settings_and_initial_weights(make):
     )
     notes = "\n".join(results["notes"])
     assert "Settings that are not the paper's: word_dim 3 (paper: 400)." in notes
-    assert "imn_ctx_self_original, tested on original with rnn_units 9 (paper: 200)" in notes
-    assert (
-        "Table 3 compares unequal numbers of updates: imn_ctx_self_original, tested on original: "
-        "300; dim_self_original, tested on original: 2,000; "
-    ) in notes
-    assert "Table 5" not in notes
-    assert "dim_self_original, tested on original started from those of pretrained" in notes
+    assert "imn_ctx_self_original: rnn_units 9 (paper: 200)" in notes
+    (unequal,) = [note for note in results["notes"] if "updates" in note]
+    assert "Table 3" in unequal and "Table 5" not in unequal
+    assert "dim_self_original (pretrained)" in notes
 
 
 def test_runs_that_the_paper_lacks_and_weights_from_elsewhere(make):
@@ -212,8 +209,8 @@ def test_gains_between_different_turns_have_a_note(make):
     results = compare([imn, make("a", ranks_with(30, 38), version="revised")])
     gain = row(results, 3, "DIM")[1]["gain"]["hits@1"]
     assert gain == pytest.approx(100 * 30 / 38 - 50, abs=1e-4)
-    (note,) = [note for note in results["notes"] if "gain" in note]
-    assert "dim_self_revised" in note and "(38 turns)" in note and "(40)" in note
+    (note,) = [note for note in results["notes"] if "Gains" in note]
+    assert "dim_self_revised" in note and "(38 turns; 40)" in note
 
 
 def test_tests_of_outdated_weights_do_not_count(make):

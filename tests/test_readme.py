@@ -182,6 +182,5 @@ def test_commands_and_python_run_on_a_small_scale(tmp_path, monkeypatch, capsys)
             monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(TYPED))))
             assert page_commands.run(command) == 0, f"{command}: {capsys.readouterr().err}"
     names = {}
-    exec("import tensorflow as tf", names)  # as the page on export says
     for block in page_commands.python_blocks(TEXT):
         exec(block, names)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from dim_tf.systems import registry
 
 FORMAT = 2
 Groups = Mapping[TableCell, Sequence[TestResult]]
+Named = tuple[str, TableCell]  # a row of a table and its cell in a column
 
 
 def compare(runs: Sequence[Record]) -> dict[str, Any]:
@@ -84,6 +85,8 @@ def _summary(cell: TableCell, group: list[TestResult]) -> dict[str, Any]:
                     f"{pair}, but differ in {name} ({previous.recipe.get(name)} and {value}); "
                     "report on each in turn"
                 )
+    own = registry.find(cell.setting.system).defaults
+    defaults = {name: own.get(name, value) for name, value in DEFAULTS.items()}
     return {
         **cell.setting._asdict(),
         "tested_on": cell.tested_on,
@@ -94,7 +97,7 @@ def _summary(cell: TableCell, group: list[TestResult]) -> dict[str, Any]:
         "initial": first.recipe["initial"],
         "test_turns": len(first.ranks),
         "test_turns_of": first.of,
-        "settings": {n: v for n, v in first.recipe.items() if v != DEFAULTS.get(n, v)},
+        "settings": {n: v for n, v in first.recipe.items() if v != defaults.get(n, v)},
         **{measure: _statistics(group, measure) for measure in MEASURES},
     }
 
@@ -160,22 +163,12 @@ def _gains(
 def _significance(
     tables: Sequence[Table], groups: Groups
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Tests each pair of rows of each column once; and notes on pairs of different turns."""
+    """Tests the pairs of each column once; and notes on pairs of different turns."""
     tests, notes, tested = [], [], set()
     for table in tables:
         for index, column in enumerate(table.columns):
-            rows = [(row.name, row.cells[index]) for row in table.rows]
-            rows = [(name, cell) for name, cell in rows if cell in groups]
-            bases = _bases(rows, groups) if table.number is None else []
-            for base in bases:
-                system = registry.find(base.setting.system)
-                without = " without persona" if system.reads_persona else ""
-                rows.append((f"{system.title}{without}", base))
-            rows.sort(key=lambda row: -_over_seeds(groups[row[1]], MEASURES[0]).mean())
-            for (first, one), (second, two) in itertools.combinations(rows, 2):
-                # A system without persona is compared with the one that reads it.
-                unrelated = bool({one, two} & set(bases)) and one.base != two and two.base != one
-                if unrelated or {one, two} in tested:
+            for (first, one), (second, two) in _pairs(table, index, groups):
+                if {one, two} in tested:
                     continue
                 tested.add(frozenset((one, two)))
                 turns = groups[one][0].ranks
@@ -200,31 +193,47 @@ def _significance(
     return tests, notes
 
 
-def _bases(rows: Sequence[tuple[str, TableCell]], groups: Groups) -> list[TableCell]:
-    """The systems of a column without persona, if they were tested on the turns of the column."""
-    cells = [cell for _, cell in rows]
-    return [
-        base
-        for base in dict.fromkeys(cell.base for cell in cells)
-        if base in groups
-        and base not in cells
-        and groups[base][0].ranks.same_turns(groups[cells[0]][0].ranks)
-    ]
+def _pairs(table: Table, index: int, groups: Groups) -> Iterator[tuple[Named, Named]]:
+    """The pairs of a column to test, the better one first.
+
+    The best system is paired with all, every other with the next; in the table of original
+    personas each is also paired with itself without persona.
+    """
+
+    def ordered(named: Iterable[Named]) -> list[Named]:
+        return sorted(named, key=lambda each: -_over_seeds(groups[each[1]], MEASURES[0]).mean())
+
+    found = [(row.name, row.cells[index]) for row in table.rows if row.cells[index] in groups]
+    rows = ordered(found)
+    yield from itertools.product(rows[:1], rows[1:])
+    yield from itertools.pairwise(rows[1:])
+    cells = [cell for _, cell in found]
+    for named in found if table.number is None else ():
+        base = named[1].base
+        turns = groups[cells[0]][0].ranks
+        if base in groups and base not in cells and groups[base][0].ranks.same_turns(turns):
+            system = registry.find(base.setting.system)
+            without = " without persona" if system.reads_persona else ""
+            first, second = ordered([named, (f"{system.title}{without}", base)])
+            yield first, second
 
 
 def _notes(tables: Sequence[Table], cells: Mapping[str, Any]) -> list[str]:
-    """Differences from the paper's recipe, and between cells of a table."""
+    """Differences from the default settings, and between cells of a table."""
     notes = []
     every = [cell["settings"] for cell in cells.values()]
     common = {n: v for n, v in every[0].items() if all(s.get(n) == v for s in every)}
     if common:
-        notes.append(f"Settings that are not the paper's: {_with_the_papers(common)}.")
+        systems = {cell["system"] for cell in cells.values()}
+        own = registry.find(systems.pop()).defaults if len(systems) == 1 else {}
+        notes.append(f"Settings that are not the paper's: {_with_defaults(common, own)}.")
     # Of each setting once, whatever it was tested on.
     trained = {Setting(*(cell[n] for n in Setting._fields)).name: cell for cell in cells.values()}
     differing: dict[str, list[str]] = {}
     for name, cell in trained.items():
         if more := {n: v for n, v in cell["settings"].items() if n not in common}:
-            differing.setdefault(_with_the_papers(more), []).append(name)
+            own = registry.find(cell["system"]).defaults
+            differing.setdefault(_with_defaults(more, own), []).append(name)
     for settings, names in differing.items():
         notes.append(f"Other settings than the rest: {', '.join(names)}: {settings}.")
     started = [
@@ -251,13 +260,14 @@ def _notes(tables: Sequence[Table], cells: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def _with_the_papers(settings: Mapping[str, Any]) -> str:
-    """Settings, each with the paper's value."""
+def _with_defaults(settings: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """Settings, each with the paper's value, or with the system's `own` default."""
     shown = []
     for name, value in sorted(settings.items()):
         none = "none" if name == "patience" else "all"
-        ours, papers = (none if v is None else v for v in (value, DEFAULTS[name]))
-        shown.append(f"{name} {ours} (paper: {papers})")
+        default = own.get(name, DEFAULTS[name])
+        ours, theirs = (none if v is None else v for v in (value, default))
+        shown.append(f"{name} {ours} ({'default' if name in own else 'paper'}: {theirs})")
     return ", ".join(shown)
 
 

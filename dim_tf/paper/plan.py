@@ -63,7 +63,6 @@ class Plan:
 
     runs: list[PlannedRun]  # in the order of the tables
     missing: list[str]  # settings, each with the tables that the prepared folder lacks
-    later: list[str]  # titles of the systems in these tables that are not implemented
 
     def __str__(self) -> str:
         """The plan as text."""
@@ -74,19 +73,17 @@ def check_systems(asked: Sequence[str] | None) -> list[str]:
     """The systems to train: those asked for, or all of the paper that can be trained here.
 
     Raises:
-        UsageError: A system is unknown, not implemented, is trained further on other data, or
-            starts from a run of another one that is not asked for.
+        UsageError: A system is unknown, is trained further on other data, or starts from a run of
+            another one that is not asked for.
     """
-    known = tuple(filter(_is_planned, registry.implemented()))
+    known = tuple(filter(_is_planned, registry.SYSTEMS))
     for name in asked or ():
         if name not in known:
             found, hint = f"found {name!r}", did_you_mean(name, known)
             if name in registry.SYSTEMS:
                 system, hint = registry.get(name), ""
-                found = f"{system.title} is not implemented"
-                if system.starts_from:
-                    base = system.starts_from
-                    found = f"{system.title} starts from a run of {base}: train it on its own"
+                base = system.starts_from
+                found = f"{system.title} starts from a run of {base}: train it on its own"
             raise UsageError(f"--systems: {found}, expected {one_of(known)}{hint}")
         if (base := registry.get(name).starts_from) not in (None, *asked):
             raise UsageError(f"--systems: {name} starts from runs of {base}; give {base} too")
@@ -129,9 +126,8 @@ def make(
         raise UsageError(f"--set: {name} follows from {DECIDED[name]}")
     others = tuple(system for system in systems if system not in registry.of_paper())
     tables = [table for table in published.tables(others) if table.number in numbers]
-    wanted, later = _wanted(tables, systems)
     runs, missing = [], []
-    for setting, versions in wanted.items():
+    for setting, versions in _wanted(tables, systems).items():
         persona, version = setting.persona, setting.version
         needed = [("train", version), ("valid", version), *(("test", v) for v in versions)]
         absent = [(split, v) for split, v in needed if not data.has(split, persona, v)]
@@ -144,35 +140,27 @@ def make(
                 runs.append(_planned(data, folder, setting, seed, changes, tested_on, test_turns))
     if not runs:
         trained = {row.system: None for table in tables for row in table.rows}
-        rows = ", ".join(name for name in trained if name in registry.implemented()) or "none"
         reason = (
-            f"found {', '.join(systems)}, expected implemented systems with a row in Table "
-            f"{one_of(numbers)}: {rows}"
+            f"found {', '.join(systems)}, expected systems with a row in Table "
+            f"{one_of(numbers)}: {', '.join(trained) or 'none'}"
         )
         if missing:
             reason = f"{data.path} has no turns of {'; '.join(missing)}"
         raise UsageError(f"nothing to train: {reason}")
-    return Plan(runs, missing, later)
+    return Plan(runs, missing)
 
 
-def _wanted(
-    tables: Sequence[Table], systems: Sequence[str]
-) -> tuple[dict[Setting, list[str]], list[str]]:
-    """The settings of some tables, each with the versions to test it on; and systems to come."""
-    known = registry.implemented()
+def _wanted(tables: Sequence[Table], systems: Sequence[str]) -> dict[Setting, list[str]]:
+    """The settings of some tables, each with the versions to test it on."""
     wanted: dict[Setting, list[str]] = {}
-    later: dict[str, None] = {}
     for row, with_gains in ((row, table.with_gains) for table in tables for row in table.rows):
-        cells = [cell for cell in row.cells if cell]
-        cells += [cell.base for cell in cells if with_gains and cell.base.setting.system in systems]
-        for name in registry.of_paper():
-            if name not in known and name in (row.system, *(cell.setting.system for cell in cells)):
-                later[registry.get(name).title] = None
-        for setting, version in cells if row.system in systems else ():
+        cells = [cell for cell in row.cells if cell] if row.system in systems else []
+        bases = [cell.base for cell in cells if cell.base.setting.system in systems]
+        for setting, version in [*cells, *(bases if with_gains else [])]:
             versions = wanted.setdefault(setting, [])
-            if setting.system in known and version not in versions:
+            if version not in versions:
                 versions.append(version)
-    return {setting: versions for setting, versions in wanted.items() if versions}, list(later)
+    return wanted
 
 
 def _planned(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,24 +21,11 @@ def markdown(results: Mapping[str, Any]) -> str:
     return templates.render(
         "dim_tf.paper",
         "results.md.j2",
-        **{**results, "significance": _shown(results["significance"])},
+        **results,
         measures=MEASURES,
         level=LEVEL,
         title=lambda system: registry.find(system).title,
     )
-
-
-def _shown(tests: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Of each column: the best system against all, every other against the next."""
-    shown = []
-    for _, column in itertools.groupby(tests, key=lambda test: (test["table"], test["column"])):
-        column = list(column)
-        best, seen = column[0]["first"], set()
-        for test in column:
-            if test["first"] == best or test["first"] not in seen:
-                shown.append(test)
-            seen.add(test["first"])
-    return shown
 
 
 def write(folder: Path, results: dict[str, Any], runs: Sequence[Record]) -> None:

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.errors import DataError, UsageError
@@ -18,6 +18,8 @@ from dim_tf.runs.ranks import TurnRanks
 from dim_tf.runs.record import CONFIG, Record
 
 _KEY = re.compile(r"test_(?P<persona>[a-z]+)_(?P<version>[a-z]+)(, (?P<turns>\d+) turns)?")
+# What `reproduce` appends to the names of runs that differ in nothing else.
+_SEED = re.compile(r"_seed\d+$")
 # Settings that the tables show elsewhere, or that do not change how good a model can become.
 _LEFT_OUT = ("char_vocab_size", "use_persona", "use_context", "seed", "save_every", "recipe")
 DEFAULTS = {
@@ -47,7 +49,8 @@ class TestResult:
         training = self.run.training_config
         values = {**self.run.model_config.to_dict(), **(training.to_dict() if training else {})}
         values = {name: value for name, value in values.items() if name not in _LEFT_OUT}
-        return {**values, "initial": self.run.initial and self.run.initial["run"]}
+        initial = self.run.initial and _SEED.sub("", self.run.initial["run"])
+        return {**values, "initial": initial}
 
     @property
     def updates(self) -> int | None:
@@ -100,44 +103,41 @@ def comparable_results(runs: Sequence[Record]) -> tuple[list[TestResult], int | 
         DataError: Ranks are missing or damaged.
     """
     tests = [_current_tests(run) for run in runs]
-    sizes = [{turns for _, turns in each.values()} for each in tests]
-    common = set.intersection(*sizes)
-    if not common:
+    samples = {test.turns for each in tests for test in each if test.turns is not None}
+    for turns in (None, *sorted(samples, reverse=True)):
+        chosen = [[test for test in each if test.is_on(turns)] for each in tests]
+        if all(chosen):
+            break
+    else:
         found = "; ".join(
-            f"{run.path}: {' and '.join(f'{n:,} turns' if n else 'the whole split' for n in each)}"
-            for run, each in zip(runs, sizes, strict=True)
+            f"{run.path}: {' and '.join(test.size for test in each)}"
+            for run, each in zip(runs, tests, strict=True)
         )
         raise UsageError(
             f"the runs were tested on different turns ({found}): test all of them with the same "
             "--turns of python -m dim_tf.evaluate, or all without it"
         )
-    turns = None if None in common else max(common)
-    results = [
-        _load(run, key, version)
-        for run, each in zip(runs, tests, strict=True)
-        for key, (version, count) in each.items()
-        if count == turns
-    ]
+    results = [_load(run, test) for run, each in zip(runs, chosen, strict=True) for test in each]
     _check_same_data(results)
     return results, turns
 
 
 def outdated_tests(run: Record) -> list[str]:
     """The tests of weights that are not the run's best ones any more."""
-    return [key for key in _own_tests(run) if not ranks.is_current(run, key)]
+    return [test.key for test in _own_tests(run) if not test.is_current]
 
 
-def _load(run: Record, key: str, version: str) -> TestResult:
-    entry, turn_ranks = run.results()[key], ranks.load(run, key)
+def _load(run: Record, test: _Test) -> TestResult:
+    entry, turn_ranks = run.results()[test.key], ranks.load(run, test.key)
     for name in MEASURES:
         mean = turn_ranks.measure(name).mean()
         if abs(mean - entry[name]) > 1e-9:
             raise DataError(
                 f"found {name} {mean:.6f}, expected {entry[name]:.6f} by results.json; "
                 "test the run again",
-                path=ranks.path_of(run, key),
+                path=ranks.path_of(run, test.key),
             )
-    return TestResult(run, TableCell(setting_of(run), version), turn_ranks, entry["of"])
+    return TestResult(run, TableCell(setting_of(run), test.version), turn_ranks, test.of)
 
 
 def _check_same_data(results: Sequence[TestResult]) -> None:
@@ -160,24 +160,45 @@ def _check_same_data(results: Sequence[TestResult]) -> None:
             )
 
 
-def _own_tests(run: Record) -> dict[str, tuple[str, int | None]]:
-    """The tests with the run's own persona: key -> version and number of turns (None: all)."""
-    matches = map(_KEY.fullmatch, sorted(run.results()))
-    return {
-        match[0]: (match["version"], match["turns"] and int(match["turns"]))
-        for match in matches
-        if match and match["persona"] == run.persona
-    }
+class _Test(NamedTuple):
+    """An entry of `results.json`."""
+
+    key: str
+    version: str
+    turns: int | None  # of the sample; None for the whole split
+    of: int  # turns of the split
+    is_current: bool  # whether it is of the best weights
+
+    @property
+    def size(self) -> str:
+        """The number of its turns, in words."""
+        return "the whole split" if self.turns is None else f"{self.turns:,} turns"
+
+    def is_on(self, turns: int | None) -> bool:
+        """Whether it is of a sample of that size, or of a split that has no more turns."""
+        whole = self.turns is None and turns is not None and self.of <= turns
+        return whole or self.turns == turns
 
 
-def _current_tests(run: Record) -> dict[str, tuple[str, int | None]]:
-    """The tests of `_own_tests` with the best weights; raises an error if there are none."""
+def _own_tests(run: Record) -> list[_Test]:
+    """The tests with the run's own persona."""
+    best, found = run.best_update(), []
+    for key, entry in sorted(run.results().items()):
+        match = _KEY.fullmatch(key)
+        if match and match["persona"] == run.persona:
+            turns = match["turns"] and int(match["turns"])
+            is_current = entry.get("update") == best
+            found.append(_Test(key, match["version"], turns, entry["of"], is_current))
+    return found
+
+
+def _current_tests(run: Record) -> list[_Test]:
+    """The tests with the best weights; raises an error if there are none."""
     tests = _own_tests(run)
-    current = {key: test for key, test in tests.items() if ranks.is_current(run, key)}
+    current = [test for test in tests if test.is_current]
     if not current:
-        for key in tests:
-            ranks.load(run, key)  # names the file if it is missing
-        found = f"only {' and '.join(tests)}, with outdated weights" if tests else "nothing"
+        outdated = " and ".join(test.key for test in tests)
+        found = f"only {outdated}, with outdated weights" if tests else "nothing"
         raise UsageError(
             f"{run.path} was not tested yet with persona {run.persona} and its best weights: found "
             f"{found}; run python -m dim_tf.evaluate --run {run.path} --prepared DIR"

@@ -29,7 +29,7 @@ class System:
         name: str. Its name in commands, run folders and tables on disk.
         paper_name: str. Its name in the paper; None for a system that the paper lacks.
         builder: str or callable. A function of a `ModelConfig` and the word vectors, or its name,
-            "module:function". None if the system is not implemented.
+            "module:function".
         reads_persona: bool. Whether it reads one; runs of other systems have persona "none".
         needs_context: bool. Whether it cannot work with `use_context=False`.
         base: str. The system that it is without persona, from which the paper counts gains; None
@@ -45,7 +45,7 @@ class System:
 
     name: str
     paper_name: str | None = None
-    builder: str | Builder | None = None
+    builder: str | Builder = ""
     reads_persona: bool = True
     needs_context: bool = False
     base: str | None = None
@@ -83,11 +83,7 @@ class System:
             )
 
     def build(self, config: ModelConfig, word_vectors: np.ndarray) -> keras.Model:
-        """Calls the builder; raises `ConfigError` if there is none."""
-        if self.builder is None:
-            raise ConfigError(
-                f"{self.title} ({self.name}) is not implemented, expected {one_of(implemented())}"
-            )
+        """Calls the builder."""
         build = self.builder
         if isinstance(build, str):
             module, _, function = build.partition(":")
@@ -182,23 +178,13 @@ def get(name: str) -> System:
         ConfigError: There is none; the message has the nearest name.
     """
     if name not in SYSTEMS:
-        hint = did_you_mean(name, implemented())
-        raise ConfigError(f"unknown model {name!r}, expected {one_of(implemented())}{hint}")
+        hint = did_you_mean(name, SYSTEMS)
+        raise ConfigError(f"unknown model {name!r}, expected {one_of(SYSTEMS)}{hint}")
     return SYSTEMS[name]
 
 
-def implemented() -> tuple[str, ...]:
-    """The names of the systems that can be built.
-
-    >>> implemented()
-    ('ir', 'starspace', 'profile_memory', 'kv_profile_memory', 'ft_pc', 'imn', 'imn_ctx', 'imn_utr',
-     'dim', 'transformer')
-    """
-    return tuple(system.name for system in SYSTEMS.values() if system.builder)
-
-
 def of_paper() -> tuple[str, ...]:
-    """The names of the paper's systems, in its order, implemented or not."""
+    """The names of the paper's systems, in its order."""
     return tuple(system.name for system in SYSTEMS.values() if system.paper_name)
 
 
@@ -218,7 +204,7 @@ def build_model(name: str, config: ModelConfig, word_vectors: np.ndarray) -> ker
     | `personas_len`, `personas_num` | [B, P], [B] |
 
     Args:
-        name: str. One of `implemented()`.
+        name: str. One of `SYSTEMS`.
         config: ModelConfig. Sizes; C may differ from `config.max_candidates` from call to call.
         word_vectors: float32 [V, word_dim]; frozen, except in a dual encoder.
 

@@ -213,6 +213,24 @@ def test_gains_between_different_turns_have_a_note(make):
     assert "dim_self_revised" in note and "(38 turns; 40)" in note
 
 
+def test_seeds_may_start_from_runs_of_their_own_seed(make):
+    runs = [make(f"run{n}", ranks_with(30), seed=n, initial=f"base_seed{n}") for n in (1, 2)]
+    assert compare(runs)["cells"]["dim_self_original, tested on original"]["seeds"] == [1, 2]
+
+
+def test_settings_are_compared_with_the_defaults_of_their_system(make):
+    results = compare([make("a", ranks_with(30), "starspace", max_utterances=9)])
+    (note,) = [note for note in results["notes"] if "max_utterances" in note]
+    assert "max_utterances 9 (default: 4)" in note
+
+
+def test_a_split_no_larger_than_the_sample_counts_as_sampled(make):
+    small = make("a", ranks_with(20, 30), version="revised")
+    sample = make("b", ranks_with(20, 35), "imn_ctx", sample_of=40)
+    results = compare([small, sample])
+    assert results["data"]["sample"] == 35 and len(results["cells"]) == 2
+
+
 def test_tests_of_outdated_weights_do_not_count(make):
     run = make("run", ranks_with(30), tests={"revised": ranks_with(9)})
     results = atomic.read_json(run / "results.json")

@@ -6,7 +6,6 @@ import pytest
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import UsageError
 from dim_tf.paper import plan
-from dim_tf.systems import registry
 from tests.tiny_results import made_up_run, ranks_with
 
 
@@ -62,18 +61,13 @@ def test_only_some_systems(make, tiny_model):
     assert len(other.runs) == 5
 
 
-def test_systems_that_are_not_implemented(make, monkeypatch):
-    later = registry.System(name="starspace", paper_name="Starspace")
-    monkeypatch.setitem(registry.SYSTEMS, "starspace", later)
-    assert "Starspace" in make(3).later
+def test_systems_that_are_not_planned(make):
     with pytest.raises(UsageError, match=r"to train: .*imn.* Table 3: .*imn_ctx, imn_utr, dim$"):
         make(3, systems=["imn"])
-    with pytest.raises(UsageError, match="Starspace is not implemented"):
-        plan.check_systems(["dim", "starspace"])
+    with pytest.raises(UsageError, match="FT-PC starts from a run of transformer"):
+        plan.check_systems(["dim", "ft_pc"])
     with pytest.raises(UsageError, match=r"'imn_cxt', .* did you mean imn_ctx"):
         plan.check_systems(["imn_cxt"])
-    monkeypatch.setitem(registry.SYSTEMS, "imn", registry.System(name="imn", paper_name="IMN"))
-    assert make(4, systems=["dim"]).later == ["IMN"]
 
 
 def test_data_that_the_prepared_folder_lacks(make, prepared, tmp_path):

@@ -20,11 +20,6 @@ def test_a_base_is_a_system_that_reads_no_persona():
     assert not any(registry.get(base).reads_persona for base in bases)
 
 
-def test_systems_that_are_not_implemented_are_refused_by_their_name():
-    with pytest.raises(ConfigError, match=r"later .*not implemented.* dim"):
-        registry.System("later").build(ModelConfig(char_vocab_size=9), None)
-
-
 @pytest.mark.parametrize("name", ["ir", "starspace", "transformer"])
 def test_a_system_without_the_encoder_refuses_to_scale_it(name):
     with pytest.raises(ConfigError, match="input_scale"):

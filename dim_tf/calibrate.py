@@ -24,12 +24,12 @@ def main(argv: Sequence[str]) -> int | None:
     arguments = _parser().parse_args(argv)
     run = Run.open(pretrained.find_writable(arguments.run))
     atomic.check_place(run.path / CALIBRATION)
-    data = PreparedData.load(arguments.prepared)
+    data, fitted = PreparedData.load(arguments.prepared), run
     if run.prepared["fingerprint"]:
         run.check_prepared(data)
     else:  # converted: no folder that it was trained on is known
-        run = run.with_vocabulary_of(data)
-    found = calibration_fit.calibrate(run, data, arguments.turns, arguments.batch_size)
+        fitted = run.with_vocabulary_of(data)
+    found = calibration_fit.calibrate(fitted, data, arguments.turns, arguments.batch_size)
     found.save(run.path)
     model_card.write(run)
     print(calibration_fit.describe(found))

@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> int | None:
     if not kept:
         print(f"not kept in {run.path}: {data.path} is not what it was trained on")
     if count:
-        current = calibration and calibration.weights == ranked.weights
+        current = calibration and calibration.is_current(run.path)
         print(ranked.keep_mistakes(count, calibration if current else None))
     print(f"{arguments.split} hits@1 {summary['hits@1']:.3f} MRR {summary['MRR']:.3f}")
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dim_tf.cli.parser import Parser, run as run_command
+from dim_tf.cli.parser import Parser, print_warnings, run as run_command
 from dim_tf.errors import UsageError
 from dim_tf.evaluation import model_card
 from dim_tf.evaluation.calibration import Calibration
@@ -35,8 +35,9 @@ def main(argv: Sequence[str]) -> int | None:
         raise UsageError(f"--licences {arguments.licences}: found no such file, expected a text")
     with small_copy(run, out) as small:
         shutil.copyfile(arguments.licences, small.path / LICENCES)
-        calibration = Calibration.read(run.path)
-        if calibration and calibration.is_current(run.path):
+        with print_warnings():  # of an outdated one
+            calibration = Calibration.load(run.path)
+        if calibration:
             weights = weights_fingerprint(small.path)
             dataclasses.replace(calibration, weights=weights).save(small.path)
         model_card.write(small)

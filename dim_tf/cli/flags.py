@@ -77,4 +77,4 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
             changes[name] = json.loads(value)
         except (ValueError, RecursionError):  # plain text, or a number of 5,000 digits
             changes[name] = value
-    return {**RECIPES.get(changes.get("recipe", ""), {}), **changes}
+    return changes

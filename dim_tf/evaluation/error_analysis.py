@@ -126,9 +126,13 @@ def analyse(
 
 
 def _texts(data: PreparedData, table: TurnTable, row: int, config: ModelConfig) -> dict[str, Any]:
-    """The texts of a turn with the profiles that the model reads."""
+    """The texts of a turn with the utterances and profiles that the model reads."""
     texts = data.texts(table, row)
-    return {**texts, "persona": texts["persona"][: config.max_profiles * config.use_persona]}
+    return {
+        **texts,
+        "context": texts["context"][-config.max_utterances :] if config.use_context else [],
+        "persona": texts["persona"][: config.max_profiles] if config.use_persona else [],
+    }
 
 
 def _slices(
@@ -141,7 +145,7 @@ def _slices(
         gold = texts["candidates"][texts["target"]]
         labels.append(
             (
-                count_slice((context != ABSENT).sum(), range(1, config.max_utterances)),
+                count_slice((context != ABSENT).sum(), range(config.max_utterances)),
                 count_slice(len(gold.split()), LENGTHS),
                 overlap_slice(gold, texts["persona"], normalise),
             )
@@ -161,11 +165,11 @@ def _slices(
 def count_slice(count: int, bounds: Sequence[int]) -> tuple[int, str]:
     """The order and label of a count's slice; `bounds` are the largest counts of all but the last.
 
-    >>> count_slice(3, (1, 2, 3)), count_slice(10, LENGTHS), count_slice(21, LENGTHS)
-    ((2, '3'), (1, '6 to 10'), (4, '21 or more'))
+    >>> count_slice(0, (0, 1)), count_slice(10, LENGTHS), count_slice(21, LENGTHS)
+    ((0, '0'), (1, '6 to 10'), (4, '21 or more'))
     """
     index = int(np.searchsorted(bounds, count))
-    first = bounds[index - 1] + 1 if index else 1
+    first = bounds[index - 1] + 1 if index else min(1, bounds[0])
     if index == len(bounds):
         return index, f"{first} or more"
     return index, str(first) if first == bounds[index] else f"{first} to {bounds[index]}"

@@ -188,7 +188,7 @@ def _planned(
         _check_same(found, run)
         # All runs share one vocabulary: it is in memory once.
         planned.run = dataclasses.replace(found, word_vectors=data.word_vectors)
-        state = State.from_dict(checkpoint.read_state(path / LATEST))
+        state = State(**checkpoint.read_state(path / LATEST))
         planned.done = state.update
         planned.trained = state.finished(found.training_config, updates)
         tables = [data.table("test", setting.persona, version) for version in tested_on]

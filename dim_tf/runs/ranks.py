@@ -42,9 +42,7 @@ class TurnRanks:
         >>> ranks.measure("hits@1").tolist(), ranks.measure("MRR").tolist()
         ([1.0, 0.0], [1.0, 0.25])
         """
-        if name == "hits@1":
-            return (self.ranks == 1).astype("float64")
-        return 1.0 / self.ranks
+        return {"hits@1": (self.ranks == 1).astype("float64"), "MRR": 1.0 / self.ranks}[name]
 
     def same_turns(self, other: Self) -> bool:
         """Whether both are ranks of the same turns in the same order."""
@@ -73,7 +71,7 @@ def load(run: Record, key: str) -> TurnRanks:
     """Reads what `save` wrote.
 
     Raises:
-        DataError: The file is missing, damaged, or holds something else.
+        DataError: The file is missing, damaged, or holds something else than `results.json` says.
     """
     path = path_of(run, key)
     if not path.is_file():
@@ -94,7 +92,16 @@ def load(run: Record, key: str) -> TurnRanks:
     fingerprint = arrays.get("fingerprint", np.zeros(0))
     if fingerprint.shape != () or fingerprint.dtype.kind != "U":
         raise DataError("expected a text", path=path, field="fingerprint")
-    return TurnRanks(**{name: arrays[name] for name in ARRAYS}, fingerprint=str(fingerprint))
+    ranks = TurnRanks(**{name: arrays[name] for name in ARRAYS}, fingerprint=str(fingerprint))
+    for name in ("hits@1", "MRR"):
+        mean, expected = ranks.measure(name).mean(), run.results()[key][name]
+        if abs(mean - expected) > 1e-9:
+            raise DataError(
+                f"found {name} {mean:.6f}, expected {expected:.6f} by results.json; "
+                "test the run again",
+                path=path,
+            )
+    return ranks
 
 
 def is_current(run: Record, key: str) -> bool:

@@ -62,7 +62,8 @@ def scale_encoder_inputs(model: keras.Model, scale: float) -> None:
 def copy(initial: Run, run: Run, model: keras.Model) -> None:
     """Copies the best weights of `initial` into the model of a new run.
 
-    Trained word vectors are copied by word; new words keep those of the data.
+    Trained word vectors are copied by word. New words keep those of the data, in the axes of
+    `initial`: the principal components of two folders differ.
     """
     trained = initial.load_model()
     for variable, source in zip(
@@ -73,6 +74,7 @@ def copy(initial: Run, run: Run, model: keras.Model) -> None:
             rows = {word: row for row, word in enumerate(initial.words)}
             known = [row for row, word in enumerate(run.words) if word in rows]
             table = np.asarray(variable.value).copy()
-            table[known] = values[[rows[run.words[row]] for row in known]]
-            values = table
+            theirs = values[[rows[run.words[row]] for row in known]]
+            values = table @ np.linalg.lstsq(table[known], theirs, rcond=None)[0]
+            values[known] = theirs
         variable.assign(values)

@@ -13,7 +13,7 @@ from dim_tf.packing.layout import Tensor
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 # Absent candidates take this logit: exp() of it, less any real logit, is exactly 0 in float32.
-ABSENT = -1e30
+ABSENT_LOGIT = -1e30
 
 
 def masked_cross_entropy(target: Tensor, logits: Tensor, present: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def masked_cross_entropy(target: Tensor, logits: Tensor, present: Tensor) -> Ten
     1.098612
     """
     logits = ops.cast(logits, at_least_float32(logits.dtype))
-    logits = ops.where(present, logits, ABSENT)
+    logits = ops.where(present, logits, ABSENT_LOGIT)
     gold = ops.take_along_axis(logits, ops.expand_dims(target, -1), axis=-1)[:, 0]  # [B]
     return ops.mean(ops.logsumexp(logits, axis=-1) - gold)
 

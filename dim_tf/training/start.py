@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dim_tf.cli.flags import MODEL_FIELDS, TRAINING_FIELDS, given_settings
-from dim_tf.config import ModelConfig, TrainingConfig
+from dim_tf.config import RECIPES, ModelConfig, TrainingConfig
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import DataError, UsageError
 from dim_tf.runs.run import LATEST, Run, check_free
@@ -53,10 +53,12 @@ def check_request(arguments: argparse.Namespace) -> Request:
         raise UsageError("--resume and --init-from exclude each other: give one of them")
     resumed = Run.open(arguments.run) if arguments.resume else None
     if arguments.init_from or (resumed and resumed.initial):
-        if "input_scale" in arguments:
+        if "input_scale" in settings:
             raise UsageError("--input-scale scales fresh weights: leave it out with --init-from")
         settings["input_scale"] = 1.0  # also where a recipe sets another
     if resumed:
+        if not registry.find(resumed.model).trained:
+            settings.pop("max_updates", None)  # whatever it is, there are none
         _check_same(resumed, {**chosen, **settings})
     else:
         check_free(arguments.run, ", or resume that run with --resume")
@@ -65,9 +67,11 @@ def check_request(arguments: argparse.Namespace) -> Request:
             chosen.setdefault("persona", "none")
         persona = chosen.get("persona", DEFAULT_PERSONA)
         _model_config(model, persona, settings, {"char_vocab_size": 1})
-        base = registry.get(model).starts_from
+        base, trained = registry.get(model).starts_from, registry.get(model).trained
         if base and not arguments.init_from:
             raise UsageError(f"--model {model} starts from a run of {base}: give --init-from RUN")
+        if arguments.init_from and not (base or trained):
+            raise UsageError(f"--model {model} has no weights to start from: leave out --init-from")
     initial = Run.open(arguments.init_from) if arguments.init_from else None
     return Request(settings, chosen, resumed, initial)
 
@@ -267,10 +271,11 @@ def _model_config(
 
 
 def _training_config(model: str, changes: Mapping[str, Any]) -> TrainingConfig:
-    """The settings of a training: `changes`, and the defaults of the system."""
-    system = registry.get(model)
-    settings = {n: v for n, v in system.defaults.items() if n in TRAINING_FIELDS}
-    settings.update((name, value) for name, value in changes.items() if name in TRAINING_FIELDS)
+    """The settings of a training: `changes`, those of their recipe, the system's defaults."""
+    system, recipe = registry.get(model), changes.get("recipe")
+    named = RECIPES.get(recipe, {}) if isinstance(recipe, str) else {}
+    settings = {**system.defaults, **named, **changes}
+    settings = {name: value for name, value in settings.items() if name in TRAINING_FIELDS}
     if settings.get("negatives") is not None and "negatives_from" not in changes:
         settings.pop("negatives_from", None)
     if not system.trained:

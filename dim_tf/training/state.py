@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from dim_tf.config import TrainingConfig
 
-# Last numbers of seed sequences: they separate the random draws of one seed and update.
+# Last numbers of seed sequences, which tell random draws of one seed from each other.
 NEGATIVES, DIALOGUES = 1, 2
 
 
@@ -22,7 +21,7 @@ class State:
         update: int. Updates made.
         validated: int. The update of the last validation; -1 before the first.
         best: dict. The row of the best validation, or None.
-        validations_without_improvement: int. Validations since then.
+        without_gain: int. Validations since then.
         seconds: float. Training time, summed over restarts.
         window: list. [loss, accuracy] of each update since the last training row.
         window_seconds: float. The time of these updates.
@@ -32,27 +31,11 @@ class State:
     update: int = 0
     validated: int = -1
     best: dict[str, Any] | None = None
-    validations_without_improvement: int = 0
+    without_gain: int = 0
     seconds: float = 0.0
     window: list[list[float]] = dataclasses.field(default_factory=list)
     window_seconds: float = 0.0
     window_turns: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """The state as JSON, under the names of the checkpoint file.
-
-        >>> State.from_dict(State(update=3).to_dict()) == State(update=3)
-        True
-        """
-        values = dataclasses.asdict(self)
-        values["without_gain"] = values.pop("validations_without_improvement")
-        return values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
-        values = dict(values)
-        return cls(validations_without_improvement=values.pop("without_gain", 0), **values)
 
     def validation_due(self, config: TrainingConfig, updates: int) -> bool:
         """Whether a validation comes next, in a training of `updates` updates."""
@@ -63,8 +46,8 @@ class State:
         """Whether all `updates` are made and validated, or patience is exhausted."""
         if self.validation_due(config, updates):
             return False
-        waited = self.validations_without_improvement
-        return self.update >= updates or (config.patience is not None and waited >= config.patience)
+        impatient = config.patience is not None and self.without_gain >= config.patience
+        return self.update >= updates or impatient
 
 
 def total_updates(config: TrainingConfig, turns: int) -> int:

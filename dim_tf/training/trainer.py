@@ -3,12 +3,14 @@
 Everything that an update depends on follows from the settings of the run and the number of the
 update: its turns, dropout masks and learning rate. The checkpoint has the weights, the optimizer
 state (Adam's moments) and `State`. So a run that is killed at any moment resumes as if nothing had
-happened: the updates after its last checkpoint are rerun, with the same result.
+happened: the updates after its last checkpoint are rerun, with the same result (on the backend and
+with the options of compilation that it began with).
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
@@ -94,7 +96,7 @@ class Trainer:
         """
         self._read_losses()
         path = (folder or self.run.path) / LATEST
-        checkpoint.save(path, self.model, self._optimizer, self.state.to_dict())
+        checkpoint.save(path, self.model, self._optimizer, dataclasses.asdict(self.state))
 
     def restore(self) -> None:
         """Restores the last checkpoint and deletes later metric rows.
@@ -108,7 +110,7 @@ class Trainer:
         """
         with self._lock_run():
             state = checkpoint.load(self.run.path / LATEST, self.model, self._optimizer)
-            self.state = State.from_dict(state)
+            self.state = State(**state)
             for name in (BEST, LATEST, METRICS, MODEL_CARD):
                 atomic.remove_temporaries(self.run.path / name)
             last = {"train": self.state.update, "valid": self.state.validated}
@@ -255,10 +257,10 @@ class Trainer:
         }
         better = state.best is None or row["MRR"] > state.best["MRR"]
         if better:
-            state.best, state.validations_without_improvement = row, 0
+            state.best, state.without_gain = row, 0
             self.run.save_best(self.model)
         else:
-            state.validations_without_improvement += 1
+            state.without_gain += 1
         self._append(row)
         self.save()
         model_card.write(self.run)

@@ -100,13 +100,14 @@ def test_a_converted_run_is_calibrated_on_data_with_its_words_and_others(run_cop
     (run_copy / "config.json").write_text(json.dumps(config))
     words = atomic.read_lines(run_copy / "words.txt")
     vectors = atomic.read_npz(run_copy / "vectors.npz")["word_vectors"]
-    # Another order of the words, as a folder has that was prepared --like it.
-    order = [0, 1, *range(len(words) - 1, 1, -1)]
+    # Another order of the words and one more, as a folder has that was prepared --like it.
+    order = [0, 1, *range(len(words) - 2, 1, -1)]
     atomic.write_lines(run_copy / "words.txt", [words[index] for index in order])
     atomic.write_npz(run_copy / "vectors.npz", {"word_vectors": vectors[order]})
     assert not Run.open(run_copy).matches(PreparedData.load(prepared))
     calibrate.main(["--run", str(run_copy), "--prepared", str(prepared)])
     assert Calibration.load(run_copy).valid.turns == 14
+    assert f"Vocabulary: {len(order)} words" in (run_copy / "MODEL_CARD.md").read_text()
 
 
 def test_prepared_folder_that_does_not_belong_to_the_run(run_copy, prepared):

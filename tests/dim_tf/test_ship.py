@@ -105,11 +105,12 @@ def test_texts_go_along(run_copy, prepared, licences, tmp_path):
 
 
 @pytest.mark.parametrize("current", [True, False])
-def test_a_calibration_follows_its_weights(current, run_copy, licences, tmp_path):
+def test_a_calibration_follows_its_weights(current, run_copy, licences, tmp_path, capsys):
     weights = weights_fingerprint(run_copy) if current else "0" * 64
     found = calibration(weights=weights)
     found.save(run_copy)
     small = copy(run_copy, licences, tmp_path / "small")
+    assert (CALIBRATION in capsys.readouterr().err) != current
     if current:
         assert Calibration.load(small).temperature == found.temperature
     else:

@@ -88,12 +88,17 @@ def test_slices_hold_every_turn_once_and_their_mean_is_the_whole(data, table):
     [
         ({"max_profiles": 1, "max_utterances": 2}, 1, "shared with the persona"),
         ({"use_persona": False, "max_utterances": 2}, 0, "no persona shown"),
+        ({"use_context": False, "max_utterances": 2}, 2, "shared with the persona"),
     ],
 )
 def test_persona_and_context_are_as_long_as_the_model_reads(data, table, changes, profiles, shared):
-    result = ranked(table, [0, 1], [0, 1], [1.0, 1.0])
-    found = error_analysis.analyse(result, data, table, 1, CONFIG.replace(**changes))
-    assert len(found.most_confident[0].persona) == profiles
+    result = ranked(table, [0, 1], [1, 0], [1.0, 1.0])
+    config = CONFIG.replace(**changes)
+    (mistake,) = error_analysis.analyse(result, data, table, 1, config).most_confident
+    assert len(mistake.persona) == profiles
+    context = data.texts(table, 1)["context"]
+    assert [text for _, text in mistake.utterances] == context[-2:] * config.use_context
+    found = error_analysis.analyse(result, data, table, 1, config)
     labels = [each.label for slices in found.slices.values() for each in slices]
     assert labels[:2] == ["1", "2 or more"] and shared in labels
 

@@ -69,6 +69,7 @@ def test_same_turns():
         ({"ranks": np.array([1, 0, 2])}, 'field "ranks": found a rank below 1'),
         ({"gold": np.array([[1, 2, 3]])}, r'field "gold": found int64 \(1, 3\)'),
         ({"fingerprint": np.array(3)}, 'field "fingerprint": expected a text'),
+        ({"ranks": np.array([1, 2, 2])}, "expected 0.666667 by results.json"),
     ],
 )
 def test_damaged_ranks(run, changes, message):

@@ -1,5 +1,6 @@
 """Trainings that start from the weights of another run."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -9,6 +10,8 @@ from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import UsageError
 from dim_tf.io import atomic
 from dim_tf.runs.run import Run
+from dim_tf.training import initial_weights
+from tests.tiny_run import tiny_run
 
 
 def test_init_from_starts_with_the_other_runs_weights(trained, run_train, monkeypatch):
@@ -45,6 +48,30 @@ def test_init_from_takes_the_new_word_vectors(prepared, run_copy, run_train):
     data = PreparedData.load(prepared)
     np.testing.assert_array_equal(run.word_vectors, data.word_vectors)
     assert run.words == data.words
+
+
+def test_new_words_get_vectors_in_the_axes_of_the_other_run(tmp_path):
+    old = dataclasses.replace(tiny_run(tmp_path / "old"), model="starspace")
+    vectors = np.vstack([old.word_vectors, [[1, 2, 3, 4, 5]]]).astype("float32")
+    new = dataclasses.replace(old, words=[*old.words, "new"], word_vectors=vectors)
+    turned = vectors[:, ::-1] * [1, -1, 1, 1, -1]
+    trained = old.build_model()
+    trained.words.embeddings.assign(turned[:-1])
+    with old.creating() as folder:
+        folder.save_best(trained)
+    model = new.build_model()
+    initial_weights.copy(old, new, model)
+    np.testing.assert_allclose(model.words.embeddings, turned, atol=1e-5)
+
+
+def test_only_a_system_with_weights_starts_from_a_run(run_copy, run_train):
+    with pytest.raises(UsageError, match="leave out --init-from"):
+        run_train("new", "--model=ir", f"--init-from={run_copy}")
+
+
+def test_fresh_weights_alone_are_scaled(run_copy, run_train):
+    with pytest.raises(UsageError, match="--input-scale"):
+        run_train("new", f"--init-from={run_copy}", "--set=input_scale=3")
 
 
 def test_init_from_refuses_weights_that_do_not_fit(run_copy, run_train, tmp_path):

@@ -139,27 +139,26 @@ def _slices(
     result: Result, data: PreparedData, table: TurnTable, config: ModelConfig
 ) -> dict[str, list[Slice]]:
     normalise = content_words()
-    labels = []
-    for row, context in zip(result.rows, table.context[result.rows], strict=True):
+    names = "utterances of context", "words of the gold reply", "content words of the gold reply"
+    found: dict[str, dict[tuple[int, str], list[float]]] = {name: {} for name in names}
+    contexts = table.context[result.rows]
+    for row, rank, context in zip(result.rows, result.ranks, contexts, strict=True):
         texts = _texts(data, table, row, config)
         gold = texts["candidates"][texts["target"]]
-        labels.append(
-            (
-                count_slice((context != ABSENT).sum(), range(config.max_utterances)),
-                count_slice(len(gold.split()), LENGTHS),
-                overlap_slice(gold, texts["persona"], normalise),
-            )
+        labels = (
+            count_slice((context != ABSENT).sum(), range(config.max_utterances)),
+            count_slice(len(gold.split()), LENGTHS),
+            overlap_slice(gold, texts["persona"], normalise),
         )
-    hits = (result.ranks == 1).astype("float64")
-    names = "utterances of context", "words of the gold reply", "content words of the gold reply"
-    found = {}
-    for name, each in zip(names, zip(*labels, strict=True), strict=True):
-        found[name] = []
-        for label in sorted(set(each)):
-            chosen = hits[[other == label for other in each]]
-            interval = significance.interval(chosen)
-            found[name].append(Slice(label[1], len(chosen), float(chosen.mean()), *interval))
-    return found
+        for slices, label in zip(found.values(), labels, strict=True):
+            slices.setdefault(label, []).append(float(rank == 1))
+    return {
+        name: [
+            Slice(label, len(hits), float(np.mean(hits)), *significance.interval(np.array(hits)))
+            for (_, label), hits in sorted(slices.items())
+        ]
+        for name, slices in found.items()
+    }
 
 
 def count_slice(count: int, bounds: Sequence[int]) -> tuple[int, str]:

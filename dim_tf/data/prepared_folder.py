@@ -56,13 +56,11 @@ class TurnTable:
     persona: str  # "none", "self", "their" or "both"
     version: str  # "original" or "revised"
     context: np.ndarray  # [N, U] utterances, oldest first
-    context_total: np.ndarray  # [N] utterances before the context was cut to the last U
     candidates: np.ndarray  # [N, C] in a seeded order; a copy of the gold reply is absent
     target: np.ndarray  # [N] index of the gold reply among the candidates
     self_profiles: np.ndarray  # [N, P] of the speaker who replies
     partner_profiles: np.ndarray  # [N, P]
     dialogue: np.ndarray  # [N] number of the dialogue, from 0
-    line: np.ndarray  # [N] line of the turn in the source file, from 1
 
     def __len__(self) -> int:
         return len(self.target)
@@ -184,8 +182,7 @@ def read_turns(path: Path, sentences: Mapping[str, np.ndarray]) -> dict[str, np.
         ("partner_profiles", "partner", "profiles"),
     ):
         turns[name] = take(on_disk, (count, None), ABSENT, len(sentences[kind]) - 1)
-    for name in ("context_total", "dialogue", "line"):
-        turns[name] = take(name, (count,))
+    turns["dialogue"] = take("dialogue", (count,))
     if (candidates[np.arange(count), turns["target"]] == ABSENT).any():
         raise DataError("found a turn whose gold reply is absent", path=path, field="target")
     return turns

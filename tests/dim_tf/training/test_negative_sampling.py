@@ -27,13 +27,11 @@ def table(turns=40, candidates=20, dialogues=8):
         "self",
         "original",
         context=nothing,
-        context_total=gold,
         candidates=columns,
         target=target,
         self_profiles=nothing,
         partner_profiles=nothing,
         dialogue=np.arange(turns) * dialogues // turns,
-        line=np.arange(turns),
     )
 
 

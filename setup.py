@@ -51,6 +51,7 @@ setup(
         "jinja2>=3.1",
         "pydantic>=2.8",
         "tqdm>=4.66",
+        "typing-extensions>=4.12",
         "filelock>=3.13",
     ],
     extras_require={

@@ -165,11 +165,15 @@ def _load(
         for index, status, _, answer in found
         if status == 200
     ]
-    p50, p95 = np.percentile([taken for _, _, taken, _ in found], [50, 95]).tolist()
+    statuses = dict(Counter(str(status) for _, status, _, _ in found))
+    if not differences:
+        raise DimError(f"no request was answered; statuses: {_counts(statuses)}")
+    taken = [seconds for _, status, seconds, _ in found if status == 200]
+    p50, p95 = np.percentile(taken, [50, 95]).tolist()
     return {
-        "statuses": dict(Counter(str(status) for _, status, _, _ in found)),
+        "statuses": statuses,
         "wrong": sum(difference > TOLERANCE for difference in differences),
-        "largest_difference": max(differences, default=None),
+        "largest_difference": max(differences),
         "p50": p50,
         "p95": p95,
         "requests_per_second": len(differences) / passed,

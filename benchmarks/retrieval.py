@@ -13,14 +13,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 # A script finds modules only next to itself.
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
@@ -50,7 +49,8 @@ def main(argv: Sequence[str]) -> int | None:
     arguments = _parser().parse_args(argv)
     atomic.check_place(arguments.json)
     data = PreparedData.load(arguments.prepared)
-    table = data.table(arguments.split, Run.open(arguments.run).persona, "original")
+    run = Run.open(arguments.run)
+    table = data.table(arguments.split, run.persona, run.version)
     rows = np.random.default_rng(SEED).permutation(len(table))[: arguments.turns]
     turns = [data.texts(table, row) for row in rows]
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> int | None:
             figures |= {"replies": len(searcher), **_searched(searcher, turns)}
         memory = chat_memory(arguments.run, pool, turns[:CHAT])
         figures["chat"] = {"memory": memory, "server": _memory(arguments.server, "VmRSS")}
-    figures |= {"run": Path(arguments.run).name, "encoder": Path(arguments.encoder).name}
+    figures |= {"run": run.path.name, "encoder": Path(arguments.encoder).name}
     figures |= platform_figures()
     atomic.write_json(arguments.json, figures)
     print(markdown(figures))
@@ -86,16 +86,13 @@ def filled(texts: list[str], count: int) -> Iterator[str]:
 
 def build(source: Path, encoder: str, pool: Path, uri: str | None) -> dict[str, float]:
     """Makes the pool in a fresh process: seconds, and bytes of disk and of peak memory."""
-    command = [sys.executable, "-m", "dim_tf.index", "--pool", str(source), "--run", encoder]
+    command = ["dim_tf.index", "--pool", str(source), "--run", encoder, "--out", str(pool)]
     began = time.perf_counter()
-    command += ["--out", str(pool), *(["--uri", uri] if uri else [])]
-    done = subprocess.run(command, env=_here(), check=False)
-    if done.returncode:
-        raise DimError(f"the build failed with status {done.returncode}")
+    memory = _peak_of([*command, *(["--uri", uri] if uri else [])])
     return {
         "seconds": time.perf_counter() - began,
         "disk": sum(path.stat().st_size for path in pool.rglob("*") if path.is_file()),
-        "memory": 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
+        "memory": memory,
     }
 
 
@@ -109,26 +106,30 @@ def _memory(process: int | None, name: str) -> int:
 
 def chat_memory(run: str, pool: Path, turns: list[dict[str, Any]]) -> int:
     """Bytes of peak memory of a chat, in a fresh process, that answers the last utterances."""
-    persona = pool.with_name("persona.txt")
-    atomic.write_lines(persona, turns[0]["persona"])
-    command = [sys.executable, "-m", "dim_tf.chat", "--run", run, "--pool", str(pool)]
+    command = ["dim_tf.chat", "--run", run, "--pool", str(pool)]
+    if turns[0]["persona"]:
+        persona = pool.with_name("persona.txt")
+        atomic.write_lines(persona, turns[0]["persona"])
+        command += ["--persona", str(persona)]
     with tempfile.TemporaryFile() as said:
         said.write("".join(f"{turn['context'][-1]}\n" for turn in turns).encode())
         said.seek(0)
-        process = subprocess.Popen([*command, "--persona", str(persona)], stdin=said, env=_here())
-        most = 0
-        # What it used, as the parent is told at its end, begins with what the parent used.
-        while process.poll() is None:
-            with contextlib.suppress(OSError, TypeError):  # it ends
-                most = max(most, _memory(process.pid, "VmHWM"))
-            time.sleep(0.05)
+        return _peak_of(command, said)
+
+
+def _peak_of(command: list[str], stdin: BinaryIO | None = None) -> int:
+    """Bytes of peak memory of a command of this repository, run to its end."""
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).absolute().parents[1])}
+    process = subprocess.Popen([sys.executable, "-m", *command], stdin=stdin, env=here)
+    most = 0
+    # What it used, as the parent is told at its end, begins with what the parent used.
+    while process.poll() is None:
+        with contextlib.suppress(OSError, TypeError):  # it ends
+            most = max(most, _memory(process.pid, "VmHWM"))
+        time.sleep(0.05)
     if process.returncode:
-        raise DimError(f"the chat failed with status {process.returncode}")
+        raise DimError(f"{command[0]} failed with status {process.returncode}")
     return most
-
-
-def _here() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).absolute().parents[1])}
 
 
 def _searched(searcher: Searcher, turns: list[dict[str, Any]]) -> dict[str, Any]:

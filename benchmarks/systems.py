@@ -15,12 +15,14 @@ from pathlib import Path
 # A script finds modules only next to itself.
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 
+import numpy as np
+
 from benchmarks.child import platform_figures, product
 from dim_tf.cli.parser import Parser, run as run_command
 from dim_tf.data.dataset import SPLITS, PreparedData
 from dim_tf.evaluation import evaluator
 from dim_tf.runs.run import Run
-from dim_tf.runtime.scorer import batch_scorer
+from dim_tf.runtime import backend
 
 TIMES = 3
 
@@ -33,6 +35,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--split", choices=SPLITS, default="test", help="where turns are from")
     arguments = parser.parse_args(argv)
     data = PreparedData.load(arguments.prepared)
+    backend.load()
     device = platform_figures()["device"]
     lines = ["| run | training (min) | ranks (turns/s) |", "| --- | ---: | ---: |"]
     rates = [product()]
@@ -49,8 +52,11 @@ def main(argv: Sequence[str]) -> None:
 
 def turns_per_second(run: Run, data: PreparedData, split: str) -> float:
     """The fastest of three evaluations, after one that compiles."""
-    scorer = batch_scorer(run.load_model())
+    from dim_tf.runtime.scorer import batch_scorer
+
     table = data.table(split, run.persona, run.version)
+    samples = evaluator.sample_batches(data, table, run.model_config, np.arange(len(table)))
+    scorer = batch_scorer(run.load_model(), samples)
     seconds = []
     for _ in range(1 + TIMES):
         began = time.perf_counter()

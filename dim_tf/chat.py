@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dim_tf.cli.parser import Parser, print_warnings, run as run_command
+from dim_tf.errors import UsageError
 from dim_tf.ranking import text_files
 from dim_tf.ranking.chat import Chat
 from dim_tf.ranking.ranker import Ranker
@@ -26,6 +27,8 @@ from dim_tf.retrieval.searcher import Searcher
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
+    if "-" in (arguments.pool, arguments.persona):
+        raise UsageError("standard input is what is said to the bot: give files")
     persona = text_files.read_texts(arguments.persona, "sentence") if arguments.persona else []
     searched = arguments.pool and Path(arguments.pool).is_dir()
     replies = None if searched else text_files.read_texts(arguments.pool, "reply")

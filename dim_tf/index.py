@@ -32,17 +32,16 @@ def main(argv: Sequence[str]) -> int | None:
     for name in ("run", "uri", "index_type", "search_width"):
         if arguments.pool is None and getattr(arguments, name) is not None:
             raise UsageError(f"--{name.replace('_', '-')} belongs to --pool: a pool keeps it")
-    token = arguments.token or ""
     with print_warnings():
         if arguments.add:
-            made = build.add(arguments.out, arguments.add, token)
+            made = build.add(arguments.out, arguments.add)
         elif arguments.delete:
-            made = build.delete(arguments.out, arguments.delete, token)
+            made = build.delete(arguments.out, arguments.delete)
         else:
             names = ("run", "index_type", "search_width", "uri")
             options = {name: getattr(arguments, name) for name in names}
             given_options = {name: value for name, value in options.items() if value is not None}
-            made = build.build(arguments.pool, arguments.out, token=token, **given_options)
+            made = build.build(arguments.pool, arguments.out, **given_options)
     print(f"{arguments.out}: {made.replies:,} replies")
     return None
 
@@ -71,8 +70,10 @@ def _parser() -> Parser:
         metavar="N",
         help="visit N lists (IVF_SQ8) or neighbours (HNSW) in a search (default: 80)",
     )
-    make.add_argument("--uri", help="keep the vectors on the Milvus server http://HOST:19530")
-    add("--token", help=f"the token of the Milvus server (default: the variable {TOKEN})")
+    make.add_argument(
+        "--uri",
+        help=f"keep the vectors on the Milvus server http://HOST:19530; its token is in {TOKEN}",
+    )
     return parser
 
 

@@ -27,6 +27,8 @@ def main(argv: Sequence[str]) -> int | None:
         raise UsageError(
             f"--host {arguments.host}: others can reach this address; give --token, or set {TOKEN}"
         )
+    if not (token.isascii() and token.isprintable()):
+        raise UsageError("the token has characters that a header cannot carry: give ASCII letters")
     try:
         from dim_tf.service.server import serve
     except ImportError as error:

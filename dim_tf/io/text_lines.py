@@ -68,15 +68,23 @@ def json_records(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, byte
     """The lines that are not blank; or, if they are one JSON array, its elements from number 1."""
     filled = ((number, line) for number, line in lines if line.strip())
     for first in itertools.islice(filled, 1):
-        every = [first, *filled] if first[1].lstrip().startswith(b"[") else [first]
-        try:
-            elements = json_value(decoded(b"\n".join(line for _, line in every)))
-        except DataError:
-            elements = None
-        if isinstance(elements, list):
-            every = [(n, json.dumps(each).encode()) for n, each in enumerate(elements, start=1)]
-        yield from every
+        read = [first]
+        elements = _array(read)
+        # A line that is JSON on its own is answered before the next one is read.
+        if elements is None and first[1].lstrip().startswith(b"["):
+            read += filled
+            elements = _array(read)
+        yield from enumerate(elements, start=1) if elements is not None else read
     yield from filled
+
+
+def _array(lines: list[tuple[int, bytes]]) -> list[bytes] | None:
+    """The elements of the JSON array that some lines are; None if they are none."""
+    try:
+        found = json_value(decoded(b"\n".join(line for _, line in lines)))
+    except DataError:
+        return None
+    return [json.dumps(each).encode() for each in found] if isinstance(found, list) else None
 
 
 def decoded(line: bytes) -> str:

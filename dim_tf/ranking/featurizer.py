@@ -13,10 +13,16 @@ Sentence = Sequence[str]
 
 
 class Featurizer:
-    """Makes texts into the inputs of a model, by the text rules and the vocabulary of its run."""
+    """Makes texts into the inputs of a model, by the text rules and the vocabulary of its run.
 
-    def __init__(self, run: Run):
+    Args:
+        run: Run. The run.
+        reads_characters: bool. Whether its model reads characters.
+    """
+
+    def __init__(self, run: Run, reads_characters: bool):
         self._config, self._rules = run.model_config, run.rules
+        self._reads_characters = reads_characters
         self._vocabulary = Vocabulary(run.words, run.characters)
 
     @property
@@ -76,8 +82,9 @@ class Featurizer:
                 read = sentence[:length]
                 words[row, column] = self._vocabulary.word_ids(read, length)
                 lengths[row, column] = len(read)
-                for position, word in enumerate(read):
+                for position, word in enumerate(read) if self._reads_characters else ():
                     characters[row, column, position] = self._vocabulary.character_ids(
                         word, self._config.max_word_len
                     )
-        return {name: words, f"{name}_len": lengths, f"{name}_char": characters}
+        inputs = {name: words, f"{name}_len": lengths}
+        return {**inputs, f"{name}_char": characters} if self._reads_characters else inputs

@@ -79,6 +79,8 @@ def figure(maps: Sequence[Heatmap]) -> Figure:
     from matplotlib.figure import Figure
 
     strips = [(each, line) for each in maps for line in wrap([len(g) for g in each.groups])]
+    if not strips:
+        return Figure()
     width = max(12, *(sum(len(each.groups[n]) for n in line) for each, line in strips))
     size = (1.5 + INCH_A_WORD * width, sum(_height(each, line) for each, line in strips))
     rows = [len(each.rows) for each, _ in strips]

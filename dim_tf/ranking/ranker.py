@@ -53,8 +53,9 @@ class Ranker:
 
         self.run, self.calibration = run, calibration
         self._token = object()
-        self._featurizer = Featurizer(run)
         self._scorer, self._attention = turn_scorer(model), Attention(model)
+        reads_characters = any(name.endswith("_char") for name in self._scorer.batch.names)
+        self._featurizer = Featurizer(run, reads_characters)
 
     @classmethod
     def load(cls, run: str | os.PathLike, precision: str | None = None) -> Self:
@@ -240,8 +241,7 @@ class Ranker:
         persona = [profile_text(text) for text in check_texts(persona, "persona")]
         if not isinstance(candidates, Pool):
             candidates = check_candidates(candidates)
-        elif candidates.owner is not self._token:
-            raise UsageError("this pool was encoded by another Ranker; use its own encode")
+        self._check_owner(candidates)
         room = self.profiles_read
         if len(persona) > room:
             reads = f"the first {room}" if room else "none"
@@ -251,10 +251,15 @@ class Ranker:
             )
         return Turn(context, persona[:room], candidates)
 
+    def _check_owner(self, candidates: Sequence[str] | Pool) -> None:
+        if isinstance(candidates, Pool) and candidates.owner is not self._token:
+            raise UsageError("this pool was encoded by another Ranker; use its own encode")
+
     def _turn_at(self, index: int, turn: Mapping[str, Any] | Turn) -> Turn:
         try:
-            if isinstance(turn, Turn):
-                return self._turn(turn.context, turn.persona, turn.candidates, stacklevel=4)
+            if isinstance(turn, Turn):  # checked already
+                self._check_owner(turn.candidates)
+                return turn
             if not isinstance(turn, Mapping):
                 raise DataError(
                     f"found {json_type_name(turn)}, expected an object with {', '.join(FIELDS)}"

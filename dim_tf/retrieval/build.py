@@ -43,7 +43,6 @@ def build(
     index_type: str = "IVF_SQ8",
     search_width: int = 80,
     uri: str = "",
-    token: str = "",
 ) -> Manifest:
     """Makes a pool folder, or goes on with one that the same call began.
 
@@ -54,7 +53,6 @@ def build(
         index_type: str. IVF_SQ8, HNSW or FLAT (exact).
         search_width: int. How many lists IVF_SQ8 visits in a search, or neighbours HNSW.
         uri: str. The Milvus server; empty for Milvus Lite in the folder.
-        token: str. The server's token; see `Vectors`.
 
     Raises:
         DataError: The source is missing or damaged, or has no reply; an id has two texts.
@@ -84,12 +82,14 @@ def build(
         uri=uri,
         collection=f"dim_tf_{uuid.uuid4().hex[:12]}" if uri else "replies",
     )
-    _begun(folder, began)  # refuses before anything is written
+    # What is refused is refused before anything is written.
+    _begun(folder, began)
+    _check(source)
     folder.mkdir(parents=True, exist_ok=True)
     with changing(folder):
         manifest = _begun(folder, began)
         manifest.write(folder)
-        with opened_vectors(folder, manifest, token) as vectors:
+        with opened_vectors(folder, manifest) as vectors:
             # A server may have lost what a stopped call stored.
             done = manifest.lines if vectors.exists() else 0
             vectors.create(manifest.vector_size, afresh=not done)
@@ -102,7 +102,7 @@ def build(
             return _finish(folder, vectors, manifest)
 
 
-def add(path: str | os.PathLike, source: str, token: str = "") -> Manifest:
+def add(path: str | os.PathLike, source: str) -> Manifest:
     """Adds replies to a pool; those with an id that it has replace it.
 
     Raises:
@@ -113,9 +113,8 @@ def add(path: str | os.PathLike, source: str, token: str = "") -> Manifest:
     """
     folder = Path(path)
     pending = f"--add of a file with the sha256 {digest(source)}"
-    for _ in _distinct(source):  # before anything is changed
-        pass
-    with _change(folder, pending, token) as (manifest, vectors):
+    _check(source)  # before anything is changed
+    with _change(folder, pending) as (manifest, vectors):
         ranker = load_encoder(manifest)
         dataclasses.replace(manifest, pending=pending).write(folder)
         for _, batch in _batches(_distinct(source), 0):
@@ -123,7 +122,7 @@ def add(path: str | os.PathLike, source: str, token: str = "") -> Manifest:
         return _finish(folder, vectors, manifest)
 
 
-def delete(path: str | os.PathLike, ids: Sequence[str], token: str = "") -> Manifest:
+def delete(path: str | os.PathLike, ids: Sequence[str]) -> Manifest:
     """Deletes replies by id.
 
     Raises:
@@ -136,7 +135,7 @@ def delete(path: str | os.PathLike, ids: Sequence[str], token: str = "") -> Mani
     for each in ids:
         check_id(each)
     pending = f"--delete {' '.join(sorted(ids))}"
-    with _change(folder, pending, token) as (manifest, vectors):
+    with _change(folder, pending) as (manifest, vectors):
         vectors.load()
         gone = set(ids)
         unknown = sorted(gone - vectors.known(ids))
@@ -175,7 +174,7 @@ def _begun(folder: Path, began: Manifest) -> Manifest:
 
 
 @contextlib.contextmanager
-def _change(folder: Path, pending: str, token: str) -> Iterator[tuple[Manifest, Vectors]]:
+def _change(folder: Path, pending: str) -> Iterator[tuple[Manifest, Vectors]]:
     """A pool to change; one whose change was stopped takes nothing but the same change."""
     Manifest.read(folder)  # refuses before the folder is locked
     with changing(folder):
@@ -186,7 +185,7 @@ def _change(folder: Path, pending: str, token: str) -> Iterator[tuple[Manifest, 
             )
         if manifest.pending not in ("", pending):
             raise UsageError(f"{folder}: unfinished; first repeat {manifest.pending}")
-        with opened_vectors(folder, manifest, token) as vectors:
+        with opened_vectors(folder, manifest) as vectors:
             yield manifest, vectors
 
 
@@ -212,6 +211,12 @@ def _distinct(source: str) -> Iterator[tuple[int, Reply]]:
             )
     if not line:
         raise DataError("found no reply", path=source)
+
+
+def _check(source: str) -> None:
+    """Reads a source to its end; raises `DataError` as in `build`."""
+    for _ in _distinct(source):
+        pass
 
 
 def _batches(

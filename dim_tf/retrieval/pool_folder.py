@@ -94,12 +94,10 @@ def changing(folder: Path) -> contextlib.AbstractContextManager[None]:
     return atomic.locking(folder, f"{folder}: another process uses it; wait until that has ended")
 
 
-def opened_vectors(
-    folder: Path, manifest: Manifest, token: str = ""
-) -> contextlib.AbstractContextManager[Vectors]:
+def opened_vectors(folder: Path, manifest: Manifest) -> contextlib.AbstractContextManager[Vectors]:
     """The vectors of a pool, until the end of the context; raises `PoolError` as `Vectors` does."""
     uri = manifest.uri or str(folder.absolute() / MILVUS)
-    return contextlib.closing(Vectors(uri, manifest.collection, token))
+    return contextlib.closing(Vectors(uri, manifest.collection))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,12 +116,11 @@ class PoolFolder:
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, path: str | os.PathLike, token: str = "") -> Iterator[Self]:
+    def open(cls, path: str | os.PathLike) -> Iterator[Self]:
         """Opens a complete pool.
 
         Args:
             path: str. The folder.
-            token: str. The token of a Milvus server; see `Vectors`.
 
         Raises:
             DataError: No pool, or an unfinished or damaged one.
@@ -150,7 +147,7 @@ class PoolFolder:
                     path=folder,
                 )
             lexical = Lexical.load(folder / LEXICAL)
-            vectors = stack.enter_context(opened_vectors(folder, manifest, token))
+            vectors = stack.enter_context(opened_vectors(folder, manifest))
             found = 0
             if vectors.exists():
                 vectors.load()

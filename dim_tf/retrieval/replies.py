@@ -49,7 +49,7 @@ def read_replies(source: str) -> Iterator[tuple[int, Reply]]:
         DataError: The source is missing or damaged, or a line is no reply.
     """
     path = _file(source)
-    is_json = ".jsonl" in path.suffixes
+    is_json = path.name.endswith((".jsonl", ".jsonl.gz", ".jsonl.xz"))
     for number, line in text_lines.numbered_lines(path, records=is_json):
         if line.strip():
             try:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, Self
 
+from dim_tf.data.text import profile_text
 from dim_tf.errors import ConfigError
 from dim_tf.ranking.ranker import Ranker
 from dim_tf.retrieval.pool_folder import PoolFolder, load_encoder
@@ -40,7 +41,6 @@ class Searcher:
         cls,
         pool: str | os.PathLike,
         run: str | os.PathLike,
-        token: str = "",
         precision: str | None = None,
     ) -> Self:
         """Opens a pool folder and a run.
@@ -48,8 +48,6 @@ class Searcher:
         Args:
             pool: str. The folder that `python -m dim_tf.index` made.
             run: str. The run that ranks: a folder or a pretrained model.
-            token: str. The token of a Milvus server; by default that of the variable
-                DIM_TF_MILVUS_TOKEN.
             precision: str. As of `Ranker.load`.
 
         Raises:
@@ -59,7 +57,7 @@ class Searcher:
             PoolError: Milvus cannot be reached, or reports an error.
         """
         with contextlib.ExitStack() as stack:
-            opened = stack.enter_context(PoolFolder.open(pool, token))
+            opened = stack.enter_context(PoolFolder.open(pool))
             ranker = Ranker.load(run, precision)
             searcher = cls(ranker, load_encoder(opened.manifest), opened)
             searcher._stack = stack.pop_all()
@@ -92,7 +90,8 @@ class Searcher:
             context: list of str. As of `Ranker.rank`.
             persona: list of str. As of `Ranker.rank`; it takes part in the search too.
             top_k: int. Rows to return; None for all of the first stage.
-            first_stage: int. Replies that the first stage finds and the run ranks.
+            first_stage: int. Replies that the first stage finds and the run ranks; `top_k` if that
+                is more.
             filter: str. A Milvus expression over the replies' fields, such as
                 `topic == "food" and year > 2020`.
 
@@ -106,8 +105,11 @@ class Searcher:
             PoolError: As in `open`.
         """
         turn = self.ranker.turn(context, persona, ["-"])
-        # The run may read fewer profiles than the encoder.
-        found = fuse(self.retrieve(turn.context, persona, first_stage, filter), first_stage)
+        # The run may read fewer profiles than the encoder, or more.
+        profiles = [profile_text(text) for text in persona][: self.encoder.profiles_read]
+        _check_count(first_stage)
+        count = max(first_stage, top_k or 0)
+        found = fuse(self.retrieve(turn.context, profiles, count, filter), count)
         texts = self.pool.vectors.texts(found) if found else {}
         # A reply on a server may have been deleted since the pool was opened.
         ids = [each for each in found if each in texts]
@@ -123,10 +125,6 @@ class Searcher:
         self, context: Sequence[str], persona: Sequence[str], count: int = 200, filter: str = ""
     ) -> dict[str, list[tuple[str, float]]]:
         """What each retriever finds: `count` ids with their scores, best first."""
-        if type(count) is not int or count < 1:
-            raise ConfigError(
-                f"first_stage: found {count!r}, expected a whole number of at least 1"
-            )
         pool, manifest = self.pool, self.pool.manifest
         only = None
         if filter:
@@ -139,6 +137,11 @@ class Searcher:
             ),
             "bm25": pool.lexical.search(lexical_query(context, persona), size, only),
         }
+
+
+def _check_count(count: int) -> None:
+    if type(count) is not int or count < 1:
+        raise ConfigError(f"first_stage: found {count!r}, expected a whole number of at least 1")
 
 
 def lexical_query(context: Sequence[str], persona: Sequence[str]) -> str:

@@ -24,24 +24,26 @@ INDEX_TYPES: dict[str, tuple[dict[str, int], str]] = {
 # Fewer replies are searched exactly: there is little to gain, and an index would miss some.
 CLUSTERED = 10_000
 PAGE = 10_000
-# A server that has to wait for changes of the last seconds takes 0.2 s longer for a search.
-READING = {"consistency_level": "Bounded"}
+# A server that has to wait for changes of the last seconds takes 0.2 s longer for a search, and
+# one that hangs must not stop a service.
+READING = {"consistency_level": "Bounded", "timeout": 30}
 
 
 class Vectors:
     """A collection of replies in Milvus, searched by the dot product of their vectors.
 
+    A server that asks for a token gets that of the variable DIM_TF_MILVUS_TOKEN.
+
     Args:
         uri: str. `http://HOST:19530` of a server, or the path of a Milvus Lite file (`.db`).
         collection: str. The name of the collection.
-        token: str. The server's token; by default that of the variable DIM_TF_MILVUS_TOKEN.
 
     Raises:
         UsageError: Milvus is not installed.
         PoolError: Milvus reports an error: no server answers, the file is damaged, ...
     """
 
-    def __init__(self, uri: str, collection: str, token: str = "") -> None:
+    def __init__(self, uri: str, collection: str) -> None:
         self._uri, self._name = uri, collection
         try:
             with _logging_unchanged():
@@ -54,7 +56,7 @@ class Vectors:
         for name in ("pymilvus", "milvus_lite"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         self._milvus, self._grpc, self._files = pymilvus, grpc, server_manager_instance
-        token = token or os.environ.get(TOKEN, "")
+        token = os.environ.get(TOKEN, "")
         # Milvus Lite builds an index within a call, and drops a client that pings meanwhile.
         options = {"grpc.keepalive_time_ms": 2**31 - 1} if self.is_local else {}
         with self._errors():
@@ -159,7 +161,7 @@ class Vectors:
         with self._errors():
             try:
                 pages = self._client.query_iterator(
-                    self._name, PAGE, filter=expression, output_fields=list(fields)
+                    self._name, PAGE, filter=expression, output_fields=list(fields), timeout=30
                 )
             except self._milvus.MilvusException as error:
                 if not expression:
@@ -174,6 +176,7 @@ class Vectors:
         self, query: np.ndarray, count: int, index_type: str, width: int, expression: str = ""
     ) -> list[tuple[str, float]]:
         """The nearest replies to a vector [d]: ids and dot products, best first."""
+        width = max(width, count) if index_type == "HNSW" else width  # the neighbours it keeps
         name = INDEX_TYPES[index_type][1]
         [hits] = self._call(
             "search",
@@ -181,10 +184,7 @@ class Vectors:
             anns_field="vector",
             limit=count,
             filter=expression,
-            # The width of HNSW is the number of neighbours it keeps.
-            search_params={"params": {name: max(width, count) if name == "ef" else width}}
-            if name
-            else {},
+            search_params={"params": {name: width}} if name else {},
             **READING,
         )
         return [(hit["id"], float(hit["distance"])) for hit in hits]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+import secrets
 import time
 import traceback
 
@@ -15,6 +17,8 @@ from dim_tf.service import metrics
 from dim_tf.service.schemas import MAX_BYTES
 
 LOG = logging.getLogger("dim_tf.service")
+# What needs no token: the page, the description of the routes, and what they load.
+OPEN = re.compile(r"/|/healthz|/readyz|/openapi\.json|/docs.*|/static.*")
 QUIET = ("/healthz", "/readyz", "/metrics")
 HEADERS = {
     "Cache-Control": "no-store",
@@ -38,17 +42,18 @@ def problem(status: int, message: str, headers: dict[str, str] | None = None) ->
 
 
 class Guard:
-    """Refuses requests that are too large or take too long, and counts all.
+    """Refuses requests without the token, too large ones and those that take too long; counts all.
 
     The log has the route, the status and the time of a request, but nothing that it says.
 
     Args:
         app: The application.
         time_limit: float. Seconds that a request may take.
+        token: str. What clients must send as `Authorization: Bearer ...`; empty for nothing.
     """
 
-    def __init__(self, app: ASGIApp, time_limit: float):
-        self._app, self._time_limit = app, time_limit
+    def __init__(self, app: ASGIApp, time_limit: float, token: str = ""):
+        self._app, self._time_limit, self._token = app, time_limit, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles a request."""
@@ -66,13 +71,19 @@ class Guard:
             await send(message)
 
         try:
-            app = self._app
-            if int(Headers(scope=scope).get("content-length", 0)) > MAX_BYTES:
+            app, headers = self._app, Headers(scope=scope)
+            if not (OPEN.fullmatch(scope["path"]) or self._is_authorised(headers)):
+                # Before the body is read.
+                challenge = {"WWW-Authenticate": "Bearer"}
+                app = problem(401, "a valid token is missing", challenge)
+            elif int(headers.get("content-length", 0)) > MAX_BYTES:
                 app = problem(413, f"the body is larger than {MAX_BYTES:,} bytes")
             async with asyncio.timeout(self._time_limit):
                 await app(scope, receive, send_guarded)
         except TimeoutError:
-            if not status:
+            if status:
+                LOG.error("the time is up in the middle of an answer")
+            else:
                 late = problem(503, f"no answer within {self._time_limit:g} seconds; try again")
                 await late(scope, receive, send_guarded)
         except Exception as error:  # answered with a 500; its message may quote a text
@@ -86,3 +97,8 @@ class Guard:
             metrics.SECONDS.labels(path).observe(seconds)
             if path not in QUIET:
                 LOG.info("%s %d %.0f ms", path, status, 1000 * seconds)
+
+    def _is_authorised(self, headers: Headers) -> bool:
+        kind, _, given = headers.get("authorization", "").partition(" ")
+        same = secrets.compare_digest(given.strip().encode("latin-1"), self._token.encode())
+        return not self._token or (kind.lower() == "bearer" and same)

@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import tempfile
+import time
 import traceback
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from dim_tf.service.guard import LOG, Guard
 
 # Importing TensorFlow may keep a worker from answering its supervisor for so long.
 STARTING_S = 120
+# After a worker could not be replaced, since Milvus restarts, say.
+RETRY_S = 5
 
 
 def serve(
@@ -104,6 +107,7 @@ def load_app(run: str, pool: str | None, token: str, queue: int, time_limit: int
     from dim_tf.service.app import create_app
 
     _start_log()
+    started = Path(os.environ[metrics.FOLDER]) / "started"
     try:
         with print_warnings():
             searcher = Searcher.open(pool, run) if pool else None
@@ -116,7 +120,11 @@ def load_app(run: str, pool: str | None, token: str, queue: int, time_limit: int
         if not isinstance(error, DimError | OSError):
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(STARTUP_FAILURE)  # another worker would fail as well
+        if not started.exists():
+            sys.exit(STARTUP_FAILURE)  # another worker would fail as well
+        time.sleep(RETRY_S)
+        sys.exit(1)  # the supervisor starts another one
+    started.touch()
     return create_app(ranker, token, queue, time_limit, searcher)
 
 

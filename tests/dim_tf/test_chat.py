@@ -52,6 +52,10 @@ def talk(ranker, files, monkeypatch, capsys):
     return typed
 
 
+def test_standard_input_cannot_be_the_pool_too(talk, files):
+    assert talk("hello", options=["--pool", "-"], status=2) == []
+
+
 def words(text):
     return text.lower().split()
 

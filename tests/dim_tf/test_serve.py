@@ -30,6 +30,7 @@ BODY = b'{"context": ["i like dogs"], "candidates": ["tea"]}'
     ("options", "named"),
     [
         (["--host", "0.0.0.0"], "--token"),
+        (["--token", "sésame"], "ASCII"),
         (["--host", "192.0.2.1", "--token", "t"], "--host 192.0.2.1 --port 8000"),
         (["--host", "a..b", "--token", "t"], "--host a..b"),
         (["--port", "65536"], "65,535"),
@@ -53,16 +54,22 @@ def test_what_is_not_installed_is_named(monkeypatch, capsys):
     assert re.match(r"error: .*uvicorn.*'\.\[serve\]'\n$", capsys.readouterr().err)
 
 
-def test_a_worker_that_cannot_start_says_why(monkeypatch, capsys):
+@pytest.mark.parametrize("others_started", [False, True])
+def test_a_worker_that_cannot_start_says_why(others_started, tmp_path, monkeypatch, capsys):
     from dim_tf.service import server
 
     def fail(run):
         raise CheckpointError(f"{run}: damaged")
 
     monkeypatch.setattr(Ranker, "load", fail)
+    monkeypatch.setattr(server, "RETRY_S", 0)
+    monkeypatch.setenv(server.metrics.FOLDER, str(tmp_path))
+    if others_started:
+        (tmp_path / "started").touch()
     with pytest.raises(SystemExit) as ended:
         server.load_app("RUN", None, "", 1, 1)
-    assert ended.value.code == server.STARTUP_FAILURE
+    # With this status uvicorn gives up; after any other it starts a new worker.
+    assert (ended.value.code == server.STARTUP_FAILURE) != others_started
     assert capsys.readouterr().err == "error: RUN: damaged\n"
 
 

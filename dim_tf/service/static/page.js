@@ -37,8 +37,9 @@ async function post(path, body) {
   return answer;
 }
 
+// One request at a time: its answer is shown before the next is sent.
 async function attempt(work) {
-  const buttons = document.querySelectorAll("#say button");
+  const buttons = document.querySelectorAll("#say button, #rows button");
   buttons.forEach((button) => { button.disabled = true; });
   find("problem").textContent = "";
   try {
@@ -46,7 +47,8 @@ async function attempt(work) {
   } catch (error) {
     find("problem").textContent = `Error: ${error.message}`;
   }
-  buttons.forEach((button) => { button.disabled = false; });
+  document.querySelectorAll("#say button, #rows button")
+    .forEach((button) => { button.disabled = false; });
 }
 
 function utter(who, text, note) {
@@ -97,6 +99,7 @@ function show(ranking, answer) {
 }
 
 async function explain(candidate) {
+  find("why").hidden = true;
   const found = await post("explain", { ...asked, candidate: short(candidate) });
   const maps = [["Conversation", found.context], ["Persona", found.persona]]
     .filter(([, map]) => map);

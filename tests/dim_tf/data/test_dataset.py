@@ -226,7 +226,7 @@ DAMAGE = [
     (array(SENTENCES, "utterance_lengths", lambda a: a + 21), '"utterance_lengths": found values'),
     (array(TURNS, "context", lambda a: a + 10**6), f'{TURNS}: field "context": found values'),
     (array(TURNS, "candidates", lambda a: a * 0 - 1), "gold reply is absent"),
-    (array(TURNS, "dialogue", lambda a: a[1:]), '"dialogue": found int32 [2], expected integer [3]'),
+    (array(TURNS, "dialogue", lambda a: a[1:]), "found int32 [2], expected integer [3]"),
     (array(TURNS, "own", lambda a: a.astype(float)), '"own": found float64'),
 ]
 

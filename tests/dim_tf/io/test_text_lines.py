@@ -5,7 +5,7 @@ import lzma
 import pytest
 
 from dim_tf.errors import DataError
-from dim_tf.io.text_lines import numbered_lines
+from dim_tf.io.text_lines import json_records, numbered_lines
 
 
 def read(path):
@@ -66,3 +66,11 @@ def test_an_array_is_read_as_its_elements(tmp_path, text):
     assert lines[0][0] == 1
     path.write_text('[\n\n{"a": 1},\n]')
     assert list(numbered_lines(path, records=True)) == [(1, "["), (3, '{"a": 1},'), (4, "]")]
+
+
+def test_a_line_that_is_an_array_is_read_before_the_next_comes():
+    def lines():
+        yield 1, b'["hi"]'
+        raise AssertionError("the second line is read too early")
+
+    assert next(json_records(lines())) == (1, b'"hi"')

@@ -27,6 +27,7 @@ def small():
 
 def test_larger_weights_are_darker_with_words_on_both_axes(small):
     (axes,) = heatmap.figure([small]).axes
+    assert heatmap.figure([]).axes == []
     assert [label.get_text() for label in axes.get_xticklabels()] == ["i", "ski", "&"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cats", "<b>"]
     assert axes.get_title(loc="left") == "reply to persona (darkest: 1.00)"

@@ -60,6 +60,10 @@ def test_gives_what_rank_gives_of_each(ranker, monkeypatch):
     assert_alike(ranker.rank_many(turns), expected)
     assert_alike(ranker.rank_many(iter(turns)), expected)
     assert_alike(ranker.rank_many([ranker.turn(**turn) for turn in turns]), expected)
+    twice = {"persona": ["your persona: your persona: i like tea"], "candidates": ["tea", "dogs"]}
+    with pytest.warns(UserWarning, match="your persona"):
+        checked, expected_twice = ranker.turn(**twice), ranker.rank(**twice)
+    assert_alike(ranker.rank_many([checked]), [expected_twice])
     monkeypatch.setattr(turns_module, "TURNS_TOGETHER", 3)
     found = ranker.rank_many(turns, top_k=2)
     assert_alike(found, [ranking[:2] for ranking in expected])

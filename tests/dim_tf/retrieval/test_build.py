@@ -149,6 +149,9 @@ def test_what_is_no_pool_is_refused(pool, run, source, tmp_path, encoder):
         source.write_text(f'{{"text": "tea"}}\n{line}\n')
         with pytest.raises(DataError, match=r"bad\.jsonl:2"):
             list(read_replies(str(source)))
+    with pytest.raises(DataError, match=r"bad\.jsonl:2"):
+        build.build(str(source), tmp_path / "never", str(run))
+    assert not (tmp_path / "never").exists()
     source.write_text('{"text": "tea", "id": 1}\n{"text": "fine", "id": "1"}\n')
     with pytest.raises(DataError, match=r"bad\.jsonl:2.*id"):
         build.add(pool, str(source))

@@ -24,6 +24,10 @@ def test_the_first_stage_finds_what_both_retrievers_find_and_the_run_ranks_it(
     with Searcher.open(made, "RUN") as searcher:
         rows = searcher.reply(CONTEXT, PERSONA, top_k=None, filter="")
         few = searcher.reply(CONTEXT, PERSONA, top_k=1, first_stage=2)
+        assert len(searcher.reply(CONTEXT, PERSONA, top_k=4, first_stage=1)) == 4
+        with pytest.warns(UserWarning, match="your persona"):
+            marked = searcher.reply(CONTEXT, [f"your persona: {text}" for text in PERSONA])
+        assert marked == searcher.reply(CONTEXT, PERSONA)
         mood = searcher.reply(CONTEXT, PERSONA, filter='topic == "mood"')
         assert searcher.reply(CONTEXT, PERSONA, filter='topic == "no"') == []
         with pytest.raises(DataError, match="filter"):

@@ -24,7 +24,8 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpacks a tar (plain, gzip, xz) or zip archive.
 
     Raises:
-        DataError: The archive is damaged or unsafe (a member outside the folder, a device).
+        DataError: The archive is damaged or unsafe (a device, a member outside the folder of a
+            tar).
         UsageError: This Python has no safe extraction.
     """
     if not hasattr(tarfile, "data_filter"):

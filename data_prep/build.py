@@ -10,8 +10,10 @@ from typing import Any
 from data_prep import dense
 from data_prep.dialogues import Corpus
 from data_prep.prepare import Settings, prepare
+from data_prep.speaker_sentences import installed_tagger
 from dim_tf.data import prepared_folder
 from dim_tf.data.dataset import PreparedData
+from dim_tf.data.text import TextRules
 from dim_tf.errors import DataError, UsageError
 from dim_tf.io import atomic
 
@@ -45,6 +47,8 @@ class BuildKey:
             name, sha256 = settings.like.name, settings.like.sha256
             sources.append({"role": "like", "name": name, "sha256": sha256})
             options["like"] = name
+        if options.get("speaker_sentences"):
+            options["tagger"] = installed_tagger() is not None
         return cls(options, sources)
 
 
@@ -65,7 +69,7 @@ def build(
         DataError: The corpus, a file of vectors or an existing folder is damaged.
     """
     key = BuildKey.of(corpus, settings, options)
-    if not overwrite and is_up_to_date(out, key):
+    if not overwrite and is_up_to_date(out, key, settings.rules):
         return f"already prepared: {out}"
     with atomic.creating_folder(out.resolve(), replace=overwrite) as folder:
         manifest, report = prepare(
@@ -74,8 +78,9 @@ def build(
     lines = [report]
     for split, share in manifest["coverage"].items():
         lines.append(
-            f"{split}: {share['tokens_covered']:.1%} of {share['tokens']:,} words and "
-            f"{share['types_covered']:.1%} of {share['types']:,} distinct words have a vector"
+            f"{split}: {share['tokens_covered']:.1%} of {share['tokens']:,} words of its distinct "
+            f"sentences and {share['types_covered']:.1%} of its {share['types']:,} distinct words "
+            "have a vector"
         )
     counts, sizes = manifest["counts"], manifest["sizes"]
     turns = sum(table["turns"] for table in counts["tables"].values())
@@ -87,8 +92,8 @@ def build(
     return "\n".join(lines)
 
 
-def is_up_to_date(out: Path, key: BuildKey) -> bool:
-    """Whether a prepared folder exists and has this key; raises if it is anything else."""
+def is_up_to_date(out: Path, key: BuildKey, rules: TextRules) -> bool:
+    """Whether a folder was prepared with this key and these rules; raises if it is another one."""
     if is_free(out):
         return False
     check_replaceable(out)
@@ -101,6 +106,8 @@ def is_up_to_date(out: Path, key: BuildKey) -> bool:
     ]
     if manifest.get("sources") != key.sources:
         changed.append("another source, or other vectors")
+    if manifest["text"] != rules:
+        changed.append(f"text rules: found {manifest['text']}, expected {rules}")
     if changed:
         raise UsageError(
             f"--out: {out} was prepared with other options ({'; '.join(changed)}); give another "
@@ -108,8 +115,9 @@ def is_up_to_date(out: Path, key: BuildKey) -> bool:
         )
     try:
         data = PreparedData.load(out)
-        for setting in data.settings():
-            arrays = dense.path_of(out, data.table(*setting))
+        for name in manifest["counts"]["tables"]:
+            table = data.table(*name.split("_"))
+            arrays = dense.path_of(out, table)
             if key.options["dense"] and not arrays.is_file():
                 raise DataError("the file is missing", path=arrays)
     except DataError as error:

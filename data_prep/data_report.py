@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from itertools import combinations
 
@@ -96,7 +96,7 @@ class Report:
             for title, table in self.tables.items():
                 rows.append([title, *(_cell(getattr(table, name)) for name in columns)])
             lines += ["", *_aligned(rows)]
-        lines += ["", "Ranges are min / mean / max. Each distinct sentence and word counts once."]
+        lines += ["", "Ranges are min / mean / max. Each distinct sentence of a role counts once."]
         for pair, count in self.shared_dialogues.items():
             lines.append(f"Dialogues in both {pair.replace(', ', ' and ')}: {count:,}")
         return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)]) + "\n"
@@ -120,7 +120,7 @@ def build_report(
     tables, seen = {}, {split: set() for split in SPLITS}
     reporters = {
         False: _TableReporter(rules, sizes, known),
-        True: _TableReporter(TextRules("whitespace", rules.lowercase), sizes, known),
+        True: _TableReporter(replace(rules, tokeniser="whitespace"), sizes, known),
     }
     for table in corpus.tables:
         tables[table.name], dialogues = reporters[table.tokenised].report(table)
@@ -161,7 +161,7 @@ class _TableReporter:
             report.gold_absent += copies == 0
             if copies:
                 positions[turn.gold] += 1
-            report.duplicate_candidates += len(set(turn.candidates)) < len(turn.candidates)
+            report.duplicate_candidates += len(set(map(tuple, tokens))) < len(tokens)
             counts = len(turn.self_profiles), len(turn.partner_profiles)
             self_counts[counts[0]] += 1
             partner_counts[counts[1]] += 1

@@ -22,7 +22,10 @@ def fetch(url: str, sha256: str, folder: Path) -> Path:
     Raises:
         DataError: The download failed, or the sha256 differs. No file is left behind.
     """
-    name = Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path)).name
+    try:
+        name = Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path)).name
+    except ValueError:  # half of an IPv6 address
+        name = ""
     if not name:
         raise DataError(f"found the address {url!r}, expected one that ends in a file name")
     target = folder / name
@@ -33,7 +36,9 @@ def fetch(url: str, sha256: str, folder: Path) -> Path:
         try:
             _download(url, part)
         except (http.client.HTTPException, OSError, ValueError) as error:
-            raise DataError(f"cannot download {url}: {error or type(error).__name__}") from error
+            raise DataError(
+                f"cannot download {url}: {str(error) or type(error).__name__}"
+            ) from error
         found = atomic.sha256(part)
         if found != sha256:
             raise DataError(f"{url}: found sha256 {found}, expected {sha256}; the file was removed")

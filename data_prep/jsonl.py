@@ -26,7 +26,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     Field,
-    StringConstraints,
     ValidationInfo,
     field_validator,
 )
@@ -38,10 +37,19 @@ from dim_tf.errors import DataError
 from dim_tf.io import json_model
 from dim_tf.io.text_lines import json_value, numbered_lines
 
-# Equal texts share their memory.
-Text = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(sys.intern)
-]
+
+def _clean(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a text that is not blank")
+    return sys.intern(text.strip())  # equal texts share their memory
+
+
+def _name(name: str | int) -> str:
+    return _clean(str(name))
+
+
+Text = Annotated[str, AfterValidator(_clean)]
+Name = Annotated[str | int, AfterValidator(_name)]
 Texts = tuple[Text, ...]
 Profiles = tuple[Annotated[Text, AfterValidator(profile_text)], ...]
 NAME = re.compile(r"(.+)\.(?:jsonl|ndjson|json)(?:\.gz|\.xz)?", re.IGNORECASE)
@@ -64,13 +72,13 @@ class SpeakerLine(BaseModel, strict=True):
     """A line that holds a dialogue and names its speakers."""
 
     utterances: Annotated[Texts, Field(min_length=2)]
-    speaker_a: str | int
-    speaker_b: str | int
+    speaker_a: Name
+    speaker_b: Name
     split: str | None = None
 
     @field_validator("speaker_b")
     @classmethod
-    def _is_another(cls, speaker: str | int, info: ValidationInfo) -> str | int:
+    def _is_another(cls, speaker: str, info: ValidationInfo) -> str:
         if speaker == info.data.get("speaker_a"):
             raise ValueError("another speaker than speaker_a")
         return speaker
@@ -116,8 +124,15 @@ def files_of(path: str | os.PathLike) -> dict[Path, str | None]:
     path = Path(path)
     if not path.is_dir():
         return {path: None}
-    found = ((file, NAME.fullmatch(file.name)) for file in sorted(path.iterdir()))
-    return {file: m[1].lower() for file, m in found if m and m[1].lower() in SPLITS}
+    found: dict[Path, str | None] = {}
+    for file in sorted(path.iterdir()):
+        match = NAME.fullmatch(file.name)
+        split = match[1].lower() if match else ""
+        if split in found.values():
+            raise DataError(f"found another file of the split {split}, expected one", path=file)
+        if split in SPLITS:
+            found[file] = split
+    return found
 
 
 def read_dialogues(
@@ -183,7 +198,7 @@ def _shape(
 def _dialogue(record: DialogueLine | SpeakerLine, line: int, sides: str) -> Dialogue:
     said = record.utterances
     if isinstance(record, SpeakerLine):
-        speakers = str(record.speaker_a), str(record.speaker_b)
+        speakers = record.speaker_a, record.speaker_b
         personas: list[Persona] = [{"original": (), "revised": None}] * 2
     else:
         speakers = None

@@ -28,7 +28,7 @@ def open_tables(
     *,
     sides: str = "b",
     candidates: int = 20,
-    seed: int = 0,
+    seed: int = 1,
     resplit: bool = False,
     lenient: bool = False,
     speaker_sentences: int | None = None,

@@ -93,7 +93,7 @@ def prepare(
         atomic.write_npz(folder / f"{name}.npz", content)
     for kind, store in sentences.stores.items():
         atomic.write_lines(folder / f"{kind}s.txt", map(" ".join, store.sentences()))
-    report = build_report(corpus, tensors.SIZES, settings.rules, known)
+    report = build_report(corpus, tensors.SIZES, settings.rules, known_words(corpus, settings.like))
     atomic.write_json(folder / "report.json", report.to_dict())
     atomic.write_text(folder / "report.txt", report.to_text())
 

@@ -29,7 +29,7 @@ class SourceOptions:
 
     sides: str = "b"  # own dialogues: whose replies become turns, "a", "b" or "both"
     candidates: int = 20  # own data: number of candidates of a turn where they are drawn
-    seed: int = 0  # own data: seed of splitting and drawing
+    seed: int = 1  # own data: seed of splitting and drawing
     resplit: bool = False  # own data: split 80/10/10, ignore the `split` fields
     speaker_sentences: int | None = None  # own data: make personas of at most so many sentences
     lenient: bool = False  # accept a reply that is not among its candidates (`gold` is -1)

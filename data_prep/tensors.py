@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -130,7 +131,9 @@ class TableBuilder:
         Raises:
             DataError: The source is damaged, or the table has no turn.
         """
-        rules = TextRules("whitespace", self._rules.lowercase) if table.tokenised else self._rules
+        rules = self._rules
+        if table.tokenised:
+            rules = dataclasses.replace(rules, tokeniser="whitespace")
         utterances, profiles, candidates = self._sentences.stores.values()
         partner = _row_of(utterances, lambda text: rules.utterance(text, partner=True))
         speaker = _row_of(utterances, lambda text: rules.utterance(text, partner=False))
@@ -150,8 +153,8 @@ class TableBuilder:
                     [profile(text) for text in persona]
                     for persona in (turn.self_profiles, turn.partner_profiles)
                 ]
-                # The order is equal in all tables of a split. The authors' processed files are
-                # shuffled already.
+                # Tables of a split that have the same turns have the same order. The authors'
+                # processed files are shuffled already.
                 order = range(len(rows))
                 if not table.tokenised:
                     seeds = [self._seed, SPLITS.index(table.split), number]

@@ -36,8 +36,8 @@ def can_be_token(word: str, rules: TextRules) -> bool:
     >>> [can_be_token(word, TextRules()) for word in ("york", "York", "new york", "")]
     [True, False, False, False]
     """
-    is_lower = word == word.lower()
-    return word.split() == [word] and word not in (PAD, UNK) and (is_lower or not rules.lowercase)
+    tokens = (rules.candidate(word), rules.profile(word))
+    return word not in (PAD, UNK) and [word] in map(list, tokens)
 
 
 def _by_count(counts: Mapping[str, int]) -> list[str]:

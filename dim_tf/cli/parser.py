@@ -116,24 +116,29 @@ def whole(text: str, low: int, high: int) -> int:
 
 @contextlib.contextmanager
 def collect_warnings() -> Iterator[list[str]]:
-    """Gives a list that holds the texts of the warnings afterwards."""
+    """Gives a list that holds the texts of the warnings afterwards, after an error too."""
     texts: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        yield texts
-    texts.extend(str(warning.message) for warning in caught)
+        try:
+            yield texts
+        finally:
+            texts.extend(str(warning.message) for warning in caught)
 
 
 @contextlib.contextmanager
 def print_warnings(printed: set[str] | None = None) -> Iterator[None]:
     """Prints new warnings on standard error, one a line, and adds them to `printed`."""
     printed = set() if printed is None else printed
-    with collect_warnings() as texts:
-        yield
-    for text in texts:
-        if text not in printed:
-            print(f"warning: {shown(text)}", file=sys.stderr)
-        printed.add(text)
+    texts: list[str] = []
+    try:
+        with collect_warnings() as texts:
+            yield
+    finally:
+        for text in texts:
+            if text not in printed:
+                print(f"warning: {shown(text)}", file=sys.stderr)
+            printed.add(text)
 
 
 def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:

@@ -43,7 +43,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def put(new: Path, path: str | os.PathLike) -> None:
-    """Moves a new file to `path`, as `replacing` does."""
+    """Moves a new file to `path`, as `replacing` does; copies it into a file with several names."""
     target = Path(os.path.realpath(path))
     if target.exists():
         shutil.copymode(target, new)

@@ -26,10 +26,10 @@ class BagOfWords(DualEncoder):
         """Makes the word vectors that training starts from: whitened, of length 1, times idf.
 
         idf(w) = log((N + 1) / (df(w) + 1)) / log(N + 1), 1 for a word that none of the N sentences
-        has. With other lengths the common words rule the sums. Whitening counts the words of the
-        training turns. Pretrained vectors have most of their length in a few directions that all
-        words share (Mu and Viswanath, "All-but-the-Top", ICLR 2018), so all sums are alike. Without
-        either, training takes longer to a worse result.
+        has. A word without a vector stays without. With other lengths the common words rule the
+        sums. Whitening counts the words of the training turns. Pretrained vectors have most of
+        their length in a few directions that all words share (Mu and Viswanath, "All-but-the-Top",
+        ICLR 2018), so all sums are alike. Without either, training takes longer to a worse result.
 
         Args:
             batches: The inputs of the training turns, with the gold reply alone.
@@ -38,8 +38,9 @@ class BagOfWords(DualEncoder):
         frequency, total = document_frequency(batches, len(words))
         idf = np.log((total + 1) / (frequency + 1)) / np.log(total + 1)
         vectors = ops.convert_to_numpy(unit(self.words.embeddings))
+        weights = idf * vectors.any(axis=1)
         vectors = ops.convert_to_numpy(unit(whitened(vectors, frequency > 0)))
-        self.words.embeddings.assign((vectors * idf[:, None]).astype("float32"))
+        self.words.embeddings.assign((vectors * weights[:, None]).astype("float32"))
 
     def context(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The sum of the utterances, weighted by `RECENCY`, [B, d]."""
@@ -59,8 +60,8 @@ def document_frequency(
 ) -> tuple[np.ndarray, int]:
     """In how many sentences of the training turns each word occurs, [V], and their number.
 
-    The sentences are the last utterance of the context and the gold reply of each turn: together
-    they are each sentence of a dialogue once.
+    The sentences are the last utterance of the context and the gold reply of each turn: where the
+    turns are of one speaker, these are each sentence of a dialogue once.
     """
     frequency, total = np.zeros(vocabulary_size, np.int64), 0
     for rows, lengths in last_utterances_and_replies(batches):

@@ -134,7 +134,8 @@ class AttentionWeights(NamedTuple):
 class CrossAttention(keras.layers.Layer):
     """Responses and a source, the context or the persona, attend to each other (equations 7-9).
 
-    The similarity is the bare dot product. Only the axis of the sum is masked.
+    The similarity is the bare dot product. Each softmax is masked along its sum. Then both weights
+    are 0 at the padding of either side, whose gradients `permute` leaves out.
     """
 
     def call(

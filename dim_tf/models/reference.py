@@ -22,6 +22,7 @@ import numpy as np
 from keras import ops
 
 from dim_tf.config import CHARACTER_FILTERS, CHARACTER_WIDTHS, PROJECTION_UNITS, ModelConfig
+from dim_tf.models.dtypes import at_least_float32
 from dim_tf.models.inputs import model_inputs
 from dim_tf.packing.layout import Tensor
 from dim_tf.packing.masks import length_mask
@@ -220,7 +221,9 @@ class ReferenceDIM(keras.layers.Layer):
 
 def masked_softmax(scores: Tensor, mask: Tensor, axis: int) -> Tensor:
     """Softmax over the unmasked scores, uniform where all are masked; in at least float32."""
-    masked = ops.cast(scores, mask.dtype) * mask - 1e9 * (1.0 - mask)
+    dtype = at_least_float32(scores.dtype)
+    mask = ops.cast(mask, dtype)
+    masked = ops.cast(scores, dtype) * mask - 1e9 * (1.0 - mask)
     return ops.cast(ops.softmax(masked, axis=axis), scores.dtype)
 
 

@@ -24,14 +24,19 @@ def load() -> None:
         ConfigError: The requested backend is not supported, or not installed.
     """
     name = os.environ.get("KERAS_BACKEND") or BACKENDS[0]
-    if name not in BACKENDS:
-        raise ConfigError(f"KERAS_BACKEND: found {name!r}, expected {' or '.join(BACKENDS)}")
+    check_backend(name)
     if "keras" not in sys.modules:
         _import_keras(name)
     import keras
 
     if keras.backend.backend() == "jax":
         _multiply_exactly()
+
+
+def check_backend(name: str) -> None:
+    """Raises `ConfigError` for the name of another backend."""
+    if name not in BACKENDS:
+        raise ConfigError(f"KERAS_BACKEND: found {name!r}, expected {' or '.join(BACKENDS)}")
 
 
 def check_process() -> None:

@@ -13,13 +13,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from dim_tf.errors import ConfigError
 from dim_tf.models.base import MatchingModel
 from dim_tf.models.inputs import empty_inputs
 from dim_tf.packing import layout
 from dim_tf.packing.batch import pack
 from dim_tf.packing.buckets import BucketShape, SizeBuckets, largest_shape
 from dim_tf.packing.layout import PackedBatch, Tensor
+from dim_tf.runtime.backend import check_backend
 
 Arrays = Mapping[str, np.ndarray]
 Batch = PackedBatch | Arrays
@@ -172,10 +172,9 @@ def variable_values(variables: Iterable[keras.Variable]) -> list[Tensor]:
 
 def backend_name() -> str:
     """The backend: tensorflow or jax. Raises `ConfigError` for another one."""
-    name = keras.backend.backend()
-    if name not in ("tensorflow", "jax"):
-        raise ConfigError(f"KERAS_BACKEND: found {name!r}, expected tensorflow or jax")
-    return str(name)
+    name = str(keras.backend.backend())
+    check_backend(name)
+    return name
 
 
 def _shapes(inputs: Arrays) -> tuple[tuple[str, tuple[int, ...]], ...]:

@@ -142,6 +142,7 @@ register(
         "kv_profile_memory",
         "KV Profile Memory",
         "dim_tf.models.kv_profile_memory:KVProfileMemory",
+        needs_context=True,
         trained=False,
         starts_from="profile_memory",
         **EMBEDDINGS,

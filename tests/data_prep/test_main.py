@@ -78,6 +78,9 @@ def test_a_second_call_finds_the_work_done(command, capsys, tmp_path):
     assert command() == 0
     assert capsys.readouterr().out == f"already prepared: {tmp_path / 'out'}\n"
     assert (tmp_path / "out/manifest.json").stat().st_mtime_ns == stamp
+    (tmp_path / "out/turns/valid_self_original.npz").unlink()
+    assert command() == 2
+    assert "valid_self_original" in capsys.readouterr().err
 
 
 def test_other_options_or_sources_need_overwrite(command, source, vectors, capsys, tmp_path):

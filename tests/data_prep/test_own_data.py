@@ -80,7 +80,7 @@ def test_drawn_candidates_follow_the_protocol_and_agree_between_tables(tmp_path)
         assert not any(text.endswith(f" {number}") for text in distractors)
     for turns in tables.values():
         assert [turn.candidates for turn in turns] == [turn.candidates for turn in first]
-    assert tables_of(tmp_path, records, seed=1)[0]["train_self_original"] != first
+    assert tables_of(tmp_path, records, seed=2)[0]["train_self_original"] != first
 
 
 def test_both_sides_of_a_dialogue_stay_one_dialogue(tmp_path):
@@ -138,6 +138,9 @@ def test_a_folder_of_three_splits(tmp_path):
     assert list(tables[-1].turns())[-1].line == 4
     write(tmp_path, [turn(1)]).rename(tmp_path / "valid.JSONL")
     with pytest.raises(DataError, match=r"valid\.JSONL:1: .* expected a dialogue"):
+        open_tables(tmp_path)
+    (tmp_path / "train.jsonl.gz").touch()
+    with pytest.raises(DataError, match=r"train\.jsonl\.gz: .*another file of the split train"):
         open_tables(tmp_path)
 
 

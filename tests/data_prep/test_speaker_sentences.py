@@ -125,6 +125,8 @@ def test_at_most_n_distinct_sentences_chosen_by_the_seed(prepared):
         ({"utterances": ["a", "b"], "persona_a": []}, '"speaker_a": missing'),
         (dialogue(1, speaker_b=None), '"speaker_b'),
         (dialogue(1, a="ben"), '"speaker_b": found .ben., expected another speaker'),
+        (dialogue(1, a="1", speaker_b=1), '"speaker_b": found 1, expected another speaker'),
+        (dialogue(1, a=" "), '"speaker_a": found . ., expected a text that is not blank'),
         ({"context": ["a"], "persona": [], "response": "b"}, '"utterances": missing'),
     ],
 )

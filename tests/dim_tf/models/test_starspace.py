@@ -17,9 +17,12 @@ def test_equations(use_context, use_persona):
 
 
 def test_words_without_vectors_stay_so():
-    model = build_model("starspace", CONFIG, np.zeros_like(word_table()))
-    model.adapt([random_inputs(np.random.default_rng(4), batch=6)], ["word"] * 9)
-    assert not np.asarray(model.words.embeddings).any()
+    for without in ([0, 1], slice(None)):
+        vectors = word_table()
+        vectors[without] = 0
+        model = build_model("starspace", CONFIG, vectors)
+        model.adapt([random_inputs(np.random.default_rng(4), batch=6)], ["word"] * 9)
+        assert not np.asarray(model.words.embeddings)[without].any()
 
 
 def test_training_starts_from_whitened_unit_vectors_times_idf():

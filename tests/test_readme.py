@@ -57,8 +57,10 @@ def test_the_readme_is_short():
 def test_the_table_of_the_readme_is_that_of_the_results():
     section = README.read_text(encoding="utf-8").split("## Results")[1].split("\n## ")[0]
     lines = [line for line in section.replace("\\_", "_").splitlines() if line.startswith("|")]
-    expected = [*readme_rows(RESULTS), *readme_rows(DOCS / "subset" / render.RESULTS_JSON)]
-    assert lines[2:] == expected
+    rows = {line.split(" | ")[0]: line for line in readme_rows(RESULTS)}
+    for line in readme_rows(DOCS / "subset" / render.RESULTS_JSON):
+        rows.setdefault(line.split(" | ")[0], line)
+    assert sorted(lines[2:]) == sorted(rows.values())
 
 
 def readme_rows(path):

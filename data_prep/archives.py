@@ -24,8 +24,8 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpacks a tar (plain, gzip, xz) or zip archive.
 
     Raises:
-        DataError: The archive is damaged or unsafe (a device, a member outside the folder of a
-            tar).
+        DataError: The archive is damaged or unsafe (in a tar: a device, or a member outside the
+            folder).
         UsageError: This Python has no safe extraction.
     """
     if not hasattr(tarfile, "data_filter"):

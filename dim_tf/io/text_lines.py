@@ -65,7 +65,7 @@ def numbered_bytes(
 
 
 def json_records(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank; or, if they are one JSON array, its elements from number 1."""
+    """The lines that are not blank; for an array, on the first or on all lines, its elements."""
     filled = ((number, line) for number, line in lines if line.strip())
     for first in itertools.islice(filled, 1):
         read = [first]

@@ -117,7 +117,7 @@ class Ranker:
             UsageError: The pool belongs to another ranker.
             CheckpointError: The weights give a score that is not a finite number.
         """
-        _check_top_k(top_k)
+        check_top_k(top_k)
         turn = self._turn(context, persona, candidates, stacklevel=3)
         return self._ranking(turn, self._score(turn), top_k)
 
@@ -146,7 +146,7 @@ class Ranker:
                 `turns[3]`. All turns are checked before any is ranked.
             ConfigError, UsageError, CheckpointError: As in `rank`.
         """
-        _check_top_k(top_k)
+        check_top_k(top_k)
         if isinstance(turns, str | Mapping) or not isinstance(turns, Iterable):
             raise DataError(
                 f"found {json_type_name(turns)}, expected a list of turns", field="turns"
@@ -323,6 +323,7 @@ class Ranker:
         return rows
 
 
-def _check_top_k(top_k: int | None) -> None:
+def check_top_k(top_k: int | None) -> None:
+    """Raises `ConfigError` if it is no number of rows."""
     if top_k is not None and (type(top_k) is bool or not isinstance(top_k, Integral) or top_k < 1):
         raise ConfigError(f"top_k: found {top_k!r}, expected a whole number of at least 1")

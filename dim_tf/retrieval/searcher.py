@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from dim_tf.data.text import profile_text
 from dim_tf.errors import ConfigError
-from dim_tf.ranking.ranker import Ranker
+from dim_tf.ranking.ranker import Ranker, check_top_k
 from dim_tf.retrieval.pool_folder import PoolFolder, load_encoder
 
 # Reciprocal rank fusion: a reply scores the sum of 1 / (RRF + rank) over the retrievers.
@@ -105,10 +105,11 @@ class Searcher:
             PoolError: As in `open`.
         """
         turn = self.ranker.turn(context, persona, ["-"])
-        # The run may read fewer profiles than the encoder, or more.
-        profiles = [profile_text(text) for text in persona][: self.encoder.profiles_read]
+        check_top_k(top_k)
         _check_count(first_stage)
         count = max(first_stage, top_k or 0)
+        # The run may read fewer profiles than take part in the search.
+        profiles = [profile_text(text) for text in persona]
         found = fuse(self.retrieve(turn.context, profiles, count, filter), count)
         texts = self.pool.vectors.texts(found) if found else {}
         # A reply on a server may have been deleted since the pool was opened.
@@ -129,7 +130,7 @@ class Searcher:
         only = None
         if filter:
             only = {row["id"] for row in pool.vectors.rows("id", expression=filter)}
-        query = self.encoder.encode_query(context, persona)
+        query = self.encoder.encode_query(context, persona[: self.encoder.profiles_read])
         size = min(count, len(pool))
         return {
             "dense": pool.vectors.search(

@@ -26,7 +26,8 @@ CLUSTERED = 10_000
 PAGE = 10_000
 # A server that has to wait for changes of the last seconds takes 0.2 s longer for a search, and
 # one that hangs must not stop a service.
-READING = {"consistency_level": "Bounded", "timeout": 30}
+TIMEOUT_S = 10
+READING = {"consistency_level": "Bounded", "timeout": TIMEOUT_S}
 
 
 class Vectors:
@@ -161,7 +162,11 @@ class Vectors:
         with self._errors():
             try:
                 pages = self._client.query_iterator(
-                    self._name, PAGE, filter=expression, output_fields=list(fields), timeout=30
+                    self._name,
+                    PAGE,
+                    filter=expression,
+                    output_fields=list(fields),
+                    timeout=TIMEOUT_S,
                 )
             except self._milvus.MilvusException as error:
                 if not expression:

@@ -46,7 +46,7 @@ class RankRequest(Turn):
 class ReplyRequest(Turn):
     """A turn that the pool of the service replies to."""
 
-    top_k: int = Field(default=10, ge=1, description="Rows to return.")
+    top_k: int = Field(default=10, ge=1, le=MAX_CANDIDATES, description="Rows to return.")
     first_stage: int = Field(
         default=200, ge=1, le=MAX_CANDIDATES, description="Replies that are found and ranked."
     )

@@ -52,7 +52,7 @@ def serve(
         token, queue, time_limit: As of `create_app`.
 
     Returns:
-        The exit status: 0, or 2 if the workers could not start.
+        The exit status: 0, or 2 if no worker could start; one that cannot later on is tried again.
 
     Raises:
         CheckpointError: `run` is no run folder.

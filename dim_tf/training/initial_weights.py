@@ -63,7 +63,8 @@ def copy(initial: Run, run: Run, model: keras.Model) -> None:
     """Copies the best weights of `initial` into the model of a new run.
 
     Trained word vectors are copied by word. New words keep those of the data, in the axes of
-    `initial`: the principal components of two folders differ.
+    `initial`, since the principal components of two folders differ; without enough known words
+    to tell these, as they are.
     """
     trained = initial.load_model()
     for variable, source in zip(
@@ -75,6 +76,7 @@ def copy(initial: Run, run: Run, model: keras.Model) -> None:
             known = [row for row, word in enumerate(run.words) if word in rows]
             table = np.asarray(variable.value).copy()
             theirs = values[[rows[run.words[row]] for row in known]]
-            values = table @ np.linalg.lstsq(table[known], theirs, rcond=None)[0]
+            axes, _, rank, _ = np.linalg.lstsq(table[known], theirs, rcond=None)
+            values = table @ axes if rank == len(axes) else table
             values[known] = theirs
         variable.assign(values)

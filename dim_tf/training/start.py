@@ -222,7 +222,7 @@ def initial_model(
     model = run.build_model()
     initial_weights.scale_encoder_inputs(model, run.training_config.input_scale)
     trained = registry.find(run.model).trained
-    if data and trained:  # first: words that `initial` lacks keep their adapted vectors
+    if data and trained:  # first: `copy` needs the adapted vectors of words that `initial` lacks
         _adapt(model, run, data)
     if initial:
         initial_weights.copy(initial, run, model)

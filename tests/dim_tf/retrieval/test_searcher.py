@@ -11,7 +11,7 @@ import pytest
 
 from dim_tf import chat, index, predict
 from dim_tf.cli import parser
-from dim_tf.errors import DataError, PoolError
+from dim_tf.errors import ConfigError, DataError, PoolError
 from dim_tf.retrieval import build, vectors
 from dim_tf.retrieval.pool_folder import PoolFolder
 from dim_tf.retrieval.searcher import Searcher
@@ -30,6 +30,8 @@ def test_the_first_stage_finds_what_both_retrievers_find_and_the_run_ranks_it(
         assert marked == searcher.reply(CONTEXT, PERSONA)
         mood = searcher.reply(CONTEXT, PERSONA, filter='topic == "mood"')
         assert searcher.reply(CONTEXT, PERSONA, filter='topic == "no"') == []
+        with pytest.raises(ConfigError, match="top_k"):
+            searcher.reply(CONTEXT, PERSONA, top_k="5")
         with pytest.raises(DataError, match="filter"):
             searcher.reply(CONTEXT, PERSONA, filter="topic = 3")
     by_place = sorted(rows, key=lambda row: row["index"])

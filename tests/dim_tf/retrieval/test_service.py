@@ -28,6 +28,7 @@ def test_the_service_replies_from_a_pool(made, ranker, monkeypatch, capsys):
             answer = client.post("/reply", json={**turn, "filter": "topic = 3"})
             assert (answer.status_code, "milvus.db" in answer.text) == (422, False)
             assert client.post("/reply", json={**turn, "first_stage": 0}).status_code == 422
+            assert client.post("/reply", json={**turn, "top_k": 1001}).status_code == 422
             assert client.post("/reply", json={}).status_code == 200
             assert "5 replies" in client.get("/").text
             assert without.post("/reply", json=turn).status_code == 404

@@ -62,6 +62,11 @@ def test_new_words_get_vectors_in_the_axes_of_the_other_run(tmp_path):
     model = new.build_model()
     initial_weights.copy(old, new, model)
     np.testing.assert_allclose(model.words.embeddings, turned, atol=1e-5)
+    # Two known words do not tell the axes.
+    few = dataclasses.replace(new, words=[*new.words[:2], *(f"new{n}" for n in new.words[2:])])
+    model = few.build_model()
+    initial_weights.copy(old, few, model)
+    np.testing.assert_allclose(model.words.embeddings[2:], vectors[2:], atol=1e-5)
 
 
 def test_only_a_system_with_weights_starts_from_a_run(run_copy, run_train):

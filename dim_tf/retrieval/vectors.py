@@ -166,7 +166,8 @@ class Vectors:
                     PAGE,
                     filter=expression,
                     output_fields=list(fields),
-                    timeout=TIMEOUT_S,
+                    # A build may wait; a service filters.
+                    timeout=TIMEOUT_S if expression else None,
                 )
             except self._milvus.MilvusException as error:
                 if not expression:

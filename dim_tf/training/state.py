@@ -9,7 +9,7 @@ import numpy as np
 
 from dim_tf.config import TrainingConfig
 
-# Last numbers of seed sequences, which tell random draws of one seed from each other.
+# Last numbers of seed sequences. ([seed, DIALOGUES] is also that of epoch 2, which does no harm.)
 NEGATIVES, DIALOGUES = 1, 2
 
 

@@ -8,11 +8,11 @@ for option in "$@"; do
     cat <<'END'
 usage: run_test.sh [OPTION ...]
 
-Ranks the test split with a trained run (python -m dim_tf.evaluate).
+Rank the test split with a trained run (python -m dim_tf.evaluate).
 Without options: the run that run_train.sh made of the built-in sample.
 
   --run RUN        the run folder (default: runs/sample)
-  --prepared DIR   its prepared folder (default: prepared/NAME, NAME as the run folder)
+  --prepared DIR   its prepared folder (default: prepared/NAME, named after the run)
 
 All other options go to the command:
 

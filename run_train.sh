@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prepares data and trains DIM on it; --help says how.
+# Prepares data and trains a model on it; --help says how.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/scripts/venv.sh"
 
@@ -8,16 +8,16 @@ for option in "$@"; do
     cat <<'END'
 usage: run_train.sh [OPTION ...]
 
-Prepares data (python -m data_prep) and trains DIM on it (python -m dim_tf.train).
+Prepare data (python -m data_prep) and train a model on it (python -m dim_tf.train).
 Without options: the built-in sample, a small model, then its test split.
 
   --source SOURCE   sample (the default), download, or your data
-  --out DIR         the prepared folder (default: prepared/NAME, NAME as the source)
+  --out DIR         the prepared folder (default: prepared/NAME, named after the source)
   --run RUN         the run folder (default: runs/NAME)
-  --seed N          of both commands
+  --seed N          seed both commands
   --resume          continue a run that was stopped
 
-An equal prepared folder is reused. An existing run is refused without --resume.
+A prepared folder with the same settings is reused. An existing run is refused without --resume.
 All other options go to the command that knows them:
 
   .venv/bin/python -m data_prep --help

@@ -1,1 +1,1 @@
-"""Speed and memory of DIM, measured against a plain model of stock Keras layers."""
+"""Speed and memory of DIM, measured against the reference model of stock Keras layers."""

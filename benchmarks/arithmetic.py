@@ -1,7 +1,7 @@
 """Counts what each idea saves: `python benchmarks/arithmetic.py --prepared DIR`.
 
-Operations of the matrix products of forward passes over real training turns: those of the plain
-model, then with one idea after the other, down to those of the fast model.
+Operations of the matrix products of forward passes over real training turns: those of the reference
+model, then with one idea after the other, down to those of the packed model.
 """
 
 from __future__ import annotations
@@ -97,9 +97,9 @@ def ideas(config: ModelConfig, inputs: Mapping[str, np.ndarray]) -> dict[str, di
     without_rows = dataclasses.replace(padded, words=rows, utterances=utterances)
     without_words = dataclasses.replace(without_rows, words=words, width=packed)
     distinct = dataclasses.replace(without_words, distinct=len(batch.sentences.words))
-    plain = {part: turns * count for part, count in forward_flops(config).items()}
+    reference = {part: turns * count for part, count in forward_flops(config).items()}
     return {
-        "the plain model": plain,
+        "the reference model": reference,
         "the four-fold vectors cut into four": cut_flops(config, padded),
         "no empty rows": cut_flops(config, without_rows),
         "no padding": cut_flops(config, without_words),
@@ -119,7 +119,7 @@ def main(argv: Sequence[str]) -> None:
         ideas(run.model_config, inputs)
         for inputs, _ in data.batches(table, run.model_config, arguments.batch_size, order)
     ]
-    parts = list(found[0]["the plain model"])
+    parts = list(found[0]["the reference model"])
     print(f"GFLOP forward, {arguments.batch_size} turns of {table.name} ({data.manifest['name']}):")
     print()
     print(f"| | {' | '.join(parts)} | together |")

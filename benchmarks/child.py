@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dim_tf.data.dataset import PreparedData
+from dim_tf.evaluation.evaluator import SAMPLE_BATCHES
 from dim_tf.runtime import backend
 from dim_tf.training.start import new_run
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from dim_tf.data.dataset import Inputs
     from dim_tf.runs.run import Run
 
-MODELS = ("fast", "plain")
+MODELS = ("packed", "reference")
 SEED = 1
 PRODUCT_SIZE = 2048
 
@@ -41,7 +42,7 @@ class Task:
         part: What is measured, one of `PARTS`.
         prepared: The prepared folder whose table `train_self_original` gives the turns.
         settings: Settings of the model other than the defaults.
-        model: "fast" or "plain".
+        model: "packed" or "reference".
         batch_size: Turns of a step.
         steps: Steps that are timed; so many batches are made.
         warm_up: Steps before these.
@@ -53,7 +54,7 @@ class Task:
     part: str
     prepared: str
     settings: Mapping[str, Any]
-    model: str = "fast"
+    model: str = "packed"
     batch_size: int = 1
     steps: int = 1
     warm_up: int = 1
@@ -183,19 +184,19 @@ PARTS = {
 
 
 def _model(task: Task, run: Run) -> keras.Model:
-    """The fast model with random weights, or the plain one with the same."""
+    """The packed model with random weights, or the reference one with the same."""
     import keras
 
-    from benchmarks.plain_weights import copy_weights
+    from benchmarks.reference_weights import copy_weights
     from dim_tf.models.reference import build_reference
 
     keras.utils.set_random_seed(SEED)
-    fast = run.build_model()
-    if task.model == "fast":
-        return fast
-    plain = build_reference(run.model_config, run.word_vectors)
-    copy_weights(fast, plain)
-    return plain
+    packed = run.build_model()
+    if task.model == "packed":
+        return packed
+    reference = build_reference(run.model_config, run.word_vectors)
+    copy_weights(packed, reference)
+    return reference
 
 
 def _order(task: Task, table) -> np.ndarray:
@@ -213,7 +214,10 @@ def _batches(task: Task, run: Run, data: PreparedData) -> list[tuple[Inputs, np.
 def _samples(task: Task, run: Run, data: PreparedData) -> Iterator[Inputs]:
     """As in a training: where sizes are fixed, they are not those of the batches measured."""
     table = data.table("train", run.persona, run.version)
-    return data.samples(table, run.model_config, task.batch_size, SEED + 1)
+    rng = np.random.default_rng(SEED + 1)
+    for _ in range(SAMPLE_BATCHES if len(table) >= task.batch_size else 0):
+        rows = rng.choice(len(table), task.batch_size, replace=False)
+        yield data.inputs(table, rows, run.model_config)[0]
 
 
 def _times(task: Task, step: Callable[..., None], batches: list) -> dict[str, Any]:

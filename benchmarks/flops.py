@@ -1,4 +1,4 @@
-"""How many floating-point operations the plain model's matrix products take."""
+"""How many floating-point operations the reference model's matrix products take."""
 
 from __future__ import annotations
 

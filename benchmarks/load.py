@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int | None:
 
 def _parser() -> Parser:
     parser = Parser(prog="python benchmarks/load.py", description=__doc__)
-    parser.add_argument("--run", required=True, help="the run folder, or a shipped model's name")
+    parser.add_argument("--run", required=True, help="the run folder, or a pretrained model's name")
     parser.add_argument("--prepared", required=True, help="its prepared folder")
     parser.add_argument("--split", choices=SPLITS, default="test", help="where turns are from")
     parser.add_argument("--turns", type=positive, default=200, help="how many turns are sent")

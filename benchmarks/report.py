@@ -12,7 +12,7 @@ from benchmarks.child import MODELS, Task
 from benchmarks.flops import TRAINING_FACTOR, forward_flops
 from dim_tf.config import ModelConfig
 
-# Two idle cores reach more. Below it something else held the plain model up, and the ratios say
+# Two idle cores reach more. Below it something else held the reference model up, and the ratios say
 # little.
 SLOW_GFLOPS = 100
 Results = Sequence[tuple[Task, dict[str, Any]]]
@@ -39,9 +39,9 @@ def line(task: Task, figures: dict[str, Any]) -> str:
 def summarise(results: Results, config: ModelConfig) -> dict[str, Any]:
     """All figures of a benchmark.
 
-    Ratios are fast/plain: of turns per second, above 1 where the fast model is faster; of memory,
-    below 1 where it needs less. `train_ratio`, `eval_ratio` and `memory_ratio` (of the training
-    step) are those of the first batch size; None where they were not measured.
+    Ratios are packed/reference: of turns per second, above 1 where the packed model is faster; of
+    memory, below 1 where it needs less. `train_ratio`, `eval_ratio` and `memory_ratio` (of the
+    training step) are those of the first batch size; None where they were not measured.
 
     Args:
         results: Tasks and what they gave; the first ones are "idle" and "product".
@@ -88,15 +88,15 @@ def _steps(part: str, size: int, found: Results, idle: dict, flops: int) -> dict
             "peak_bytes": median(_memory(figures, idle) for figures in measured),
         }
     factor = TRAINING_FACTOR if part == "train" else 1
-    row["plain"]["gflops"] = factor * flops / 1e9 * row["plain"]["turns_per_second"]
+    row["reference"]["gflops"] = factor * flops / 1e9 * row["reference"]["turns_per_second"]
     row["ratio"] = _ratio(row, "turns_per_second")
     row["memory_ratio"] = _ratio(row, "peak_bytes")
     if part == "eval":
-        fast, plain = (
+        packed, reference = (
             next(np.array(f["logits"]) for task, f in found if task.model == model)
             for model in MODELS
         )
-        row["largest_logit_difference"] = float(np.abs(fast - plain).max())
+        row["largest_logit_difference"] = float(np.abs(packed - reference).max())
     return row
 
 
@@ -127,7 +127,7 @@ def _rank(found: Results, idle: dict) -> list[dict[str, Any]]:
                 "seconds_per_candidate": p50 / row["candidates"],
                 "peak_bytes": median(_memory(figures, idle) for figures in measured),
             }
-        row["ratio"] = row["plain"]["p50_seconds"] / row["fast"]["p50_seconds"]
+        row["ratio"] = row["reference"]["p50_seconds"] / row["packed"]["p50_seconds"]
         rows.append(row)
     return rows
 
@@ -140,8 +140,8 @@ def _memory(figures: dict, idle: dict) -> int:
 
 
 def _ratio(row: dict, name: str) -> float | None:
-    fast, plain = (row[model][name] for model in MODELS)
-    return fast / plain if plain else None
+    packed, reference = (row[model][name] for model in MODELS)
+    return packed / reference if reference else None
 
 
 def markdown(figures: dict[str, Any]) -> str:
@@ -158,26 +158,26 @@ def markdown(figures: dict[str, Any]) -> str:
             *(f"{median(row[model]['first_step_seconds']):.1f}" for model in MODELS),
             *(_megabytes(row[model]["peak_bytes"]) for model in MODELS),
             "" if row["memory_ratio"] is None else f"{row['memory_ratio']:.2f}",
-            f"{row['plain']['gflops']:.0f}",
+            f"{row['reference']['gflops']:.0f}",
         )
         for part, what in STEPS.items()
         for row in figures[part]
     ]
     if rows:
-        heads = ["", "fast, turns/s", "plain, turns/s", "speed, fast/plain"]
-        heads += ["fast, first step (s)", "plain, first step (s)"]
-        heads += ["fast, memory (MB)", "plain, memory (MB)", "memory, fast/plain"]
-        blocks.append(_table([*heads, "plain, GFLOP/s"], rows))
-    slow = [row["plain"]["gflops"] for part in STEPS for row in figures[part]]
+        heads = ["", "packed, turns/s", "reference, turns/s", "speed, packed/reference"]
+        heads += ["packed, first step (s)", "reference, first step (s)"]
+        heads += ["packed, memory (MB)", "reference, memory (MB)", "memory, packed/reference"]
+        blocks.append(_table([*heads, "reference, GFLOP/s"], rows))
+    slow = [row["reference"]["gflops"] for part in STEPS for row in figures[part]]
     product = f"a large float32 matrix product {figures['product_gflops']:.0f}"
     if slow and min(slow) < SLOW_GFLOPS:
         blocks.append(
-            f"NOTE: the plain model reached only {min(slow):.0f} GFLOP/s, {product}. Below "
+            f"NOTE: the reference model reached only {min(slow):.0f} GFLOP/s, {product}. Below "
             f"{SLOW_GFLOPS} the machine is slow, or busy with something else: do not rely on these "
             "ratios."
         )
     elif slow:
-        blocks.append(f"The plain model reached {min(slow):.0f} GFLOP/s or more, {product}.")
+        blocks.append(f"The reference model reached {min(slow):.0f} GFLOP/s or more, {product}.")
     for row in figures["eval"]:
         difference = row["largest_logit_difference"]
         blocks.append(f"Largest difference of a logit, {row['batch_size']} turns: {difference:.1e}")
@@ -200,9 +200,9 @@ def markdown(figures: dict[str, Any]) -> str:
         for row in figures["rank"]
     ]
     if rows:
-        heads = ["candidates ranked", "fast, p50 (ms)", "p95", "plain, p50 (ms)", "p95"]
-        heads += ["speed, fast/plain", "fast, ms a candidate", "plain, ms a candidate"]
-        blocks.append(_table([*heads, "fast, memory (MB)", "plain, memory (MB)"], rows))
+        heads = ["candidates ranked", "packed, p50 (ms)", "p95", "reference, p50 (ms)", "p95"]
+        heads += ["speed, packed/reference", "packed, ms a candidate", "reference, ms a candidate"]
+        blocks.append(_table([*heads, "packed, memory (MB)", "reference, memory (MB)"], rows))
     return "\n\n".join(blocks)
 
 

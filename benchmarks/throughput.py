@@ -1,8 +1,8 @@
-"""Measures DIM against the plain model of stock Keras layers: `python benchmarks/throughput.py`.
+"""Measures DIM against the reference model: `python benchmarks/throughput.py`.
 
-Training, evaluation, input pipeline and ranking, the fast model ("fast") and the plain one
-("plain") in turns, each time in a fresh process. Prints tables in Markdown and writes all figures
-as JSON.
+Training, evaluation, input pipeline and ranking, by the packed model and by the reference model of
+stock Keras layers in turns, each time in a fresh process. Prints tables in Markdown and writes all
+figures as JSON.
 """
 
 from __future__ import annotations

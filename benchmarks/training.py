@@ -1,9 +1,9 @@
 """Shows that training is unharmed: `python benchmarks/training.py --prepared DIR`.
 
-Two comparisons of the fast model with the plain one of stock Keras layers:
+Two comparisons of the packed model with the reference model:
 
 losses    the same weights and batches, no dropout: how far the losses of the updates come apart;
-          next to it how far those of the fast model do by rounding alone, when the turns of each
+          next to it how far those of the packed model do by rounding alone, when the turns of each
           batch are in the opposite order. The first updates of Adam have every weight step
           equally far, by the sign of its gradient, also where that is nothing but rounding; with
           --run they start from the state of a training, with --float64 all is computed in numbers
@@ -106,7 +106,7 @@ def _floats(dtype: str) -> Iterator[None]:
 def _losses(
     data: PreparedData, settings: dict, updates: int, start: str | None
 ) -> dict[str, list[float]]:
-    """The losses of the same updates by the fast model, the plain one, and the control.
+    """The losses of the same updates by the packed model, the reference one, and the control.
 
     Args:
         data: The prepared folder.
@@ -116,7 +116,7 @@ def _losses(
     """
     import keras
 
-    from benchmarks.plain_weights import copy_slots, copy_weights
+    from benchmarks.reference_weights import copy_slots, copy_weights
     from dim_tf.models.reference import build_reference
     from dim_tf.training import checkpoint
     from dim_tf.training.state import epoch_order
@@ -128,18 +128,18 @@ def _losses(
     changes = {name: value for name, value in settings.items() if name in TRAINING_FIELDS}
     config = run.training_config.replace(**changes)
     keras.utils.set_random_seed(config.seed)
-    fast, control = run.build_model(), run.build_model()
-    plain = build_reference(run.model_config, run.word_vectors)
-    optimizers = {name: adam(config) for name in ("fast", "plain", CONTROL)}
-    models = {"fast": fast, "plain": plain, CONTROL: control}
+    packed, control = run.build_model(), run.build_model()
+    reference = build_reference(run.model_config, run.word_vectors)
+    optimizers = {name: adam(config) for name in ("packed", "reference", CONTROL)}
+    models = {"packed": packed, "reference": reference, CONTROL: control}
     steps = {
         name: TrainingStep(model, optimizers[name], config.seed) for name, model in models.items()
     }
     if start:
-        checkpoint.load(run.path / LATEST, fast, optimizers["fast"])
-        copy_slots(fast, optimizers["fast"], plain, optimizers["plain"])
-    copy_weights(fast, plain)
-    for one, other in ((fast, control), (optimizers["fast"], optimizers[CONTROL])):
+        checkpoint.load(run.path / LATEST, packed, optimizers["packed"])
+        copy_slots(packed, optimizers["packed"], reference, optimizers["reference"])
+    copy_weights(packed, reference)
+    for one, other in ((packed, control), (optimizers["packed"], optimizers[CONTROL])):
         for source, variable in zip(one.variables, other.variables, strict=True):
             variable.assign(source.value)
     table = data.table("train", run.persona, run.version)
@@ -157,9 +157,14 @@ def _losses(
 
 
 def _differences(losses: dict[str, list[float]]) -> str:
-    rows = ["| updates | fast and plain | fast and fast, turns reversed |", "| --- | ---: | ---: |"]
-    apart = {name: np.abs(np.subtract(losses["fast"], losses[name])) for name in ("plain", CONTROL)}
-    total = len(losses["fast"])
+    rows = [
+        "| updates | packed and reference | packed and packed, turns reversed |",
+        "| --- | ---: | ---: |",
+    ]
+    apart = {
+        name: np.abs(np.subtract(losses["packed"], losses[name])) for name in ("reference", CONTROL)
+    }
+    total = len(losses["packed"])
     for mark in [*(mark for mark in MARKS if mark < total), total]:
         largest = " | ".join(f"{values[:mark].max():.1e}" for values in apart.values())
         rows.append(f"| the first {mark} | {largest} |")
@@ -168,26 +173,26 @@ def _differences(losses: dict[str, list[float]]) -> str:
 
 def _study(data: PreparedData, settings: dict, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """The best validation of each training."""
-    from benchmarks.plain_weights import copy_weights
+    from benchmarks.reference_weights import copy_weights
     from dim_tf.models.dim import DIM
     from dim_tf.models.reference import build_reference
     from dim_tf.systems import registry
 
-    def plain_like_fast(config, word_vectors):
-        fast, plain = DIM(config, word_vectors), build_reference(config, word_vectors)
-        copy_weights(fast, plain)
-        return plain
+    def reference_like_packed(config, word_vectors):
+        packed, reference = DIM(config, word_vectors), build_reference(config, word_vectors)
+        copy_weights(packed, reference)
+        return reference
 
-    registry.register(registry.System(name="plain", builder=plain_like_fast))
+    registry.register(registry.System(name="reference", builder=reference_like_packed))
     try:
         return [_best(data, settings, name, seed) for seed in seeds for name in MODELS]
     finally:
-        del registry.SYSTEMS["plain"]
+        del registry.SYSTEMS["reference"]
 
 
 def _best(data: PreparedData, settings: dict, name: str, seed: int) -> dict[str, Any]:
     """Trains one of the two models; the row of its best validation."""
-    model = "dim" if name == "fast" else name
+    model = "dim" if name == "packed" else name
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         run = new_run(Path(folder, name), data, {**settings, "seed": seed}, model=model)
         training = open_training(run, data)
@@ -205,7 +210,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
     for name, found in scores.items():
         errors.append(stdev(found) / math.sqrt(len(found)) if len(found) > 1 else math.nan)
         lines.append(f"| {name} | {len(found)} | {mean(found):.4f} | {errors[-1]:.4f} |")
-    apart = abs(mean(scores["fast"]) - mean(scores["plain"]))
+    apart = abs(mean(scores["packed"]) - mean(scores["reference"]))
     lines += ["", f"The means differ by {apart:.4f}; standard error {math.hypot(*errors):.4f}."]
     return "\n".join(lines)
 

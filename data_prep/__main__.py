@@ -96,7 +96,11 @@ def build_parser() -> Parser:
     add(
         "--vectors", default="none", help="read a GloVe or word2vec text file, gensim:NAME, or none"
     )
-    add("--word2vec", help="use train (default: on the training split), none, or a file of vectors")
+    add(
+        "--word2vec",
+        metavar="FILE",
+        help="add these vectors, train (default) for Word2Vec's, or none",
+    )
     add(
         "--extra-words",
         type=COUNT,
@@ -106,7 +110,7 @@ def build_parser() -> Parser:
     add(
         "--like",
         help="take characters, words and vectors from this run, pretrained model or prepared "
-        "folder, to train its weights further; --vectors then adds other words",
+        "folder, to train its weights further; --vectors then gives new words vectors",
     )
 
     add = parser.group("text").add_argument
@@ -122,7 +126,7 @@ def build_parser() -> Parser:
         "--sides",
         choices=["a", "b", "both"],
         default=defaults.sides,
-        help="rank the replies of these speakers",
+        help="make turns of the replies of these speakers",
     )
     add("--resplit", action="store_true", help="split 80/10/10 and ignore the field `split`")
     add(
@@ -147,7 +151,7 @@ def build_parser() -> Parser:
     add(
         "--sha256", type=_sha256, default=defaults.sha256, help="expect this SHA-256 of the archive"
     )
-    add("--cache", type=Path, default=defaults.cache, help="keep it in this folder")
+    add("--cache", type=Path, default=defaults.cache, help="keep the archive in this folder")
     return parser
 
 

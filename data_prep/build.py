@@ -71,7 +71,7 @@ def build(
     key = BuildKey.of(corpus, settings, options)
     if not overwrite and is_up_to_date(out, key, settings.rules):
         return f"already prepared: {out}"
-    with atomic.creating_folder(out.resolve(), replace=overwrite) as folder:
+    with atomic.creating_folder(out, replace=overwrite) as folder:
         manifest, report = prepare(
             corpus, settings, folder, options=key.options, sources=key.sources
         )

@@ -12,9 +12,6 @@ from data_prep.dialogues import Corpus, Table
 from dim_tf.data.dataset import SPLITS
 from dim_tf.data.text import TextRules
 
-# Fields that have other names in report.json.
-_NAMES_ON_DISK = {"min": "least", "max": "most", "total": "of", "self_profiles": "own_profiles"}
-
 
 @dataclass
 class Range:
@@ -81,10 +78,7 @@ class Report:
 
     def to_dict(self) -> dict:
         """The content of `report.json`."""
-        return asdict(
-            self,
-            dict_factory=lambda items: {_NAMES_ON_DISK.get(key, key): v for key, v in items},
-        )
+        return asdict(self)
 
     def to_text(self) -> str:
         """The report as aligned tables, one line per table of the corpus."""

@@ -16,7 +16,6 @@ Dialogues without personas name their speakers instead; see `data_prep.speaker_s
 from __future__ import annotations
 
 import os
-import re
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,7 +34,7 @@ from dim_tf.data.dataset import SPLITS
 from dim_tf.data.text import profile_text
 from dim_tf.errors import DataError
 from dim_tf.io import json_model
-from dim_tf.io.text_lines import json_value, numbered_lines
+from dim_tf.io.text_lines import JSON_LINES, json_value, numbered_lines
 
 
 def _clean(text: str) -> str:
@@ -52,7 +51,6 @@ Text = Annotated[str, AfterValidator(_clean)]
 Name = Annotated[str | int, AfterValidator(_name)]
 Texts = tuple[Text, ...]
 Profiles = tuple[Annotated[Text, AfterValidator(profile_text)], ...]
-NAME = re.compile(r"(.+)\.(?:jsonl|ndjson|json)(?:\.gz|\.xz)?", re.IGNORECASE)
 # The profiles of a persona by version; None if the file lacks the version.
 Persona = dict[str, Texts | None]
 
@@ -126,7 +124,7 @@ def files_of(path: str | os.PathLike) -> dict[Path, str | None]:
         return {path: None}
     found: dict[Path, str | None] = {}
     for file in sorted(path.iterdir()):
-        match = NAME.fullmatch(file.name)
+        match = JSON_LINES.fullmatch(file.name)
         split = match[1].lower() if match else ""
         if split in found.values():
             raise DataError(f"found another file of the split {split}, expected one", path=file)
@@ -160,9 +158,9 @@ def read_dialogues(
     for file, split in files_of(path).items():
         before = dialogues[-1].line if dialogues else 0  # the line identifies a dialogue
         for line, text in numbered_lines(file, records=True):
+            advice = "" if shape is None else ", as on the first line"
             shape = shape or _shape(text, file, line, speakers)
-            expected = "turn" if shape is TurnLine else "dialogue"
-            advice = f"expected a {expected}, as on the first line"
+            advice = f"expected a {'turn' if shape is TurnLine else 'dialogue'}{advice}"
             record = json_model.parse(text, shape, file, line, advice)
             found = _turn(record, line) if shape is TurnLine else _dialogue(record, line, sides)
             dialogues.append(replace(found, line=before + line, split=split or found.split))
@@ -188,6 +186,9 @@ def _shape(
     if speakers:
         return SpeakerLine
     if isinstance(fields, dict):
+        if {"utterances", "speaker_a"} <= fields.keys() and "persona_a" not in fields:
+            message = "missing; expected a persona, or --speaker-sentences N to make them"
+            raise DataError(message, path=path, line=line, field="persona_a")
         for name, shape in (("utterances", DialogueLine), ("response", TurnLine)):
             if fields.get(name) is not None:
                 return shape

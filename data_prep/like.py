@@ -62,10 +62,10 @@ class VocabularySource:
             DataError: The prepared folder is damaged.
         """
         folder = Path(path)
-        if not folder.exists() and str(path) in pretrained.names():
-            folder = pretrained.find(path)
         if (folder / prepared_folder.MANIFEST).exists():
             return cls._of_prepared(folder)
+        if str(path) in pretrained.names():
+            folder = pretrained.find(path)
         if (folder / CONFIG).exists():
             return cls._of_run(Run.open(folder))
         raise UsageError(

@@ -59,7 +59,11 @@ def open_tables(
         left_out += len(replies) - revised
         utterances = (text for dialogue in chosen for text in sorted(dialogue.utterances))
         sampler = DistractorSampler(split, utterances, seed)
-        file = next((str(file) for file, its in files_of(path).items() if its == split), path)
+        file = (
+            path
+            if resplit
+            else next((str(file) for file, its in files_of(path).items() if its == split), path)
+        )
         for persona in _PERSONAS[shape]:
             # Without a persona, both versions would hold the same turns.
             for version in VERSIONS[: 2 if revised and persona != "none" else 1]:

@@ -142,9 +142,9 @@ def prepare(
 
 def known_words(corpus: Corpus, like: VocabularySource | None) -> set[str] | None:
     """The words that have an id before the corpus is read; None if there are none."""
-    if like is not None:
-        return set(like.words)
-    return None if corpus.words is None else set(tf1_vocab.words_of_authors(corpus.words))
+    if corpus.words is not None:
+        return set(tf1_vocab.words_of_authors(corpus.words))
+    return None if like is None else set(like.words)
 
 
 def _characters(corpus: Corpus, settings: Settings, sentences: tensors.Sentences) -> list[str]:

@@ -11,6 +11,7 @@ from data_prep import archives, download, jsonl, own_data, personachat, processe
 from data_prep.dialogues import Corpus, Table
 from dim_tf.data import tf1_vocab
 from dim_tf.errors import DataError, did_you_mean
+from dim_tf.io import text_lines
 from dim_tf.io.atomic import sha256
 
 # Written by examples/make_sample.py.
@@ -61,7 +62,7 @@ def open_source(source: str, options: SourceOptions | None = None) -> Corpus:
     if not source or not path.exists():
         hint = did_you_mean(source, ("sample", "download"))
         raise DataError(f"found no source {source!r}, expected {EXPECTED}{hint}")
-    match = jsonl.NAME.fullmatch(path.name)
+    match = text_lines.JSON_LINES.fullmatch(path.name)
     own = jsonl.files_of(path) if match or path.is_dir() else {}
     if path.is_dir() and not own:
         return _open_folder(path, str(path), path.resolve().name, options)

@@ -65,7 +65,12 @@ def _parser() -> Parser:
     defaults = ModelConfig.defaults()
     for name in LENGTHS:
         option = "--" + name.replace("_", "-")
-        add(option, type=positive, default=defaults[name], help="set the value of its training")
+        add(
+            option,
+            type=positive,
+            default=defaults[name],
+            help="set the size that it was trained with",
+        )
     return parser
 
 

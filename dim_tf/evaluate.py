@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int | None:
     count, out = arguments.errors, arguments.out
     if out is not None:
         atomic.check_output(out, "--out")
-    run = Run.open(pretrained.find(arguments.run))
+    run = Run.open(arguments.run)
     data = PreparedData.load(arguments.prepared)
     kept = run.matches(data)
     if kept:
@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int | None:
 def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.evaluate", description=__doc__)
     add = parser.add_argument
-    add("--run", required=True, help="use this run folder")
+    add("--run", required=True, help="use this run folder or pretrained model")
     add(
         "--prepared",
         metavar="DIR",

@@ -2,7 +2,7 @@
 
     python -m dim_tf.index --pool replies.txt --out pools/chat
 
-FILE has one reply a line; or, if it ends in .jsonl, one object a line, with `text`, perhaps `id`,
+FILE has one reply a line; JSON Lines (.jsonl) have one object a line, with `text`, perhaps `id`,
 and other fields to filter by. prepared:DIR takes the candidates of a prepared folder. Equal replies
 are merged. A call that was stopped goes on when it is repeated. Change a pool:
 
@@ -54,7 +54,7 @@ def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.index", description=__doc__)
     add = parser.add_argument
     add("--out", required=True, metavar="POOL", help="make or change this folder")
-    add("--pool", metavar="FILE", help="make it of these replies")
+    add("--pool", metavar="FILE", help="make the pool of these replies, or of prepared:DIR")
     add("--add", metavar="FILE", help="add these replies")
     add("--delete", nargs="+", metavar="ID", help="delete these replies")
     make = parser.group("make a pool")
@@ -62,7 +62,9 @@ def _parser() -> Parser:
         "--run", help=f"encode replies with this run of a dual encoder (default: {build.ENCODER})"
     )
     make.add_argument(
-        "--index-type", choices=INDEX_TYPES, help="index the vectors so (default: IVF_SQ8)"
+        "--index-type",
+        choices=INDEX_TYPES,
+        help="build this index of the vectors (default: IVF_SQ8)",
     )
     make.add_argument(
         "--search-width",

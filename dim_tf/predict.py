@@ -87,7 +87,10 @@ def _parser() -> Parser:
         "--precision", choices=PRECISIONS, help="compute in this precision (default: the run's)"
     )
     parser.add_argument(
-        "--top-k", type=positive, help="print only the best K (of a pool folder: 10)"
+        "--top-k",
+        type=positive,
+        metavar="K",
+        help="print only the best K (default: all; of a pool folder, 10)",
     )
     one = parser.group("one turn")
     one.add_argument("--context", nargs="*", metavar="TEXT", help="read utterances, oldest first")
@@ -97,7 +100,7 @@ def _parser() -> Parser:
         metavar="POOL",
         help="rank these replies, one per line (-: stdin), or a pool folder's",
     )
-    one.add_argument("--filter", metavar="EXPR", help="rank replies of the folder that pass it")
+    one.add_argument("--filter", metavar="EXPR", help="rank only the pool's replies that pass")
     one.add_argument("--json", action="store_true", help="print JSON instead of a table")
     many = parser.group("JSON Lines; - is standard input or output")
     many.add_argument("--input", metavar="FILE", help="read turns, also from .gz or .xz")

@@ -63,7 +63,12 @@ def _parser() -> Parser:
         default=TABLES,
         help="fill these tables of the paper (default: all)",
     )
-    add("--systems", nargs="+", metavar="NAME", help="train these systems (default: all)")
+    add(
+        "--systems",
+        nargs="+",
+        metavar="NAME",
+        help="train these systems (default: the paper's but ft_pc)",
+    )
     add("--seeds", type=_seed, nargs="+", default=[1], help="train with these seeds (default: 1)")
     add("--test-turns", type=positive, help="test on a fixed sample of this many turns")
     add(

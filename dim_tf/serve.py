@@ -73,7 +73,7 @@ def _parser() -> Parser:
         type=positive,
         default=30,
         metavar="S",
-        help="give up a request after S seconds",
+        help="give up on a request after S seconds",
     )
     return parser
 

@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int | None:
 def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.ship", description=__doc__)
     add = parser.add_argument
-    add("--run", required=True, help="copy this run folder")
+    add("--run", required=True, help="copy this run folder or pretrained model")
     add("--licences", metavar="FILE", required=True, help="include this licence file")
     add("--out", metavar="DIR", required=True, help="write the copy to DIR")
     return parser

@@ -14,6 +14,8 @@ from dim_tf.cli.flags import add_settings
 from dim_tf.cli.parser import Parser, positive, run as run_command
 from dim_tf.config import TrainingConfig
 from dim_tf.data.dataset import PERSONAS, VERSIONS
+from dim_tf.errors import one_of
+from dim_tf.systems.registry import SYSTEMS
 from dim_tf.training.start import DEFAULT_MODEL, DEFAULT_PERSONA, start_training
 
 
@@ -50,7 +52,7 @@ def build_parser() -> Parser:
     add("--jit-compile", action="store_true", help="compile updates with XLA (TensorFlow only)")
     # Without a default here: a resumed run has its own settings, and only given ones are compared.
     given = {"default": argparse.SUPPRESS}
-    add("--model", help=f"train this model (default: {DEFAULT_MODEL})", **given)
+    add("--model", help=f"train {one_of(SYSTEMS)} (default: {DEFAULT_MODEL})", **given)
     add(
         "--persona",
         choices=PERSONAS,

@@ -41,14 +41,14 @@ _TRAINING = [*_SIZES, "--epochs", "1", "--max-updates", "1", "--eval-every", "1"
 _VALIDATION = ["--valid-turns", "4"]
 # A pretrained model has the paper's sizes; for training, a run of small sizes replaces it.
 STAND_INS = {
-    ("--like", "personachat-subset"): "runs/personachat",
-    ("--init-from", "personachat-subset"): "runs/personachat",
+    ("--like", "personachat"): "runs/personachat",
+    ("--init-from", "personachat"): "runs/personachat",
 }
 # The same for commands that read one of these folders, which has the words of a small run.
 STAND_INS_FOR = {
-    "prepared/subset": "runs/subset",
+    "prepared/large": "runs/large/dim_self",
     "prepared/my_talk_tuned": "runs/personachat",
-    "prepared/blended_shipped": "runs/personachat",
+    "prepared/blended_like": "runs/personachat",
 }
 # Module -> options that make a command small; they come last, so they win.
 SMALL = {
@@ -135,7 +135,7 @@ def steps(command: str) -> list[tuple[str, list[str]]]:
             given[index] = STAND_INS.get(pair, given[index])
         for folder, run in STAND_INS_FOR.items():
             if folder in given:
-                given[:] = [run if word == "personachat-subset" else word for word in given]
+                given[:] = [run if word == "personachat" else word for word in given]
     if "--turn" in found[0][1]:  # the test split is small
         found[0][1][found[0][1].index("--turn") + 1] = "1"
     return [(module, [*options, *SMALL.get(module, [])]) for module, options in found]

@@ -10,6 +10,7 @@ from dim_tf.packing.batch import SOURCES, pack
 from dim_tf.packing.buckets import BucketShape, largest_shape
 from dim_tf.systems.registry import build_model
 
+KINDS = ("utterances", "responses", "personas")
 # The systems that match word by word.
 MATCHING = ("imn", "imn_ctx", "imn_utr", "dim")
 CONFIG = ModelConfig(

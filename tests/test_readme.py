@@ -106,6 +106,39 @@ def test_results_are_those_of_the_records(records, page):
     assert comparison.compare(open_runs([ROOT / records])) == results
 
 
+COMPARED = {
+    "DIM": "dim_self",
+    "IMN": "imn",
+    "IMN\\_utr": "imn_utr",
+    "IMN\\_ctx": "imn_ctx",
+    "DIM without context": "dim_no_context",
+}
+
+
+def test_figures_of_the_comparison_are_those_of_its_records():
+    section = (DOCS / "experiments.md").read_text(encoding="utf-8").split("## The comparison")[1]
+    lines = [line for line in section.split("\n## ")[0].splitlines() if line.startswith("|")]
+    [_, _, *names], _, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in lines
+    ]
+    assert "DIM" in names
+    for column, name in enumerate(names, start=2):
+        record = Record.open(ROOT / "docs/runs" / COMPARED[name])
+        measured = {
+            f"valid, after {row['update']:,} updates": row
+            for row in record.metrics()
+            if row["kind"] == "valid"
+        }
+        for table, row in record.results().items():
+            revised = ", revised personas" if table.endswith("revised") else ""
+            measured[f"test{revised}"] = row
+        for row in rows:
+            if row[column] != "–":
+                found = measured[row[0]]
+                expected = [f"{found['turns']:,}", f"{found['hits@1']:.3f} / {found['MRR']:.3f}"]
+                assert [row[1], row[column]] == expected
+
+
 def test_figures_of_the_trainings_are_those_of_their_records():
     records = [Record.open(ROOT / "docs/runs/subset" / name) for name in ("dim", "imn_utr", "imn")]
     trained = [

@@ -14,7 +14,7 @@ COMMANDS = {
     "prepare": ("data_prep.__main__", "prepare dialogues and word vectors for training"),
     "train": ("dim_tf.train", "train a model on a prepared folder"),
     "evaluate": ("dim_tf.evaluate", "rank a split with a run, and analyse the errors"),
-    "calibrate": ("dim_tf.calibrate", "measure how far a run's probabilities can be trusted"),
+    "calibrate": ("dim_tf.calibrate", 'calibrate a run\'s probabilities, and "no candidate fits"'),
     "predict": ("dim_tf.predict", "rank replies to a conversation"),
     "chat": ("dim_tf.chat", "chat with the retrieval bot in the terminal"),
     "index": ("dim_tf.index", "make a pool of replies to search"),

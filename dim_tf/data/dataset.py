@@ -204,8 +204,6 @@ class PreparedData:
         config: ModelConfig,
         batch_size: int,
         order: np.ndarray | None = None,
-        start: int = 0,
-        **options: Any,
     ) -> Iterator[tuple[Inputs, np.ndarray]]:
         """Yields batches of a table; the last one may be smaller but is never empty.
 
@@ -214,28 +212,10 @@ class PreparedData:
             config: ModelConfig. Sizes, as for `inputs`.
             batch_size: int. B.
             order: array of int. Turns to yield, in order; all turns by default.
-            start: int. Number of turns of the order to skip.
-            options: Keyword arguments of `inputs`.
         """
         order = np.arange(len(table)) if order is None else np.asarray(order)
-        for first in range(start, len(order), batch_size):
-            yield self.inputs(table, order[first : first + batch_size], config, **options)
-
-    def samples(
-        self,
-        table: TurnTable,
-        config: ModelConfig,
-        batch_size: int,
-        seed: int,
-        count: int = 24,
-    ) -> Iterator[Inputs]:
-        """Yields random batches, to fit size buckets to.
-
-        The batches depend on the seed alone. A table with fewer turns than a batch yields none.
-        """
-        rng = np.random.default_rng(seed)
-        for _ in range(count if len(table) >= batch_size else 0):
-            yield self.inputs(table, rng.choice(len(table), batch_size, replace=False), config)[0]
+        for first in range(0, len(order), batch_size):
+            yield self.inputs(table, order[first : first + batch_size], config)
 
     def texts(self, table: TurnTable, row: int) -> dict[str, Any]:
         """A turn as text: tokens joined by spaces, without the final `_eos_`.

@@ -175,6 +175,8 @@ def read_turns(path: Path, sentences: Mapping[str, np.ndarray]) -> dict[str, np.
     take = _reader(path)
     candidates = take("candidates", (None, None), ABSENT, len(sentences["candidates"]) - 1)
     count, width = candidates.shape
+    if not count:
+        raise DataError("found no turns; prepare the data again", path=path)
     turns = {"candidates": candidates, "target": take("target", (count,), 0, width)}
     for name, on_disk, kind in (
         ("context", "context", "utterances"),

@@ -1,4 +1,4 @@
-"""Error analysis of a run: its most confident mistakes, and hits@1 by slices of the turns."""
+"""Error analysis of a run: its most confident mistakes, and hits@1 by kinds of turns."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def analyse(
     config: ModelConfig,
     calibration: Calibration | None = None,
 ) -> Analysis:
-    """Finds the most confident mistakes among ranked turns, and hits@1 by slices of the turns.
+    """Finds the most confident mistakes among ranked turns, and hits@1 by kinds of turns.
 
     Confidence is the probability of the wrong choice, calibrated if a calibration is given. Ties
     count against the gold reply. `count` mistakes are shown, with as much of a turn as the model

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SAMPLE_SEED = 2019
 # Default number of turns per batch.
 BATCH = 32
+# Batches that size buckets are fitted to.
+SAMPLE_BATCHES = 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,16 +106,11 @@ def evaluate(
         data: The prepared folder.
         table: A table of that folder.
         config: ModelConfig. Sizes of the model.
-        rows: int [N]. The turns' rows; None for all.
+        rows: int [N]. The turns' rows, at least one; None for all.
         batch_size: int. B.
         on_batch: callable. Called with the number of turns after each batch.
-
-    Raises:
-        UsageError: There are no turns.
     """
     rows = np.arange(len(table)) if rows is None else rows
-    if not len(rows):
-        raise UsageError(f"{data.path}: {table.name} holds no turns")
     batch_size = min(batch_size, len(rows))
     order = _by_context(table, rows)
     back = np.argsort(order)
@@ -167,13 +164,12 @@ def sample_batches(
     config: ModelConfig,
     rows: np.ndarray,
     batch_size: int = BATCH,
-    count: int = 24,
 ) -> Iterator[Inputs]:
     """Inputs of some of the batches that `evaluate` makes; `Scorer` fits its buckets to them."""
     batch_size = min(batch_size, len(rows))
     order = _filled(rows[_by_context(table, rows)], batch_size)
     starts = np.arange(0, len(order), batch_size)
-    for start in starts[:: max(len(starts) // count, 1)]:
+    for start in starts[:: max(len(starts) // SAMPLE_BATCHES, 1)]:
         yield data.inputs(table, order[start : start + batch_size], config)[0]
 
 

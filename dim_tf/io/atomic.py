@@ -26,8 +26,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Yields a temporary path that replaces `path` on success.
 
     The temporary file has the same name, in a temporary folder next to `path`: Keras reads the
-    format from the suffixes. A link stays a link, and an existing file keeps its mode and its other
-    names. On an error `path` stays as it was.
+    format from the suffixes. A symbolic link stays one, and an existing file keeps its mode. On an
+    error `path` stays as it was.
     """
     target = Path(os.path.realpath(path))
     prefix = f".{target.name}.tmp-"
@@ -43,13 +43,10 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def put(new: Path, path: str | os.PathLike) -> None:
-    """Moves a new file to `path`, as `replacing` does; copies it into a file with several names."""
+    """Moves a new file to `path`, as `replacing` does."""
     target = Path(os.path.realpath(path))
     if target.exists():
         shutil.copymode(target, new)
-        if target.stat().st_nlink > 1:
-            shutil.copyfile(new, target)
-            return new.unlink()
     new.replace(target)
 
 

@@ -8,6 +8,7 @@ import itertools
 import json
 import lzma
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -15,6 +16,8 @@ from typing import Any, BinaryIO
 
 from dim_tf.errors import DataError
 
+# Names of files of JSON Lines, or of a JSON array.
+JSON_LINES = re.compile(r"(.+)\.(?:jsonl|ndjson|json)(?:\.gz|\.xz)?", re.IGNORECASE)
 # The first bytes of a compressed file -> what opens it.
 _OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ": lzma.open}
 

@@ -35,7 +35,7 @@ class BagOfWords(DualEncoder):
             batches: The inputs of the training turns, with the gold reply alone.
             words: list of str. The vocabulary; only its length is read.
         """
-        frequency, total = document_frequency(batches, len(words))
+        frequency, total = document_frequency(batches, np.arange(len(words)))
         idf = np.log((total + 1) / (frequency + 1)) / np.log(total + 1)
         vectors = ops.convert_to_numpy(unit(self.words.embeddings))
         weights = idf * vectors.any(axis=1)
@@ -56,18 +56,19 @@ class BagOfWords(DualEncoder):
 
 
 def document_frequency(
-    batches: Iterable[Mapping[str, np.ndarray]], vocabulary_size: int
+    batches: Iterable[Mapping[str, np.ndarray]], terms: np.ndarray
 ) -> tuple[np.ndarray, int]:
-    """In how many sentences of the training turns each word occurs, [V], and their number.
+    """In how many sentences of the training turns each term occurs, and their number.
 
-    The sentences are the last utterance of the context and the gold reply of each turn: where the
-    turns are of one speaker, these are each sentence of a dialogue once.
+    `terms`, int [V], has the term of each word, such as its stem. The sentences are the last
+    utterance of the context and the gold reply of each turn: where the turns are of one speaker,
+    these are each sentence of a dialogue once.
     """
-    frequency, total = np.zeros(vocabulary_size, np.int64), 0
+    frequency, total = np.zeros(terms.max() + 1, np.int64), 0
     for rows, lengths in last_utterances_and_replies(batches):
         mask = np.arange(rows.shape[1]) < lengths[:, None]
-        pairs = np.unique(np.stack([np.nonzero(mask)[0], rows[mask]]), axis=1)
-        frequency += np.bincount(pairs[1], minlength=vocabulary_size)
+        pairs = np.unique(np.stack([np.nonzero(mask)[0], terms[rows[mask]]]), axis=1)
+        frequency += np.bincount(pairs[1], minlength=len(frequency))
         total += int((lengths > 0).sum())
     return frequency, total
 

@@ -1,4 +1,4 @@
-"""The base class of all systems: the encoder, packed and padded calls."""
+"""The base class of the systems that match word by word: the encoder, packed and padded calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The eleven inputs that every model takes."""
+"""The eleven inputs that a model may read."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import keras
 import numpy as np
 
 from dim_tf.config import ModelConfig
-
-KINDS = ("utterances", "responses", "personas")
 
 
 def model_inputs(config: ModelConfig) -> dict[str, keras.KerasTensor]:

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from dim_tf.config import ModelConfig
-from dim_tf.models.bag_of_words import last_utterances_and_replies
+from dim_tf.models.bag_of_words import document_frequency
 from dim_tf.models.inputs import word_inputs
 from dim_tf.packing.layout import Tensor
 from dim_tf.packing.masks import length_mask
@@ -53,33 +53,22 @@ class IR(keras.Model):
         return word_inputs(self.config)
 
     def adapt(self, batches: Iterable[Mapping[str, np.ndarray]], words: Sequence[str]) -> None:
-        """Counts the stems of the training turns, with gensim.
+        """Counts the stems of the training turns.
 
         Args:
             batches: The inputs of the training turns, with the gold reply alone.
             words: list of str. The word of each id.
         """
-        from gensim.corpora import Dictionary
-        from gensim.models import TfidfModel
         from nltk.stem.porter import PorterStemmer
 
         stem = PorterStemmer().stem
-        stems = [stem(word) for word in words]
-        sentences = (
-            [stems[word] for word in row[:length]]
-            for rows, lengths in last_utterances_and_replies(batches)
-            for row, length in zip(rows, lengths, strict=True)
-            if length
-        )
-        dictionary = Dictionary(sentences, prune_at=None)
-        known = TfidfModel(dictionary=dictionary).idfs
-        once = np.log2(max(dictionary.num_docs, 2))
-        ids = dictionary.token2id
-        idf = np.array([known.get(ids.get(stem), once) for stem in stems], "float32")
+        numbers: dict[str, int] = {}
+        stems = np.array([numbers.setdefault(stem(word), len(numbers)) for word in words], "int32")
+        frequency, total = document_frequency(batches, stems)
+        idf = np.log2(max(total, 2) / np.maximum(frequency, 1))[stems]
         idf[:2] = 0.0  # of padding and of unknown words, which are not the same word
-        self.idf.assign(idf)
-        numbers = {stem: number for number, stem in enumerate(dict.fromkeys(stems))}
-        self.stems.assign(np.array([numbers[stem] for stem in stems], "int32"))
+        self.idf.assign(idf.astype("float32"))
+        self.stems.assign(stems)
 
     def call(
         self, inputs: Mapping[str, Tensor], training: bool | None = None, mask: Any = None

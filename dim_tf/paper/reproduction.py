@@ -33,6 +33,7 @@ def reproduce(
         print(f"=== {number} of {len(plan.runs)}: {planned.name} ===", flush=True)
         try:
             if not planned.trained:
+                _check_base(planned, plan)
                 _train(planned, data, deterministic)
             _test(planned, data, turns)
         except DivergedError as error:
@@ -43,7 +44,16 @@ def reproduce(
         render.write(out, found, finished)
         print(render.markdown(found), end="")
     if diverged := ", ".join(planned.name for planned in plan.runs if planned.diverged):
-        raise DivergedError(f"not in the report, since their training diverged: {diverged}")
+        raise DivergedError(
+            f"not in the report, since they or what they start from diverged: {diverged}"
+        )
+
+
+def _check_base(planned: PlannedRun, plan: Plan) -> None:
+    """Raises `DivergedError` if the run that a run starts from diverged."""
+    base = planned.run.initial and planned.run.initial["run"]
+    if base in [each.run.path.name for each in plan.runs if each.diverged]:
+        raise DivergedError(f"{base}, which it starts from, diverged")
 
 
 def _train(planned: PlannedRun, data: PreparedData, deterministic: bool) -> None:

@@ -36,7 +36,7 @@ class Ranker:
         model: keras.Model. Its model.
         calibration: Calibration. Calibration fitted on these weights, or None.
 
-    >>> ranker = Ranker.load("personachat-subset")
+    >>> ranker = Ranker.load("personachat")
     >>> rows = ranker.rank(
     ...     context=["do you like the beach ?"],
     ...     persona=["i am afraid of water ."],
@@ -62,7 +62,7 @@ class Ranker:
         """Opens a run folder with its best weights, and its calibration if it has one.
 
         Args:
-            run: str. The folder, or the name of a pretrained model such as "personachat-subset".
+            run: str. The folder, or the name of a pretrained model such as "personachat".
             precision: str. "float32" or "bfloat16"; None for the run's own.
 
         Raises:
@@ -186,9 +186,9 @@ class Ranker:
             DataError: As in `rank`, for `texts`.
             UsageError: The system matches a reply word by word with each turn, as DIM does.
         """
-        scorer, texts = self._vector_scorer(), check_candidates(texts)
-        sentences, indices = self._featurizer.distinct(texts)
-        return scorer.encode(self._featurizer.responses([sentences]))[indices]
+        self._vector_scorer()
+        pool = self.encode(texts)
+        return pool.encoded[pool.indices]
 
     def encode_query(self, context: Sequence[str], persona: Sequence[str] = ()) -> np.ndarray:
         """The vector of a context and a persona, float32 [d]; see `encode_replies`."""

@@ -13,9 +13,16 @@ from dim_tf.io import text_lines
 def read_texts(path: str, what: str) -> list[str]:
     """The texts of a file (- is standard input), one a line; blank lines are skipped.
 
+    Args:
+        path: str. The file.
+        what: str. What errors call a text, such as "reply".
+
     Raises:
-        DataError: The file is missing, not UTF-8, or has no text; `what` names the texts.
+        DataError: The file is missing, empty, not UTF-8, or JSON by its name.
     """
+    if text_lines.JSON_LINES.fullmatch(path):
+        advice = "; make a pool of it with python -m dim_tf.index" * (what == "reply")
+        raise DataError(f"found JSON, expected a {what} a line{advice}", path=path)
     source, label = (sys.stdin.buffer, "standard input") if path == "-" else (path, path)
     texts = [text for _, text in text_lines.numbered_lines(source, label) if text.strip()]
     if not texts:

@@ -97,7 +97,8 @@ def build(
                 for lines, batch in _batches(_distinct(source), done):
                     # A call that was stopped may have stored some of the first ones.
                     _store(vectors, ranker, batch, replace=lines.start == done)
-                    dataclasses.replace(manifest, lines=lines.stop).write(folder)
+                    manifest = dataclasses.replace(manifest, lines=lines.stop)
+                    manifest.write(folder)
                     progress.advance(len(lines))
             return _finish(folder, vectors, manifest)
 

@@ -41,15 +41,15 @@ def read_replies(source: str) -> Iterator[tuple[int, Reply]]:
     """Streams the replies of a source with their line; blank lines are skipped.
 
     Args:
-        source: str. `prepared:DIR` for the candidates of a prepared folder; a file that ends in
-            `.jsonl` (or `.jsonl.gz`, `.jsonl.xz`) with `text`, perhaps `id`, and other fields; or a
-            file with a text a line.
+        source: str. `prepared:DIR` for the candidates of a prepared folder; a file of JSON Lines by
+            its name, such as `.jsonl` or `.jsonl.gz`, with `text`, perhaps `id`, and other fields;
+            or a file with a text a line.
 
     Raises:
         DataError: The source is missing or damaged, or a line is no reply.
     """
     path = _file(source)
-    is_json = path.name.endswith((".jsonl", ".jsonl.gz", ".jsonl.xz"))
+    is_json = bool(text_lines.JSON_LINES.fullmatch(path.name))
     for number, line in text_lines.numbered_lines(path, records=is_json):
         if line.strip():
             try:
@@ -92,7 +92,7 @@ def text_id(text: str) -> str:
     >>> text_id("tea")
     'a9f74d1ec36ebdeb'
     """
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _from_json(line: str) -> Reply:
@@ -137,6 +137,6 @@ def _reply(text: Any, fields: dict[str, Any]) -> Reply:
         _check_fields(fields)
     reply = Reply(text_id(text) if given is None else str(given), text, fields)
     for name, value, most in (("id", reply.id, ID_BYTES), ("text", text, TEXT_BYTES)):
-        if len(value.encode("utf-8", "backslashreplace")) > most:
+        if len(value.encode()) > most:
             raise DataError(f"found a text of more than {most:,} bytes", field=name)
     return reply

@@ -25,10 +25,10 @@ def find(name_or_path: str | os.PathLike) -> Path:
 
     >>> find(".")
     PosixPath('.')
-    >>> find("personachat-supset")
+    >>> find("personachta")
     Traceback (most recent call last):
         ...
-    dim_tf.errors.CheckpointError: personachat-supset: found no run folder (config.json is missing)
+    dim_tf.errors.CheckpointError: personachta: found no run folder (config.json is missing)
     and no pretrained model of that name...
     """
     path, known = Path(name_or_path), names()

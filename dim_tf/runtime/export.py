@@ -109,7 +109,7 @@ def sample_inputs(config: ModelConfig, words: int) -> dict[str, np.ndarray]:
 
 
 def _traced(model: keras.Model) -> tuple[Any, dict[str, Any]]:
-    """The model as a TensorFlow function from its eleven inputs to {"logits": ...}."""
+    """The model as a TensorFlow function from its inputs to {"logits": ...}."""
     import keras
     import tensorflow as tf
 

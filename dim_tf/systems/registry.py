@@ -192,8 +192,8 @@ def of_paper() -> tuple[str, ...]:
 def build_model(name: str, config: ModelConfig, word_vectors: np.ndarray) -> keras.Model:
     """Builds a model with fresh weights.
 
-    Every model takes a dict of the same int32 arrays, a dual encoder without those of characters,
-    and returns the raw logit of every candidate slot, float32 [B, C]. Loss, metrics and ranker mask
+    A model takes a dict of these int32 arrays, those of characters only if it reads characters, and
+    returns the raw logit of every candidate slot, float32 [B, C]. Loss, metrics and ranker mask
     the absent candidates (`responses_len == 0`).
 
     | input | shape |

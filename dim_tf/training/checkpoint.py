@@ -76,8 +76,9 @@ def _variables(
 ) -> dict[str, keras.Variable]:
     """Variables by position and name; Keras numbers some names differently in each process.
 
-    Frozen layers are left out: the word vectors, the only one, are in the run folder. The states of
-    random number generators are no weights: they follow from seed and update.
+    Frozen layers are left out: word vectors are in the run folder, and a memory of the training
+    turns is made again. The states of random number generators are no weights: they follow from
+    seed and update.
     """
     frozen = {id(w) for layer in model.layers if not layer.trainable for w in layer.weights}
     weights = [weight for weight in model.weights if id(weight) not in frozen]

@@ -14,7 +14,7 @@ import numpy as np
 from dim_tf.cli.flags import MODEL_FIELDS, TRAINING_FIELDS, given_settings
 from dim_tf.config import RECIPES, ModelConfig, TrainingConfig
 from dim_tf.data.dataset import PreparedData
-from dim_tf.errors import DataError, UsageError
+from dim_tf.errors import UsageError
 from dim_tf.runs.run import LATEST, Run, check_free
 from dim_tf.runtime import backend
 from dim_tf.systems import registry
@@ -151,13 +151,11 @@ def check_data(run: Run, data: PreparedData) -> None:
     """Refuses a prepared folder that cannot train `run`.
 
     Raises:
-        DataError: It has no turns to train on, or none to validate on.
+        DataError: It lacks the turns to train or to validate on.
         ConfigError: A size of the run is larger than the prepared one.
     """
     for split in ("train", "valid"):
         table = data.table(split, run.persona, run.version)
-        if not len(table):
-            raise DataError(f"{table.name} holds no turns", path=data.path)
         data.inputs(table, [0], run.model_config)
 
 

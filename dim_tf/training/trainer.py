@@ -28,6 +28,7 @@ from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import DivergedError
 from dim_tf.evaluation import model_card
 from dim_tf.evaluation.evaluator import (
+    SAMPLE_BATCHES,
     Result,
     describe_sample,
     evaluate,
@@ -176,12 +177,12 @@ class Trainer:
         inputs, _ = self.data.inputs(turns, every, config, names=names)
         return inputs | self.data.candidates(candidates, config, names=self._names), target
 
-    def _samples(self, count: int = 24) -> Iterator[dict[str, np.ndarray]]:
+    def _samples(self) -> Iterator[dict[str, np.ndarray]]:
         """Inputs of sample batches with each number of negatives, to choose size buckets from."""
         rng, size = np.random.default_rng(self.config.seed), self.config.batch_size
         ends = [last or 0 for _, last in self.config.negatives_schedule[:-1]]
         for first in [1, *(end + 1 for end in ends)]:
-            for _ in range(count if len(self.rows) >= size else 0):
+            for _ in range(SAMPLE_BATCHES if len(self.rows) >= size else 0):
                 rows = self.rows[rng.choice(len(self.rows), size, replace=False)]
                 yield self._batch(rows, first)[0]
 

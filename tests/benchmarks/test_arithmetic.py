@@ -1,4 +1,4 @@
-"""The count of operations against the products that the fast model really makes."""
+"""The count of operations against the products that the packed model really makes."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks.plain_weights import copy_weights, tf1_gradients
+from benchmarks.reference_weights import copy_weights, tf1_gradients
 from dim_tf.models.reference import build_reference
 from dim_tf.models.tf1 import tf1_name
 from dim_tf.packing.batch import SOURCES, pack
@@ -134,29 +134,29 @@ def case():
     rng = np.random.default_rng(1)
     inputs, target = random_inputs(rng), np.ones(4, "int32")
     inputs["responses_len"][:, 1] = 3
-    plain = build_reference(CONFIG, word_table())
-    dropouts = plain.get_layer("reference").dropouts
+    reference = build_reference(CONFIG, word_table())
+    dropouts = reference.get_layer("reference").dropouts
     masks = draw_masks(rng, inputs, dropouts)
-    fast = build_model("dim", CONFIG.replace(dropout=0.5), word_table())
-    variables = random_variables(rng, fast, 0.3)
+    packed = build_model("dim", CONFIG.replace(dropout=0.5), word_table())
+    variables = random_variables(rng, packed, 0.3)
     variables["aggregation_layer/pers_b"] = np.ones(1)
-    for variable in fast.trainable_variables:
+    for variable in packed.trainable_variables:
         variable.assign(variables[tf1_name(variable)])
-    copy_weights(fast, plain)
+    copy_weights(packed, reference)
     names = {id(layer): name for name, layer in dropouts.items()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             keras.layers.Dropout, "call", lambda layer, x, training: x * masks[names[id(layer)]]
         )
-        loss, gradients = loss_and_gradients(plain, lambda: plain(inputs), inputs, target)
-    return inputs, target, masks, fast, loss, tf1_gradients(plain, gradients)
+        loss, gradients = loss_and_gradients(reference, lambda: reference(inputs), inputs, target)
+    return inputs, target, masks, packed, loss, tf1_gradients(reference, gradients)
 
 
 @pytest.mark.parametrize("fill", [False, True], ids=["exact", "fixed"])
 def test_the_same_masks_give_the_same_loss_and_gradients(case, monkeypatch, fill):
-    inputs, target, masks, fast, expected_loss, expected = case
+    inputs, target, masks, packed, expected_loss, expected = case
     sizes = room_for(inputs) if fill else EXACT
-    left, layers = packed_masks(masks, inputs, sizes), dropout_layers(fast)
+    left, layers = packed_masks(masks, inputs, sizes), dropout_layers(packed)
 
     def dropped(layer, values, training=False):
         assert training
@@ -165,13 +165,13 @@ def test_the_same_masks_give_the_same_loss_and_gradients(case, monkeypatch, fill
         return values * mask
 
     monkeypatch.setattr(keras.layers.Dropout, "call", dropped)
-    batch = pack(inputs, fast.sources, sizes)
+    batch = pack(inputs, packed.sources, sizes)
     loss, gradients = loss_and_gradients(
-        fast, lambda: fast.forward(batch, training=True), inputs, target
+        packed, lambda: packed.forward(batch, training=True), inputs, target
     )
     assert not any(left.values())
     assert loss == pytest.approx(expected_loss, abs=1e-5)
-    for variable, gradient in zip(fast.trainable_variables, gradients, strict=True):
+    for variable, gradient in zip(packed.trainable_variables, gradients, strict=True):
         name = tf1_name(variable)
         if name not in TRUE_ZEROS:
             bound = 1e-4 * np.abs(expected[name]).max()

@@ -37,17 +37,17 @@ def test_all_parts(here, tmp_path, capsys):
         (row,) = figures[part]
         assert row["batch_size"] == size
         assert row["ratio"] == figures[f"{part}_ratio"] > 0
-        for model in ("fast", "plain"):
+        for model in ("packed", "reference"):
             assert row[model]["turns_per_second"] == size / row[model]["step_seconds"][0]
     assert figures["memory_ratio"] == figures["train"][0]["memory_ratio"]
     assert figures["eval"][0]["largest_logit_difference"] < 1e-5
     assert figures["input"][0]["together_turns_per_second"] > 0
     assert [row["candidates"] for row in figures["rank"]] == [2, 25]
-    assert [row["plain"]["calls"] for row in figures["rank"]] == [2, 1]
+    assert [row["reference"]["calls"] for row in figures["rank"]] == [2, 1]
     assert figures["settings"]["rnn_units"] == 3
     printed = capsys.readouterr().out
     assert "| training step, 2 turns |" in printed
-    assert "NOTE: the plain model reached only" in printed
+    assert "NOTE: the reference model reached only" in printed
     assert printed.endswith(f"figures: {path}\n")
 
 
@@ -81,8 +81,8 @@ def test_a_child_is_a_process_of_its_own(tmp_path):
 
 
 def test_a_child_that_fails(tmp_path):
-    task = Task("train", str(tmp_path / "nowhere"), {}, model="plain")
-    with pytest.raises(DimError, match=r"measuring train .* plain .* not a prepared folder"):
+    task = Task("train", str(tmp_path / "nowhere"), {}, model="reference")
+    with pytest.raises(DimError, match=r"measuring train .* reference .* not a prepared folder"):
         throughput._in_a_child(task, tmp_path / "figures.json", debug=False)
 
 
@@ -123,10 +123,10 @@ def test_ratios(seconds, slow):
     config = ModelConfig(char_vocab_size=70)
     figures = report.summarise(
         results(
-            steps("train", "fast", [4.0, 5.0], 400e6),
-            steps("train", "plain", [seconds, seconds], 1100e6),
-            steps("train", "fast", [6.0], 500e6),
-            steps("train", "plain", [1000.0], 1100e6),
+            steps("train", "packed", [4.0, 5.0], 400e6),
+            steps("train", "reference", [seconds, seconds], 1100e6),
+            steps("train", "packed", [6.0], 500e6),
+            steps("train", "reference", [1000.0], 1100e6),
         ),
         config,
     )
@@ -134,8 +134,8 @@ def test_ratios(seconds, slow):
     assert figures["memory_ratio"] == pytest.approx(0.35)  # of what idle processes do not need
     assert figures["eval_ratio"] is None
     (row,) = figures["train"]
-    assert row["fast"]["turns_per_second"] == 16 / 5
-    assert row["plain"]["gflops"] == pytest.approx(3 * 832 / seconds, rel=0.01)
+    assert row["packed"]["turns_per_second"] == 16 / 5
+    assert row["reference"]["gflops"] == pytest.approx(3 * 832 / seconds, rel=0.01)
     table = report.markdown({**figures, "turns": "random"})
     assert ("NOTE" in table) == slow
     assert f"| training step, 16 turns | 3.20 | {16 / seconds:.2f} | {seconds / 5:.2f} |" in table
@@ -144,8 +144,8 @@ def test_ratios(seconds, slow):
 
 def test_memory_of_an_accelerator_counts_in_the_place_of_the_process():
     measured = [
-        steps("train", "fast", [1.0], 900e6, device_peak=3e9),
-        steps("train", "plain", [2.0], 800e6, device_peak=6e9),
+        steps("train", "packed", [1.0], 900e6, device_peak=3e9),
+        steps("train", "reference", [2.0], 800e6, device_peak=6e9),
     ]
     figures = report.summarise(results(*measured), ModelConfig(char_vocab_size=70))
     assert figures["memory_ratio"] == 0.5

@@ -55,14 +55,17 @@ def test_both_comparisons(prepared, tmp_path, capsys):
     assert parser.run(training.main, [*options, "--max-updates", "1", *TINY]) == 0
     figures = json.loads(path.read_text())
     losses = figures["losses"]
-    assert [len(losses[name]) for name in ("fast", "plain", training.CONTROL)] == [2, 2, 2]
-    np.testing.assert_allclose(losses["plain"], losses["fast"], rtol=0, atol=1e-5)
-    np.testing.assert_allclose(losses[training.CONTROL], losses["fast"], rtol=0, atol=1e-5)
-    assert losses["fast"][0] != losses["fast"][1]
-    assert [(row["model"], row["seed"]) for row in figures["study"]] == [("fast", 4), ("plain", 4)]
+    assert [len(losses[name]) for name in ("packed", "reference", training.CONTROL)] == [2, 2, 2]
+    np.testing.assert_allclose(losses["reference"], losses["packed"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(losses[training.CONTROL], losses["packed"], rtol=0, atol=1e-5)
+    assert losses["packed"][0] != losses["packed"][1]
+    assert [(row["model"], row["seed"]) for row in figures["study"]] == [
+        ("packed", 4),
+        ("reference", 4),
+    ]
     printed = capsys.readouterr().out
     assert "| the first 2 |" in printed
-    assert "| plain | 1 |" in printed
+    assert "| reference | 1 |" in printed
 
 
 def test_losses_go_on_from_a_training(prepared, tmp_path):
@@ -73,21 +76,25 @@ def test_losses_go_on_from_a_training(prepared, tmp_path):
     training.main([*common, *options])
     losses = json.loads(path.read_text())["losses"]
     # Without the moments of Adam the second losses would be some 1e-3 apart.
-    np.testing.assert_allclose(losses["plain"], losses["fast"], rtol=0, atol=1e-6)
-    np.testing.assert_allclose(losses[training.CONTROL], losses["fast"], rtol=0, atol=1e-6)
-    assert losses["fast"][0] != losses["fast"][1]
+    np.testing.assert_allclose(losses["reference"], losses["packed"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(losses[training.CONTROL], losses["packed"], rtol=0, atol=1e-6)
+    assert losses["packed"][0] != losses["packed"][1]
 
 
 def test_what_the_tables_say():
-    losses = {"fast": [3.0] * 60, "plain": [3.0] * 59 + [3.5], training.CONTROL: [3.0, 3.25] * 30}
+    losses = {
+        "packed": [3.0] * 60,
+        "reference": [3.0] * 59 + [3.5],
+        training.CONTROL: [3.0, 3.25] * 30,
+    }
     table = training._differences(losses).splitlines()
     assert table[-3:] == [
         "| the first 10 | 0.0e+00 | 2.5e-01 |",
         "| the first 50 | 0.0e+00 | 2.5e-01 |",
         "| the first 60 | 5.0e-01 | 2.5e-01 |",
     ]
-    scores = {"fast": (0.5, 0.7), "plain": (0.4, 0.6)}
+    scores = {"packed": (0.5, 0.7), "reference": (0.4, 0.6)}
     rows = [{"model": name, "MRR": mrr} for name, found in scores.items() for mrr in found]
     table = training._table(rows).splitlines()
-    assert table[2] == "| fast | 2 | 0.6000 | 0.1000 |"
+    assert table[2] == "| packed | 2 | 0.6000 | 0.1000 |"
     assert table[-1] == "The means differ by 0.1000; standard error 0.1414."

@@ -38,7 +38,7 @@ def test_what_will_be_cut_is_counted_once_a_sentence():
     found = findings(TURNS)
     assert found.cut_personas == 1
     assert found.cut_contexts == 2
-    # Rationer's: "hi you", "i am here", "hey", "really ?"; own: "yo". Four words fit with _eos_.
+    # Partner's: "hi you", "i am here", "hey", "really ?"; own: "yo". Four words fit with _eos_.
     assert found.cut_utterances == Ratio(0, 5)
     # "yo", "no", "a b c d", "why".
     assert found.cut_candidates == Ratio(1, 4)
@@ -74,9 +74,9 @@ def test_the_report_as_json_and_as_text():
     corpus = Corpus("mine", (table(TURNS), table(TURNS[:1], "test")), (), notes=("two files",))
     report = build_report(corpus, SIZES)
     on_disk = json.loads(json.dumps(report.to_dict()))["tables"]["train_self_original"]
-    assert on_disk["candidates"] == {"least": 2, "mean": 2.5, "most": 3}
-    assert on_disk["cut_profiles"] == {"count": 1, "of": 3}
-    assert on_disk["unknown_words"] is None and "own_profiles" in on_disk
+    assert on_disk["candidates"] == {"min": 2, "mean": 2.5, "max": 3}
+    assert on_disk["cut_profiles"] == {"count": 1, "total": 3}
+    assert on_disk["unknown_words"] is None and "self_profiles" in on_disk
     lines = report.to_text().splitlines()
     assert lines[0] == "Data report: mine" and lines[-1] == "Note: two files"
     row = next(line for line in lines if line.startswith("train_self_original"))

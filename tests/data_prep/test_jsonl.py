@@ -90,6 +90,10 @@ def test_a_lenient_reader_keeps_a_response_that_is_not_among_its_candidates(tmp_
         (DIALOGUE | {"persona_a": None}, ':2: field "persona_a": found None'),
         (DIALOGUE | {"persona_b_revised": "x"}, ':2: field "persona_b_revised": found .x.'),
         ({"utterances": ["a", "b"], "persona_a": []}, ':2: field "persona_b": missing'),
+        (
+            {"utterances": ["a", "b"], "speaker_a": "ann", "speaker_b": "ben"},
+            ':1: field "persona_a": missing; .*--speaker-sentences',
+        ),
         ({"text": "hi"}, ':1: expected an object with "utterances"'),
         (TURN | {"response": 1}, ':1: field "response": found 1'),
         (TURN | {"candidates": []}, ':1: field "candidates": .*at least 1 item'),

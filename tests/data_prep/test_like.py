@@ -44,6 +44,12 @@ def model(run, tmp_path, monkeypatch):
         return "small"
 
 
+def test_a_pretrained_model_is_found_next_to_a_folder_of_its_name(model, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere" / model).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert VocabularySource.open(model).name == VocabularySource.open(pretrained.find(model)).name
+
+
 def test_a_folder_made_like_another_shares_characters_and_word2vec(first, tmp_path):
     test_only = dataclasses.replace(tiny_corpus(), tables=tables()[1:])
     second = prepare_tiny(tmp_path / "second", test_only, like=VocabularySource.open(first))

@@ -118,6 +118,17 @@ def test_a_run_that_diverges_does_not_keep_the_others_from_being_done(call, caps
     assert np.isfinite(results["cells"]["imn_none_original, tested on original"]["MRR"]["mean"])
 
 
+def test_a_run_whose_base_diverged_is_left_out(call, capsys):
+    def save_best(run, model):
+        raise DivergedError("weight x holds NaN")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "save_best", save_best)
+        with pytest.raises(DivergedError, match=r"profile_memory_none.*, kv_profile_memory_none"):
+            call("--table", 2, "--systems", "kv_profile_memory", "profile_memory")
+    assert "profile_memory_none_original_seed1, which it starts from" in capsys.readouterr().err
+
+
 def test_a_system_starts_from_the_run_of_another(call, tmp_path):
     call("--table", 2, "--systems", "kv_profile_memory", "profile_memory")
     first, second = (

@@ -41,7 +41,7 @@ BODY = b'{"context": ["i like dogs"], "candidates": ["tea"]}'
 )
 def test_options_that_are_refused(options, named, capsys, monkeypatch):
     monkeypatch.delenv(serve.TOKEN, raising=False)
-    run = [] if "--run" in options else ["--run", "personachat-subset"]
+    run = [] if "--run" in options else ["--run", "personachat"]
     assert parser.run(serve.main, [*run, *options]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and named in line

@@ -66,7 +66,7 @@ async function say() {
     persona: lines("persona"),
   };
   const { ranking } = document.body.dataset.pool
-    ? await post("reply", { ...turn, top_k: Math.min(SHOWN + given.size, 1000) })
+    ? await post("reply", { ...turn, top_k: Math.min(SHOWN + given.size, Number(document.body.dataset.candidates)) })
     : await post("rank", { ...turn, candidates: lines("candidates") });
   const answer = ranking.find((row) => !given.has(plain(row.candidate))) ?? ranking[0];
   asked = turn;

@@ -136,18 +136,15 @@ def test_unknown_words_are_spelt_all_the_same(tmp_path):
     assert spelling(data, inputs["utterances_char"][0, 0, 3]) == "eras"
 
 
-def test_batches_follow_an_order_from_a_place_on(data, table):
-    batches = list(data.batches(table, config(data), 2, order=np.array([2, 0, 1, 2]), start=2))
+def test_batches_follow_an_order(data, table):
+    batches = list(data.batches(table, config(data), 2, order=np.array([2, 0, 1, 2])))
     expected, _ = data.inputs(table, [1, 2], config(data))
-    assert len(batches) == 1
-    np.testing.assert_array_equal(batches[0][0]["utterances"], expected["utterances"])
-    assert list(data.batches(table, config(data), 2, start=3)) == []
+    assert len(batches) == 2
+    np.testing.assert_array_equal(batches[1][0]["utterances"], expected["utterances"])
     for size, sizes in ((2, [2, 1]), (3, [3])):
         targets = [target for _, target in data.batches(table, config(data), size)]
         assert [len(target) for target in targets] == sizes
         np.testing.assert_array_equal(np.concatenate(targets), table.target)
-    only = next(data.batches(table, config(data), 2, names=("personas_num",)))[0]
-    assert list(only) == ["personas_num"]
 
 
 def test_texts_that_do_not_fit_the_sentences(data, tmp_path):
@@ -226,6 +223,7 @@ DAMAGE = [
     (array(SENTENCES, "utterance_lengths", lambda a: a + 21), '"utterance_lengths": found values'),
     (array(TURNS, "context", lambda a: a + 10**6), f'{TURNS}: field "context": found values'),
     (array(TURNS, "candidates", lambda a: a * 0 - 1), "gold reply is absent"),
+    (array(TURNS, "candidates", lambda a: a[:0]), f"{TURNS}: found no turns"),
     (array(TURNS, "dialogue", lambda a: a[1:]), "found int32 [2], expected integer [3]"),
     (array(TURNS, "own", lambda a: a.astype(float)), '"own": found float64'),
 ]

@@ -1,9 +1,7 @@
 import numpy as np
-import pytest
 
 from dim_tf.config import ModelConfig
 from dim_tf.data.dataset import PreparedData
-from dim_tf.errors import UsageError
 from dim_tf.evaluation import evaluator
 from tests.scored import scored
 
@@ -44,5 +42,3 @@ def test_evaluate_scores_each_turn_once_whatever_the_batch_size(prepared):
     np.testing.assert_array_equal(found.present, inputs["responses_len"] > 0)
     whole = evaluator.evaluate(scorer, data, table, config)
     np.testing.assert_array_equal(whole.logits[rows], found.logits)
-    with pytest.raises(UsageError, match="test_self_original holds no turns"):
-        evaluator.evaluate(scorer, data, table, config, rows[:0])

@@ -32,9 +32,9 @@ def test_a_link_stays_a_link_and_a_file_keeps_its_mode(tmp_path):
     atomic.write_text(new, "three")
     (tmp_path / "plain").touch()
     assert new.stat().st_mode == (tmp_path / "plain").stat().st_mode
-    os.link(new, tmp_path / "other name")
+    os.link(new, tmp_path / "snapshot")
     atomic.write_text(new, "four")
-    assert (tmp_path / "other name").read_text() == "four"
+    assert (tmp_path / "snapshot").read_text() == "three"
 
 
 FULL = (errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from dim_tf.config import ModelConfig, TrainingConfig
-from dim_tf.models.inputs import KINDS
 from dim_tf.models.tf1 import load_tf1_variables, tf1_name
 from dim_tf.packing.batch import pack
 from dim_tf.packing.buckets import EXACT, largest_shape
@@ -18,6 +17,7 @@ from dim_tf.training.losses import masked_cross_entropy
 from dim_tf.training.train_step import TrainingStep, adam
 from tests.authors_numbers import SIZES, TRUE_ZEROS, numbers, part
 from tests.gradients import value_and_gradients
+from tests.random_model import KINDS
 
 pytestmark = pytest.mark.backend
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks.plain_weights import copy_weights, load_tf1_variables, tf1_gradients
+from benchmarks.reference_weights import copy_weights, load_tf1_variables, tf1_gradients
 from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.models.reference import build_reference
 from dim_tf.models.tf1 import TF1_NAMES
@@ -27,11 +27,11 @@ def table(config: ModelConfig = CONFIG) -> np.ndarray:
     return np.random.default_rng(0).normal(0, 1, (9, config.word_dim)).astype("float32")
 
 
-def random_weights(rng, plain, fast) -> None:
+def random_weights(rng, reference, packed) -> None:
     """Gives both models the same weights, large enough for every part to matter."""
-    for variable in fast.trainable_variables:
+    for variable in packed.trainable_variables:
         variable.assign(rng.normal(0, 0.4, variable.shape))
-    copy_weights(fast, plain)
+    copy_weights(packed, reference)
 
 
 @pytest.fixture
@@ -66,24 +66,24 @@ def test_logits_are_those_of_dim(use_context, use_persona):
     """With empty utterances, contexts and personas, and absent candidates."""
     config = CONFIG.replace(use_context=use_context, use_persona=use_persona)
     rng = np.random.default_rng(1)
-    fast, plain = build_model("dim", config, table()), build_reference(config, table())
-    random_weights(rng, plain, fast)
+    packed, reference = build_model("dim", config, table()), build_reference(config, table())
+    random_weights(rng, reference, packed)
     inputs = test_dim.random_inputs(rng)
-    expected = np.asarray(fast(inputs, training=False))
-    np.testing.assert_allclose(np.asarray(plain(inputs)), expected, rtol=0, atol=1e-5)
+    expected = np.asarray(packed(inputs, training=False))
+    np.testing.assert_allclose(np.asarray(reference(inputs)), expected, rtol=0, atol=1e-5)
 
 
 def test_gradients_are_those_of_dim():
     rng = np.random.default_rng(2)
-    fast, plain = build_model("dim", CONFIG, table()), build_reference(CONFIG, table())
-    random_weights(rng, plain, fast)
+    packed, reference = build_model("dim", CONFIG, table()), build_reference(CONFIG, table())
+    random_weights(rng, reference, packed)
     inputs, target = test_dim.random_inputs(rng), np.full(4, 1)
     inputs["responses_len"][:, 1] = 3
-    loss, expected = value_and_gradients(fast, inputs, target)
-    plain_loss, gradients = value_and_gradients(plain, inputs, target)
-    assert plain_loss == pytest.approx(loss, abs=1e-5)
-    found = tf1_gradients(plain, gradients)
-    for variable, gradient in zip(fast.trainable_variables, expected, strict=True):
+    loss, expected = value_and_gradients(packed, inputs, target)
+    reference_loss, gradients = value_and_gradients(reference, inputs, target)
+    assert reference_loss == pytest.approx(loss, abs=1e-5)
+    found = tf1_gradients(reference, gradients)
+    for variable, gradient in zip(packed.trainable_variables, expected, strict=True):
         name = TF1_NAMES[variable.path]
         if name not in TRUE_ZEROS:
             bound = 1e-4 * np.abs(gradient).max()
@@ -93,18 +93,18 @@ def test_gradients_are_those_of_dim():
 def test_bfloat16_is_where_dim_has_it():
     config = CONFIG.replace(precision="bfloat16")
     rng = np.random.default_rng(1)
-    fast, plain = build_model("dim", config, table()), build_reference(config, table())
-    random_weights(rng, plain, fast)
-    layer = plain.get_layer("reference")
+    packed, reference = build_model("dim", config, table()), build_reference(config, table())
+    random_weights(rng, reference, packed)
+    layer = reference.get_layer("reference")
     for bilstm in (layer.encoder, layer.matcher, layer.aggregator):
         assert {lstm.compute_dtype for lstm in bilstm} == {"bfloat16"}
         assert {lstm.variable_dtype for lstm in bilstm} == {"float32"}
     assert layer.hidden.compute_dtype == layer.logits.compute_dtype == "float32"
     inputs = test_dim.random_inputs(rng)
-    logits, expected = np.asarray(plain(inputs)), np.asarray(fast(inputs, training=False))
+    logits, expected = np.asarray(reference(inputs)), np.asarray(packed(inputs, training=False))
     assert logits.dtype == np.float32
     exact = build_reference(CONFIG, table())
-    exact.set_weights(plain.get_weights())
+    exact.set_weights(reference.get_weights())
     coarse = np.abs(logits - np.asarray(exact(inputs))).max()
     assert 1e-4 < coarse < 0.1 * np.abs(expected).max()
     assert np.abs(logits - expected).max() < 3 * coarse
@@ -112,8 +112,8 @@ def test_bfloat16_is_where_dim_has_it():
 
 def test_dropout_is_where_the_authors_have_it(monkeypatch):
     """Every output is dropped once: words, LSTM directions, joined features, hidden layer."""
-    plain = build_reference(CONFIG, table())
-    names = {id(layer): name for name, layer in plain.get_layer("reference").dropouts.items()}
+    reference = build_reference(CONFIG, table())
+    names = {id(layer): name for name, layer in reference.get_layer("reference").dropouts.items()}
     shapes = {}
 
     def call(layer, x, training=False):
@@ -123,7 +123,7 @@ def test_dropout_is_where_the_authors_have_it(monkeypatch):
 
     monkeypatch.setattr(keras.layers.Dropout, "call", call)
     inputs = test_dim.random_inputs(np.random.default_rng(3))
-    plain(inputs, training=True)
+    reference(inputs, training=True)
     assert set(shapes) == set(names.values())
     assert len(shapes) == 21
     units, embedded = CONFIG.rnn_units, CONFIG.word_dim + 150
@@ -143,13 +143,15 @@ def test_training_steps_and_scores():
     inputs = test_dim.random_inputs(np.random.default_rng(6), SHORT)
     inputs["responses_len"][:, 1] = 2
     target = np.ones(4, "int32")
-    plain = build_reference(SHORT, table())
-    fast = build_model("dim", SHORT, table())
-    random_weights(np.random.default_rng(7), plain, fast)
-    np.testing.assert_allclose(Scorer(plain)(inputs), np.asarray(plain(inputs)), rtol=0, atol=1e-6)
+    reference = build_reference(SHORT, table())
+    packed = build_model("dim", SHORT, table())
+    random_weights(np.random.default_rng(7), reference, packed)
+    np.testing.assert_allclose(
+        Scorer(reference)(inputs), np.asarray(reference(inputs)), rtol=0, atol=1e-6
+    )
 
-    step = TrainingStep(plain, adam(TrainingConfig(learning_rate=1e-12)), seed=1)
+    step = TrainingStep(reference, adam(TrainingConfig(learning_rate=1e-12)), seed=1)
     losses = [float(step.update(number, inputs, target)[0]) for number in (1, 2, 1)]
     assert losses[0] == pytest.approx(losses[2], abs=1e-6)
-    calm = value_and_gradients(plain, inputs, target)[0]
+    calm = value_and_gradients(reference, inputs, target)[0]
     assert len({round(loss, 4) for loss in (*losses[:2], calm)}) == 3

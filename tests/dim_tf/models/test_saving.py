@@ -24,10 +24,10 @@ SYSTEMS = [
     ("imn_ctx", {}),
     ("imn_utr", {}),
 ]
-# Another process that imports `dim_tf` alone loads models and saves their logits.
+# Another process that imports the models alone loads saved ones and saves their logits.
 LOAD = """
 import sys
-import dim_tf
+import dim_tf.models
 import keras
 import numpy as np
 for path in sys.argv[2:]:
@@ -53,7 +53,7 @@ def test_a_saved_model_is_loaded(name, changes, tmp_path):
 
 
 @pytest.mark.backend
-def test_the_other_backend_loads_it_after_importing_dim_tf_alone(tmp_path):
+def test_the_other_backend_loads_it_after_importing_the_models_alone(tmp_path):
     """float16 weights and vectors too, as in a pretrained model."""
     inputs = random_inputs(np.random.default_rng(2))
     np.savez(tmp_path / "inputs.npz", **inputs)

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 
-from dim_tf.models.inputs import KINDS
 from dim_tf.models.tf1 import load_tf1_variables, tf1_name
 from dim_tf.packing import batch as batch_module
 from dim_tf.packing.batch import SOURCES, pack
@@ -16,7 +15,14 @@ from dim_tf.runtime.scorer import Scorer
 from dim_tf.systems.registry import build_model
 from tests.authors_numbers import TRUE_ZEROS
 from tests.gradients import value_and_gradients
-from tests.random_model import CONFIG, random_inputs, random_variables, room_for, word_table
+from tests.random_model import (
+    CONFIG,
+    KINDS,
+    random_inputs,
+    random_variables,
+    room_for,
+    word_table,
+)
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 

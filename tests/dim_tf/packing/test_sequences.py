@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from dim_tf.models.inputs import KINDS
 from dim_tf.packing.batch import SOURCES, pack
 from dim_tf.packing.buckets import EXACT, largest_shape
 from dim_tf.packing.packed_sequence import PackedSentences, permute
-from tests.random_model import random_inputs
+from tests.random_model import KINDS, random_inputs
 
 INPUTS = random_inputs(np.random.default_rng(1))
 LARGEST = largest_shape({name: value.shape for name, value in INPUTS.items()}, SOURCES)

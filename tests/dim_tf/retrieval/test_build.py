@@ -173,3 +173,10 @@ def test_what_is_no_pool_is_refused(pool, run, source, tmp_path, encoder):
     (pool / "bm25" / "params.index.json").write_text("{")
     with pytest.raises(DataError, match="bm25"):
         Searcher.open(pool, "RUN")
+
+
+@pytest.mark.parametrize("name", ["replies.ndjson", "replies.JSON"])
+def test_json_is_known_by_its_name(tmp_path, name):
+    (tmp_path / name).write_text('{"text": "tea"}\n')
+    [(line, reply)] = read_replies(str(tmp_path / name))
+    assert (line, reply.text) == (1, "tea")

@@ -35,7 +35,7 @@ def test_the_service_replies_from_a_pool(made, ranker, monkeypatch, capsys):
             monkeypatch.setattr(searcher, "retrieve", unreachable)
             answer = client.post("/reply", json=turn)
             assert (answer.status_code, "secret" in answer.text) == (503, False)
-    options = ["--run", "personachat-subset", "--pool", str(made), "--workers", "2"]
+    options = ["--run", "personachat", "--pool", str(made), "--workers", "2"]
     assert parser.run(serve.main, options) == 2
     assert "--uri" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""The weights of the plain model: given by the authors' names, or by a DIM."""
+"""The weights of the reference model: given by the authors' names, or by a DIM."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dim_tf.models.tf1 import TF1_NAMES, tf1_name
 
 
 def load_tf1_variables(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
-    """Sets the weights of a plain model from arrays under the authors' names.
+    """Sets the weights of the reference model from arrays under the authors' names.
 
     Keras keeps an LSTM kernel as two, has the forget gate before the candidate, and adds nothing to
     the forget gate at run time: the authors' 1.0 becomes part of the bias.
@@ -30,7 +30,7 @@ def load_tf1_variables(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> 
 
 
 def copy_weights(source: keras.Model, model: keras.Model) -> None:
-    """Gives a plain model the weights of a model of `build_model("dim", ...)`."""
+    """Gives the reference model the weights of a model of `build_model("dim", ...)`."""
     values = {tf1_name(v): np.asarray(v.value) for v in source.trainable_variables}
     load_tf1_variables(model, values)
 
@@ -41,7 +41,7 @@ def copy_slots(
     model: keras.Model,
     optimizer: keras.optimizers.Optimizer,
 ) -> None:
-    """Gives a plain model's Adam the moments and the count of updates of another model's.
+    """Gives the reference model's Adam the moments and the count of updates of another model's.
 
     Args:
         source: Of `build_model("dim", ...)`.
@@ -68,7 +68,7 @@ def copy_slots(
 
 
 def tf1_gradients(model: keras.Model, gradients: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Gradients for a plain model's `trainable_variables` under the authors' names and shapes."""
+    """The reference model's gradients, under the authors' names and in their shapes."""
     pairs = zip(model.trainable_variables, gradients, strict=True)
     found = {variable.path: gradient for variable, gradient in pairs}
     named = {}
@@ -80,13 +80,13 @@ def tf1_gradients(model: keras.Model, gradients: Sequence[np.ndarray]) -> dict[s
 
 def _variables(model: keras.Model) -> dict[str, list[keras.Variable]]:
     """TF1 name -> the variables that together hold it, one above the other."""
-    plain = model.get_layer("reference")
+    reference = model.get_layer("reference")
     found = {}
-    for width, convolution in zip(CHARACTER_WIDTHS, plain.convolutions, strict=True):
+    for width, convolution in zip(CHARACTER_WIDTHS, reference.convolutions, strict=True):
         found[f"characters/width_{width}/kernel"] = [convolution.kernel]
         found[f"characters/width_{width}/bias"] = [convolution.bias]
     for name in ("encoder", "matcher", "aggregator"):
-        for layer, direction in zip(getattr(plain, name, ()), DIRECTIONS, strict=False):
+        for layer, direction in zip(getattr(reference, name, ()), DIRECTIONS, strict=False):
             cell = layer.cell
             found[f"{name}/{direction}_kernel"] = [cell.kernel, cell.recurrent_kernel]
             found[f"{name}/{direction}_bias"] = [cell.bias]
@@ -95,7 +95,7 @@ def _variables(model: keras.Model) -> dict[str, list[keras.Variable]]:
         ("prediction/hidden", "hidden"),
         ("prediction", "logits"),
     ):
-        if dense := getattr(plain, attribute, None):
+        if dense := getattr(reference, attribute, None):
             found[f"{path}/kernel"], found[f"{path}/bias"] = [dense.kernel], [dense.bias]
     return {TF1_NAMES[path]: variables for path, variables in found.items()}
 

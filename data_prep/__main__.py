@@ -99,7 +99,7 @@ def build_parser() -> Parser:
     add(
         "--word2vec",
         metavar="FILE",
-        help="add these vectors, train (default) for Word2Vec's, or none",
+        help="add vectors by Word2Vec: train them (train, the default), read FILE, or none",
     )
     add(
         "--extra-words",

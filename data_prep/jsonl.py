@@ -158,9 +158,9 @@ def read_dialogues(
     for file, split in files_of(path).items():
         before = dialogues[-1].line if dialogues else 0  # the line identifies a dialogue
         for line, text in numbered_lines(file, records=True):
-            advice = "" if shape is None else ", as on the first line"
+            as_before = ", as on the first line" if shape else ""
             shape = shape or _shape(text, file, line, speakers)
-            advice = f"expected a {'turn' if shape is TurnLine else 'dialogue'}{advice}"
+            advice = f"expected a {'turn' if shape is TurnLine else 'dialogue'}{as_before}"
             record = json_model.parse(text, shape, file, line, advice)
             found = _turn(record, line) if shape is TurnLine else _dialogue(record, line, sides)
             dialogues.append(replace(found, line=before + line, split=split or found.split))

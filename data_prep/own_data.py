@@ -49,6 +49,8 @@ def open_tables(
     notes: tuple[str, ...] = ()
     if speaker_sentences is not None:
         splits, notes = with_personas(splits, speaker_sentences, seed)
+    # With `resplit` the dialogues of a split may come from any file.
+    files = {} if resplit else {its: str(file) for file, its in files_of(path).items()}
     tables, left_out, turn_count = [], 0, 0
     for split, chosen in splits.items():
         replies = [reply for dialogue in chosen for reply in dialogue.replies]
@@ -59,11 +61,7 @@ def open_tables(
         left_out += len(replies) - revised
         utterances = (text for dialogue in chosen for text in sorted(dialogue.utterances))
         sampler = DistractorSampler(split, utterances, seed)
-        file = (
-            path
-            if resplit
-            else next((str(file) for file, its in files_of(path).items() if its == split), path)
-        )
+        file = files.get(split, path)
         for persona in _PERSONAS[shape]:
             # Without a persona, both versions would hold the same turns.
             for version in VERSIONS[: 2 if revised and persona != "none" else 1]:

@@ -21,8 +21,7 @@ def read_texts(path: str, what: str) -> list[str]:
         DataError: The file is missing, empty, not UTF-8, or JSON by its name.
     """
     if text_lines.JSON_LINES.fullmatch(path):
-        advice = "; make a pool of it with python -m dim_tf.index" * (what == "reply")
-        raise DataError(f"found JSON, expected a {what} a line{advice}", path=path)
+        raise DataError(f"found a file of JSON, expected text, a {what} a line", path=path)
     source, label = (sys.stdin.buffer, "standard input") if path == "-" else (path, path)
     texts = [text for _, text in text_lines.numbered_lines(source, label) if text.strip()]
     if not texts:

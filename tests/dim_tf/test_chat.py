@@ -191,10 +191,10 @@ def test_persona_is_not_needed(ranker, files, talk):
     [
         (["--pool", "no such file"], "no such file: the file is missing"),
         (["--pool", os.devnull], f"{os.devnull}: found no reply, expected one a line"),
-        (["--pool", "a.jsonl.gz"], "a.jsonl.gz: found JSON, expected a reply a line; make a pool"),
+        (["--pool", "a.jsonl.gz"], "a.jsonl.gz: found a file of JSON, expected text, a reply"),
         (
             ["--pool", "a", "--persona", "p.json"],
-            "p.json: found JSON, expected a sentence a line\n",
+            "p.json: found a file of JSON, expected text, a sent",
         ),
     ],
 )

@@ -21,7 +21,8 @@ from benchmarks.flops import forward_flops, lstm_flops, word_flops
 from dim_tf.cli.parser import Parser, positive, run as run_command
 from dim_tf.config import PROJECTION_UNITS, ModelConfig
 from dim_tf.data.dataset import PreparedData
-from dim_tf.packing.batch import SOURCES, pack
+from dim_tf.packing.batch import pack
+from dim_tf.packing.layout import SOURCES
 from dim_tf.training.start import new_run
 from dim_tf.training.state import epoch_order
 
@@ -100,7 +101,7 @@ def ideas(config: ModelConfig, inputs: Mapping[str, np.ndarray]) -> dict[str, di
     reference = {part: turns * count for part, count in forward_flops(config).items()}
     return {
         "the reference model": reference,
-        "the four-fold vectors cut into four": cut_flops(config, padded),
+        "the matching kernel cut into four blocks": cut_flops(config, padded),
         "no empty rows": cut_flops(config, without_rows),
         "no padding": cut_flops(config, without_words),
         "characters of distinct words": cut_flops(config, distinct),

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import os
 import platform
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dim_tf.data.dataset import PreparedData
+from dim_tf.errors import DimError
 from dim_tf.evaluation.evaluator import SAMPLE_BATCHES
+from dim_tf.io import atomic
 from dim_tf.runtime import backend
 from dim_tf.training.start import new_run
 
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 MODELS = ("packed", "reference")
 SEED = 1
 PRODUCT_SIZE = 2048
+CHILD = "child"  # the first argument of a benchmark that is to measure in this process
 
 
 @dataclasses.dataclass(frozen=True)
@@ -285,3 +290,20 @@ def _processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def in_a_child(script: str, task: Mapping[str, Any], path: Path, debug: bool) -> dict[str, Any]:
+    """The figures that a fresh process of a benchmark writes to `path`: `SCRIPT child TASK PATH`.
+
+    Raises:
+        DimError: It failed; the message is the last line that it wrote.
+    """
+    command = [sys.executable, str(Path(script).absolute()), CHILD, json.dumps(task), str(path)]
+    done = subprocess.run(command, stderr=None if debug else subprocess.PIPE, check=False)
+    if done.returncode == 0:
+        return atomic.read_json(path)
+    lines = (done.stderr or b"").decode("utf-8", "replace").strip().splitlines()
+    reason = lines[-1].removeprefix("error: ") if lines else f"exit status {done.returncode}"
+    if done.returncode < 0:
+        reason = f"it was killed by signal {-done.returncode}; is there enough memory?"
+    raise DimError(f"measuring {json.dumps(task)} failed: {reason}")

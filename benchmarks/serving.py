@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,16 +22,14 @@ sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 
 import numpy as np
 
-from benchmarks.child import SEED, platform_figures
+from benchmarks.child import CHILD, SEED, in_a_child, platform_figures
 from dim_tf.cli.parser import Parser, positive, run as run_command
 from dim_tf.data.dataset import SPLITS, PreparedData
-from dim_tf.errors import DimError
 from dim_tf.io import atomic
 from dim_tf.runs.run import Run
 from dim_tf.runtime import backend
 
 FIGURES = Path(__file__).absolute().with_suffix(".json")
-CHILD = "child"
 CANDIDATES = 20
 # Calls before those that are timed.
 WARM_UP = 3
@@ -55,7 +52,9 @@ def main(argv: Sequence[str]) -> int | None:
         for number in range(arguments.cold):
             # One round is enough of what is measured many times in it.
             task = {"run": arguments.run, "turns": str(path), "warm": number == 0}
-            rounds.append(_in_a_child(task, Path(folder) / "figures.json", arguments.debug))
+            rounds.append(
+                in_a_child(__file__, task, Path(folder) / "figures.json", arguments.debug)
+            )
             cold = ", ".join(
                 f"{name} {seconds:.2f} s" for name, seconds in rounds[-1]["cold"].items()
             )
@@ -87,17 +86,6 @@ def some_turns(data: PreparedData, table, count: int) -> list[dict[str, Any]]:
         turn["candidates"] = [text for text in texts["candidates"] if text][:CANDIDATES]
         found.append(turn)
     return found
-
-
-def _in_a_child(task: dict[str, Any], path: Path, debug: bool) -> dict[str, Any]:
-    """What a fresh process measures."""
-    command = [sys.executable, str(Path(__file__).absolute()), CHILD, json.dumps(task), str(path)]
-    done = subprocess.run(command, stderr=None if debug else subprocess.PIPE, check=False)
-    if done.returncode != 0:
-        lines = (done.stderr or b"").decode("utf-8", "replace").strip().splitlines()
-        reason = lines[-1].removeprefix("error: ") if lines else f"status {done.returncode}"
-        raise DimError(f"measuring failed: {reason}")
-    return atomic.read_json(path)
 
 
 def _measure(run: str, turns: str, warm: bool) -> dict[str, Any]:

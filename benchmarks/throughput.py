@@ -11,30 +11,27 @@ import argparse
 import dataclasses
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 # A script finds modules only next to itself.
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 
 from benchmarks import report
-from benchmarks.child import MODELS, Task, measure
+from benchmarks.child import CHILD, MODELS, Task, in_a_child, measure
 from benchmarks.turns import write_turns
 from dim_tf.cli.flags import given_settings
 from dim_tf.cli.parser import Parser, positive, run as run_command
 from dim_tf.cli.progress import Progress
 from dim_tf.data.dataset import PreparedData
-from dim_tf.errors import DimError, UsageError
+from dim_tf.errors import UsageError
 from dim_tf.io import atomic
 from dim_tf.training.start import new_run
 
 FIGURES = Path(__file__).absolute().with_suffix(".json")
 PARTS = ("train", "eval", "input", "rank")
-CHILD = "child"
 WORD_DIM = 400
 LEAST_TURNS = 512
 
@@ -69,7 +66,8 @@ def main(argv: Sequence[str]) -> int | None:
         results = []
         with Progress("benchmark", len(tasks), "measurements") as progress:
             for number, task in enumerate(tasks):
-                figures = _in_a_child(task, folder / f"{number}.json", arguments.debug)
+                what = dataclasses.asdict(task)
+                figures = in_a_child(__file__, what, folder / f"{number}.json", arguments.debug)
                 results.append((task, figures))
                 progress.say(report.line(task, figures))
                 progress.advance()
@@ -177,20 +175,6 @@ def _tasks(arguments: argparse.Namespace, prepared: str, settings: dict) -> Iter
             candidates = arguments.candidates[: None if number == 0 else 1]
             for model in MODELS:
                 yield task("rank", model=model, candidates=candidates, calls=arguments.calls)
-
-
-def _in_a_child(task: Task, path: Path, debug: bool) -> dict[str, Any]:
-    """What a fresh process measures."""
-    command = [sys.executable, str(Path(__file__).absolute()), CHILD]
-    command += [json.dumps(dataclasses.asdict(task)), str(path)]
-    done = subprocess.run(command, stderr=None if debug else subprocess.PIPE, check=False)
-    if done.returncode == 0:
-        return atomic.read_json(path)
-    lines = (done.stderr or b"").decode("utf-8", "replace").strip().splitlines()
-    reason = lines[-1].removeprefix("error: ") if lines else f"exit status {done.returncode}"
-    if done.returncode < 0:
-        reason = f"it was killed by signal {-done.returncode}; is there enough memory?"
-    raise DimError(f"measuring {task.part} of the {task.model} model failed: {reason}")
 
 
 if __name__ == "__main__":

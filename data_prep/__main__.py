@@ -17,11 +17,10 @@ from data_prep.embeddings import vectors_file
 from data_prep.like import VocabularySource
 from data_prep.prepare import EXTRA_WORDS, Settings, known_words
 from data_prep.sources import SourceOptions, open_source
-from dim_tf.cli.parser import Parser, print_warnings, run as run_command, whole
+from dim_tf.cli.parser import Parser, print_warnings, run as run_command, seed, whole
 from dim_tf.data.text import TextRules
 from dim_tf.errors import UsageError
 
-SEED = partial(whole, low=0, high=2**31 - 1)
 COUNT = partial(whole, low=0, high=10**9)
 PROFILES = partial(whole, low=1, high=10**3)
 CANDIDATES = partial(whole, low=2, high=10**6)
@@ -85,12 +84,13 @@ def build_parser() -> Parser:
     add(
         "--source",
         required=True,
-        help="read sample, download, a folder or archive of official or processed files, or JSONL",
+        help="read sample, download, a folder or archive of the official files or of the authors' "
+        "processed ones, or JSON Lines",
     )
     add("--out", type=Path, help="write the prepared folder to this path")
     add("--overwrite", action="store_true", help="replace a prepared folder")
     add("--check", action="store_true", help="report on the data without writing")
-    add("--seed", type=SEED, default=1, help="seed all random choices")
+    add("--seed", type=seed, default=1, help="seed all random choices")
 
     add = parser.group("words and vectors").add_argument
     add(
@@ -104,6 +104,7 @@ def build_parser() -> Parser:
     add(
         "--extra-words",
         type=COUNT,
+        metavar="N",
         help=f"give ids to this many of the first words of --vectors (default: {EXTRA_WORDS}; 0 "
         "with the authors' vocab.txt)",
     )
@@ -132,6 +133,7 @@ def build_parser() -> Parser:
     add(
         "--candidates",
         type=CANDIDATES,
+        metavar="N",
         default=defaults.candidates,
         help="set the number of candidates, gold included, of turns that list none",
     )

@@ -99,15 +99,16 @@ def is_up_to_date(out: Path, key: BuildKey, rules: TextRules) -> bool:
     check_replaceable(out)
     manifest = prepared_folder.read_manifest(out)
     options = manifest.get("options", {})
-    changed = [
-        f"--{name.replace('_', '-')}: found {options.get(name)}, expected {value}"
-        for name, value in key.options.items()
-        if options.get(name) != value
-    ]
+    changed = []
+    for name, value in key.options.items():
+        if options.get(name) != value:
+            is_option = name != "tagger"
+            shown = f"--{name.replace('_', '-')}" if is_option else "NLTK's tagger is installed"
+            changed.append(f"{shown}: found {options.get(name)}, expected {value}")
     if manifest.get("sources") != key.sources:
         changed.append("another source, or other vectors")
-    if manifest["text"] != rules:
-        changed.append(f"text rules: found {manifest['text']}, expected {rules}")
+    if manifest["text"].nfc != rules.nfc:  # the rest is in the options
+        changed.append(f"Unicode's NFC: found {manifest['text'].nfc}, expected {rules.nfc}")
     if changed:
         raise UsageError(
             f"--out: {out} was prepared with other options ({'; '.join(changed)}); give another "

@@ -165,7 +165,7 @@ class _TableReporter:
             self_texts.update(turn.context[-2::-2])
             candidate_texts.update(turn.candidates)
             profiles.update(turn.self_profiles, turn.partner_profiles)
-            said = (*turn.context, *turn.candidates[turn.gold : turn.gold + 1][:copies])
+            said = (*turn.context, *turn.candidates[turn.gold : turn.gold + 1])
             if len(said) >= len(longest.get(turn.dialogue, ())):
                 longest[turn.dialogue] = said
         report.dialogues = len(longest)

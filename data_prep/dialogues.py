@@ -10,8 +10,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dim_tf.data.dataset import PERSONAS, SPLITS, VERSIONS
-
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -57,15 +55,6 @@ class Table:
     def name(self) -> str:
         """Name of the table in files and messages, such as `test_self_original`."""
         return f"{self.split}_{self.persona}_{self.version}"
-
-    @property
-    def order(self) -> tuple[int, int, int]:
-        """Sorting key: split, persona, version."""
-        return (
-            SPLITS.index(self.split),
-            PERSONAS.index(self.persona),
-            VERSIONS.index(self.version),
-        )
 
 
 @dataclass(frozen=True)

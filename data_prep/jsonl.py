@@ -19,11 +19,12 @@ import os
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     Field,
     ValidationInfo,
     field_validator,
@@ -43,12 +44,14 @@ def _clean(text: str) -> str:
     return sys.intern(text.strip())  # equal texts share their memory
 
 
-def _name(name: str | int) -> str:
+def _name(name: Any) -> str:
+    if type(name) not in (str, int):
+        raise ValueError("a name or a whole number")
     return _clean(str(name))
 
 
 Text = Annotated[str, AfterValidator(_clean)]
-Name = Annotated[str | int, AfterValidator(_name)]
+Name = Annotated[str, BeforeValidator(_name)]
 Texts = tuple[Text, ...]
 Profiles = tuple[Annotated[Text, AfterValidator(profile_text)], ...]
 # The profiles of a persona by version; None if the file lacks the version.
@@ -110,7 +113,7 @@ class Reply:
 class Dialogue:
     """The replies of one dialogue that become turns, and all its utterances."""
 
-    line: int
+    number: int  # its line, counted through the files of a folder
     split: str | None
     utterances: frozenset[str]
     replies: tuple[Reply, ...]
@@ -156,14 +159,15 @@ def read_dialogues(
     """
     shape, dialogues = None, []
     for file, split in files_of(path).items():
-        before = dialogues[-1].line if dialogues else 0  # the line identifies a dialogue
+        before = dialogues[-1].number if dialogues else 0
         for line, text in numbered_lines(file, records=True):
-            as_before = ", as on the first line" if shape else ""
+            as_before = ", as the first line is" if shape else ""
             shape = shape or _shape(text, file, line, speakers)
-            advice = f"expected a {'turn' if shape is TurnLine else 'dialogue'}{as_before}"
+            kind = "turn" if shape is TurnLine else "dialogue"
+            advice = f"the line is read as a {kind}{as_before}"
             record = json_model.parse(text, shape, file, line, advice)
             found = _turn(record, line) if shape is TurnLine else _dialogue(record, line, sides)
-            dialogues.append(replace(found, line=before + line, split=split or found.split))
+            dialogues.append(replace(found, number=before + line, split=split or found.split))
             candidates = record.candidates if shape is TurnLine else None
             if candidates and find_gold(record.response, candidates) < 0 and not lenient:
                 message = f"the response is not among the {len(candidates)} candidates"

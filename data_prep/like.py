@@ -110,7 +110,7 @@ class VocabularySource:
             )
         return cls(
             name=run.path.resolve().name,
-            rules=run.rules,
+            rules=run.text,
             characters=run.characters,
             words=run.words[2:],
             vectors=run.word_vectors[2:],

@@ -89,7 +89,8 @@ def split_dialogues(
         if split not in (None, *SPLITS):
             found = f"found {split!r}, expected train, valid or test"
             message = f"{found}; --resplit splits 80/10/10 and ignores the field"
-            raise DataError(message, path=path, line=dialogue.line, field="split")
+            # In a folder, the files are the splits.
+            raise DataError(message, path=path, line=dialogue.number, field="split")
     rest = [number for number, split in enumerate(splits) if split is None]
     rng = random.Random(f"{seed} split")
     # Sorting by random() gives the same order in every version of Python; shuffle() may not.

@@ -66,40 +66,11 @@ def prepare(
         raise UsageError(
             f"--vectors: --like {settings.like.name} has Word2Vec vectors only; leave --vectors out"
         )
-    sentences = tensors.Sentences()
-    builder = tensors.TableBuilder(sentences, settings.rules, settings.seed)
-    built = {table.name: builder.build(table) for table in corpus.tables}
-
-    characters = _characters(corpus, settings, sentences)
-    words, vectors = _words(corpus, settings, sentences)
-    word2vec, word2vec_sha256 = _word2vec(settings, sentences, words)
-    parts = [part for part in (vectors, word2vec) if part is not None]
-    word_vectors, word2vec_dim = matrix(words, parts), word2vec.dim if word2vec else 0
-    known = Vocabulary(words, characters)
-    forms = [form for form in sentences.forms if form not in known]
-    beyond = {form: len(words) + number for number, form in enumerate(forms)}
-    form_ids = [beyond.get(form) or known.word_id(form) for form in sentences.forms]
-
-    atomic.write_lines(folder / "words.txt", words)
-    atomic.write_lines(folder / "chars.txt", characters)
-    atomic.write_lines(folder / "forms.txt", forms)
-    arrays = {
-        "vectors": {"word_vectors": word_vectors, "word2vec_dim": np.int32(word2vec_dim)},
-        "sentences": sentences.arrays(np.array(form_ids, np.int32)),
-        **{f"turns/{name}": turns for name, (turns, _) in built.items()},
-    }
-    (folder / "turns").mkdir()
-    for name, content in arrays.items():
-        atomic.write_npz(folder / f"{name}.npz", content)
-    for kind, store in sentences.stores.items():
-        atomic.write_lines(folder / f"{kind}s.txt", map(" ".join, store.sentences()))
+    content = _content(corpus, settings)
+    _write(folder, content)
     report = build_report(corpus, tensors.SIZES, settings.rules, known_words(corpus, settings.like))
     atomic.write_json(folder / "report.json", report.to_dict())
     atomic.write_text(folder / "report.txt", report.to_text())
-
-    lists = [words, characters, forms]
-    text = {name: content for name, content in arrays.items() if name != "vectors"}
-    packages = ["numpy", *["gensim"] * (settings.like is None and settings.word2vec == "train")]
     manifest = {
         "format": prepared_folder.FORMAT,
         "name": corpus.name,
@@ -107,37 +78,99 @@ def prepare(
         "sources": sources,
         "options": dict(options),
         "text": dataclasses.asdict(settings.rules),
-        "sizes": {
-            **tensors.SIZES,
-            "word_dim": word_vectors.shape[1],
-            "char_vocab_size": len(characters),
-        },
-        "counts": {
-            "words": len(words),
-            "forms": len(forms),
-            "characters": len(characters),
-            **{f"{kind}s": len(store) for kind, store in sentences.stores.items()},
-            "tables": {name: counts for name, (_, counts) in built.items()},
-        },
-        "coverage": {
-            split: embeddings.coverage(word_vectors, words, counts)
-            for split in SPLITS
-            if (counts := sentences.counts(split))
-        },
-        "versions": {
-            "dim_tf": dim_tf.__version__,
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in packages},
-        },
-        "word2vec": word2vec_sha256,
-        "fingerprint": _fingerprint(lists, arrays),
-        "text_fingerprint": _fingerprint(lists, text),
+        **_description(content),
+        "versions": _versions(settings),
     }
     atomic.write_json(folder / prepared_folder.MANIFEST, manifest)
     data = PreparedData.load(folder)  # checks what was written
     if settings.dense:
         dense.write_dense(data)
     return manifest, report.to_text()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Content:
+    """A corpus as lists and arrays."""
+
+    words: list[str]
+    characters: list[str]
+    forms: list[str]  # words without an id
+    sentences: tensors.Sentences
+    arrays: dict[str, tensors.Arrays]  # file -> its arrays
+    tables: dict[str, dict[str, int]]  # table -> its counts
+    word2vec_sha256: str | None
+
+
+def _content(corpus: Corpus, settings: Settings) -> _Content:
+    sentences = tensors.Sentences()
+    builder = tensors.TableBuilder(sentences, settings.rules, settings.seed)
+    tables = {table.name: builder.build(table) for table in corpus.tables}
+    characters = _characters(corpus, settings, sentences)
+    words, pretrained = _words(corpus, settings, sentences)
+    word2vec, word2vec_sha256 = _word2vec(settings, sentences, words)
+    vectors = matrix(words, [part for part in (pretrained, word2vec) if part is not None])
+    known = Vocabulary(words, characters)
+    forms = [form for form in sentences.forms if form not in known]
+    beyond = {form: len(words) + number for number, form in enumerate(forms)}
+    form_ids = [beyond.get(form) or known.word_id(form) for form in sentences.forms]
+    word2vec_dim = np.int32(word2vec.dim if word2vec else 0)
+    arrays = {
+        "vectors": {"word_vectors": vectors, "word2vec_dim": word2vec_dim},
+        "sentences": sentences.arrays(np.array(form_ids, np.int32)),
+        **{f"turns/{name}": turns for name, (turns, _) in tables.items()},
+    }
+    counts = {name: counts for name, (_, counts) in tables.items()}
+    return _Content(words, characters, forms, sentences, arrays, counts, word2vec_sha256)
+
+
+def _write(folder: Path, content: _Content) -> None:
+    atomic.write_lines(folder / "words.txt", content.words)
+    atomic.write_lines(folder / "chars.txt", content.characters)
+    atomic.write_lines(folder / "forms.txt", content.forms)
+    (folder / "turns").mkdir()
+    for name, arrays in content.arrays.items():
+        atomic.write_npz(folder / f"{name}.npz", arrays)
+    for kind, store in content.sentences.stores.items():
+        atomic.write_lines(folder / f"{kind}s.txt", map(" ".join, store.sentences()))
+
+
+def _description(content: _Content) -> dict[str, Any]:
+    """What the manifest says of the files."""
+    words, sentences = content.words, content.sentences
+    vectors = content.arrays["vectors"]["word_vectors"]
+    lists = [words, content.characters, content.forms]
+    text = {name: arrays for name, arrays in content.arrays.items() if name != "vectors"}
+    return {
+        "sizes": {
+            **tensors.SIZES,
+            "word_dim": vectors.shape[1],
+            "char_vocab_size": len(content.characters),
+        },
+        "counts": {
+            "words": len(words),
+            "forms": len(content.forms),
+            "characters": len(content.characters),
+            **{f"{kind}s": len(store) for kind, store in sentences.stores.items()},
+            "tables": content.tables,
+        },
+        "coverage": {
+            split: embeddings.coverage(vectors, words, counts)
+            for split in SPLITS
+            if (counts := sentences.counts(split))
+        },
+        "word2vec": content.word2vec_sha256,
+        "fingerprint": _fingerprint(lists, content.arrays),
+        "text_fingerprint": _fingerprint(lists, text),
+    }
+
+
+def _versions(settings: Settings) -> dict[str, str]:
+    packages = ["numpy", *["gensim"] * (settings.like is None and settings.word2vec == "train")]
+    return {
+        "dim_tf": dim_tf.__version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in packages},
+    }
 
 
 def known_words(corpus: Corpus, like: VocabularySource | None) -> set[str] | None:

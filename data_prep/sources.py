@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +11,7 @@ from types import ModuleType
 from data_prep import archives, download, jsonl, own_data, personachat, processed
 from data_prep.dialogues import Corpus, Table
 from dim_tf.data import tf1_vocab
+from dim_tf.data.dataset import PERSONAS, SPLITS, VERSIONS
 from dim_tf.errors import DataError, did_you_mean
 from dim_tf.io import text_lines
 from dim_tf.io.atomic import sha256
@@ -22,6 +24,8 @@ EXPECTED = (
 )
 
 _LISTED_NAMES = 5
+
+Sources = tuple[dict[str, str], ...]  # as of `Corpus`
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,10 @@ def open_source(source: str, options: SourceOptions | None = None) -> Corpus:
     options = options or SourceOptions()
     path = Path(source)
     if source == "sample":
-        return _open_archive(SAMPLE, "sample", options, label="sample")
+        return _open_archive(SAMPLE, "sample", options)
     if source == "download":
-        archive = download.fetch(options.url, options.sha256, options.cache)
-        corpus = _open_archive(archive, "personachat", options)
-        return replace(corpus, licence="CC BY 4.0", sources=(_summed(archive),))
-    if not source or not path.exists():
+        path = download.fetch(options.url, options.sha256, options.cache)
+    elif not source or not path.exists():
         hint = did_you_mean(source, ("sample", "download"))
         raise DataError(f"found no source {source!r}, expected {EXPECTED}{hint}")
     match = text_lines.JSON_LINES.fullmatch(path.name)
@@ -68,31 +70,38 @@ def open_source(source: str, options: SourceOptions | None = None) -> Corpus:
         return _open_folder(path, str(path), path.resolve().name, options)
     suffix = next((s for s in archives.SUFFIXES if path.name.lower().endswith(s)), None)
     if suffix and not own:
-        archive = _open_archive(path, path.name[: -len(suffix)], options)
-        return replace(archive, sources=(_summed(path),))
+        summed = _summed(path)
+        corpus = _open_archive(path, path.name[: -len(suffix)], options, (summed,))
+        official = summed["sha256"] == download.PERSONACHAT_SHA256
+        return replace(corpus, licence="CC BY 4.0" if official else "")
     if own:
         names = ("sides", "candidates", "seed", "resplit", "lenient", "speaker_sentences")
         tables, notes = own_data.open_tables(path, **{n: getattr(options, n) for n in names})
-        tables = tuple(sorted(tables, key=lambda table: table.order))
+        others = sorted(path.iterdir()) if path.is_dir() else []
+        notes += _ignored(file.name for file in others if file.is_file() and file not in own)
         name = path.resolve().name if path.is_dir() else match[1]
         return Corpus(name, tables, tuple(map(_summed, own)), notes=notes)
     raise DataError(f"no source has such a name; expected {EXPECTED}", path=path)
 
 
 def _open_archive(
-    path: Path, name: str, options: SourceOptions, label: str | None = None
+    path: Path, name: str, options: SourceOptions, sources: Sources | None = None
 ) -> Corpus:
+    """Opens an archive; `sources` are those of the files in it if None."""
+    label = "sample" if path == SAMPLE else str(path)
     temporary = tempfile.TemporaryDirectory(prefix="data_prep-")
     try:
         archives.unpack(path, Path(temporary.name))
-        corpus = _open_folder(Path(temporary.name), label or str(path), name, options)
+        corpus = _open_folder(Path(temporary.name), label, name, options, sources)
     except BaseException:
         temporary.cleanup()
         raise
     return replace(corpus, folder=temporary)
 
 
-def _open_folder(folder: Path, label: str, name: str, options: SourceOptions) -> Corpus:
+def _open_folder(
+    folder: Path, label: str, name: str, options: SourceOptions, sources: Sources | None = None
+) -> Corpus:
     """Opens the known files of `folder`, or of its only subfolder that has any."""
     folder, reader = _find_reader(folder, label)
     files = sorted(path for path in folder.iterdir() if path.is_file())
@@ -112,11 +121,19 @@ def _open_folder(folder: Path, label: str, name: str, options: SourceOptions) ->
     used = [path for path in files if path.name not in ignored]
     return Corpus(
         name,
-        tuple(sorted(tables, key=lambda table: table.order)),
-        tuple(map(_summed, used)),
+        tuple(sorted(tables, key=_order)),
+        tuple(map(_summed, used)) if sources is None else sources,
         words,
         characters,
-        notes=(f"ignored files: {_some(ignored)}",) if ignored else (),
+        notes=_ignored(ignored),
+    )
+
+
+def _order(table: Table) -> tuple[int, int, int]:
+    return (
+        SPLITS.index(table.split),
+        PERSONAS.index(table.persona),
+        VERSIONS.index(table.version),
     )
 
 
@@ -143,6 +160,12 @@ def _find_reader(folder: Path, label: str) -> tuple[Path, ModuleType]:
 def _some(names: list[str]) -> str:
     more = len(names) - _LISTED_NAMES
     return ", ".join(names[:_LISTED_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _ignored(names: Iterable[str]) -> tuple[str, ...]:
+    """The note on files that are not read, if there are any."""
+    names = list(names)
+    return (f"ignored files: {_some(names)}",) if names else ()
 
 
 def _summed(path: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ be, have or do, a modal, or a word right after a subject pronoun; 4 follows from
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from data_prep.jsonl import Dialogue, Persona, Reply
 from dim_tf.data.dataset import SPLITS
 
 Tag = Callable[[list[str]], list[tuple[str, str]]]
-# A speaker's distinct sentences, each with the lines of the dialogues in which it is said.
+# A speaker's distinct sentences, each with the numbers of the dialogues in which it is said.
 Pool = list[tuple[str, set[int]]]
 
 DOWNLOAD = "python -m nltk.downloader averaged_perceptron_tagger_eng"
@@ -76,7 +77,7 @@ def _has_parts(words: list[str], tag: Tag) -> bool:
 def with_personas(
     splits: Mapping[str, Sequence[Dialogue]], count: int, seed: int
 ) -> tuple[dict[str, list[Dialogue]], tuple[str, ...]]:
-    """Gives every speaker a persona of at most `count` sentences from his other dialogues.
+    """Gives every speaker a persona of at most `count` sentences from their other dialogues.
 
     The sentences are of the training split, in valid and test also of that split: nothing that is
     said in valid or test becomes known to training.
@@ -100,8 +101,8 @@ def with_personas(
             personas: dict[str, Persona] = {}
             for speaker in dialogue.said:
                 known = [pools[name].get(speaker, []) for name in dict.fromkeys(("train", split))]
-                rng = random.Random(f"{seed} {dialogue.line} {speaker}")
-                chosen = _choose(known, dialogue.line, count, rng)
+                rng = random.Random(f"{seed} {dialogue.number} {speaker}")
+                chosen = _choose([*itertools.chain(*known)], dialogue.number, count, rng)
                 personas[speaker] = {"original": chosen, "revised": None}
                 sides += 1
                 empty += not chosen
@@ -117,34 +118,25 @@ def with_personas(
 
 def _pools(dialogues: Sequence[Dialogue], tag: Tag | None, rng: random.Random) -> dict[str, Pool]:
     """The profiles of each speaker, in random order."""
-    lines: dict[str, dict[str, set[int]]] = {}
+    said_in: dict[str, dict[str, set[int]]] = {}
     for dialogue in dialogues:
         for speaker, said in dialogue.said.items():
-            sentences = lines.setdefault(speaker, {})
+            sentences = said_in.setdefault(speaker, {})
             for utterance in said:
                 for sentence in profiles_in(utterance, tag):
-                    sentences.setdefault(sentence, set()).add(dialogue.line)
+                    sentences.setdefault(sentence, set()).add(dialogue.number)
     # Python guarantees equal numbers in every version for random() alone.
     return {
         speaker: sorted(sentences.items(), key=lambda _: rng.random())
-        for speaker, sentences in lines.items()
+        for speaker, sentences in said_in.items()
     }
 
 
-def _choose(known: list[Pool], line: int, count: int, rng: random.Random) -> tuple[str, ...]:
-    """Chooses distinct sentences that another dialogue than that of `line` has."""
-    total = sum(map(len, known))
-    start = int(rng.random() * total)
-    chosen: dict[str, None] = {}
-    for number in range(total):
-        if len(chosen) == count:
-            break
-        index = (start + number) % total
-        first = len(known[0])
-        sentence, lines = known[0][index] if index < first else known[1][index - first]
-        if lines != {line}:
-            chosen[sentence] = None
-    return tuple(chosen)
+def _choose(known: Pool, dialogue: int, count: int, rng: random.Random) -> tuple[str, ...]:
+    """Chooses distinct sentences that are said in another dialogue."""
+    start = int(rng.random() * len(known))
+    others = (text for text, found in (*known[start:], *known[:start]) if found != {dialogue})
+    return tuple(itertools.islice(dict.fromkeys(others), count))
 
 
 def _of(reply: Reply, personas: Mapping[str, Persona]) -> Reply:

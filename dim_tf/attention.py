@@ -89,7 +89,8 @@ def _parser() -> Parser:
     )
     row = "select the turn by its row, from 0 (query_id in the scores file)"
     turn = parser.group("a prepared turn")
-    turn.add_argument("--prepared", metavar="DIR", help="read the run's folder or one --like it")
+    prepared = "read the prepared folder of the run, or one made with --like"
+    turn.add_argument("--prepared", metavar="DIR", help=prepared)
     turn.add_argument("--split", choices=SPLITS, default="test", help="read this split")
     turn.add_argument("--turn", type=_number, metavar="I", help=row)
     texts = parser.group("texts")

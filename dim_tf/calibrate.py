@@ -2,7 +2,7 @@
 
 Fit the temperature and the threshold of "no candidate fits" on the validation split, measure
 both on the test split, and write them to the run folder, where the ranker uses them. See
-`dim_tf.evaluation.calibration` for what they mean.
+docs/calibration.md for what they mean.
 """
 
 from __future__ import annotations

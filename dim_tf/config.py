@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from dim_tf.errors import ConfigError, first_problem
 
 # The settings of a recipe; a setting given on its own wins.
+Recipe = Literal["paper", "fast"]
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "paper": {},
     "fast": {"input_scale": 6.0, "negatives": "4:3000 9"},
@@ -177,7 +178,7 @@ class TrainingConfig(_Config):
     loss: Loss = "cross_entropy"
     margin: Positive = 0.1
     train_dialogues: Positive = Field(default=1.0, le=1)
-    recipe: Literal["paper", "fast"] = "paper"
+    recipe: Recipe = "paper"
 
     @model_validator(mode="after")
     def _has_negatives(self) -> Self:

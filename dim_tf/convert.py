@@ -14,7 +14,16 @@ from collections.abc import Sequence
 from dim_tf.cli.parser import Parser, positive, run as run_command
 from dim_tf.config import ModelConfig
 from dim_tf.runs.run import check_free
-from dim_tf.runs.tf1_checkpoint import LENGTHS, convert
+from dim_tf.runs.tf1_checkpoint import convert
+
+LENGTHS = {
+    "max_utterances": "utterances of a context",
+    "max_utterance_len": "words of an utterance",
+    "max_response_len": "words of a candidate",
+    "max_profiles": "profiles of a persona",
+    "max_profile_len": "words of a profile",
+    "max_word_len": "characters of a word",
+}
 
 
 def main(argv: Sequence[str]) -> int | None:
@@ -63,13 +72,13 @@ def _parser() -> Parser:
         help="give unknown words the vector of WORD (the authors': fiance; without it: zeros)",
     )
     defaults = ModelConfig.defaults()
-    for name in LENGTHS:
+    for name, what in LENGTHS.items():
         option = "--" + name.replace("_", "-")
         add(
             option,
             type=positive,
             default=defaults[name],
-            help="set the size that it was trained with",
+            help=f"set the {what}",
         )
     return parser
 

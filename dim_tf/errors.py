@@ -129,7 +129,8 @@ def first_problem(error: ValidationError, known: Iterable[str] = ()) -> tuple[st
     problem = min(problems, key=lambda one: one["type"] not in _UNKNOWN)
     field = ".".join(map(str, problem["loc"]))
     if problem["type"] in _UNKNOWN:
-        return field, f"unknown field{did_you_mean(field, known)}"
+        nested = len(problem["loc"]) > 1
+        return field, f"unknown field{'' if nested else did_you_mean(field, known)}"
     if problem["type"] == "missing":
         return field, "missing"
     if problem["type"] == "json_invalid":

@@ -82,7 +82,7 @@ def _parser() -> Parser:
         "--prepared",
         metavar="DIR",
         required=True,
-        help="read the prepared folder DIR: that of the run's training, or one made --like it",
+        help="read the prepared folder of the run, or one made with --like",
     )
     add("--split", choices=SPLITS, default="test", help="rank this split")
     add("--persona", choices=PERSONAS, help="read this persona (default: the run's)")

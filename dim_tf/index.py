@@ -64,13 +64,14 @@ def _parser() -> Parser:
     make.add_argument(
         "--index-type",
         choices=INDEX_TYPES,
-        help="build this index of the vectors (default: IVF_SQ8)",
+        help=f"build this index of the vectors (default: {build.INDEX_TYPE})",
     )
     make.add_argument(
         "--search-width",
         type=_width,
         metavar="N",
-        help="visit N lists (IVF_SQ8) or neighbours (HNSW) in a search (default: 80)",
+        help="visit N lists (IVF_SQ8) or neighbours (HNSW) in a search "
+        f"(default: {build.SEARCH_WIDTH})",
     )
     make.add_argument(
         "--uri",

@@ -34,7 +34,7 @@ from dim_tf.ranking.ranker import Ranker
 from dim_tf.ranking.text_files import read_texts, table
 from dim_tf.ranking.turn import FIELDS
 from dim_tf.ranking.turn_lines import STANDARD, check_files, rank_file, writing
-from dim_tf.retrieval.searcher import Searcher
+from dim_tf.retrieval.searcher import TOP_K, Searcher
 
 
 def main(argv: Sequence[str]) -> int | None:
@@ -67,7 +67,7 @@ def _rank_one(arguments: argparse.Namespace) -> None:
                 arguments.candidates, arguments.run, precision=arguments.precision
             ) as searcher,
         ):
-            ranking = searcher.reply(*turn, arguments.top_k or 10, filter=arguments.filter or "")
+            ranking = searcher.reply(*turn, arguments.top_k or TOP_K, filter=arguments.filter or "")
     elif arguments.filter:
         raise UsageError("--filter: give a pool folder as --candidates")
     else:
@@ -90,17 +90,21 @@ def _parser() -> Parser:
         "--top-k",
         type=positive,
         metavar="K",
-        help="print only the best K (default: all; of a pool folder, 10)",
+        help=f"print only the best K (default: all; of a pool folder, {TOP_K})",
     )
     one = parser.group("one turn")
     one.add_argument("--context", nargs="*", metavar="TEXT", help="read utterances, oldest first")
     one.add_argument("--persona", nargs="*", metavar="TEXT", help="read profiles")
     one.add_argument(
         "--candidates",
-        metavar="POOL",
-        help="rank these replies, one per line (-: stdin), or a pool folder's",
+        metavar="FILE",
+        help="rank the replies of FILE, one a line (-: standard input), or search a pool folder",
     )
-    one.add_argument("--filter", metavar="EXPR", help="rank only the pool's replies that pass")
+    one.add_argument(
+        "--filter",
+        metavar="EXPR",
+        help="rank only replies of the pool that match this Milvus expression",
+    )
     one.add_argument("--json", action="store_true", help="print JSON instead of a table")
     many = parser.group("JSON Lines; - is standard input or output")
     many.add_argument("--input", metavar="FILE", help="read turns, also from .gz or .xz")

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dim_tf.cli import flags
-from dim_tf.cli.parser import Parser, positive, run as run_command, whole
+from dim_tf.cli.parser import Parser, positive, run as run_command, seed
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import UsageError
 from dim_tf.io import atomic
@@ -57,7 +57,6 @@ def _parser() -> Parser:
     add("--runs", default="runs/paper", metavar="DIR", help="write the run folders to DIR")
     add(
         "--table",
-        type=int,
         nargs="+",
         choices=TABLES,
         default=TABLES,
@@ -69,7 +68,7 @@ def _parser() -> Parser:
         metavar="NAME",
         help="train these systems (default: the paper's but ft_pc)",
     )
-    add("--seeds", type=_seed, nargs="+", default=[1], help="train with these seeds (default: 1)")
+    add("--seeds", type=seed, nargs="+", default=[1], help="train with these seeds (default: 1)")
     add("--test-turns", type=positive, help="test on a fixed sample of this many turns")
     add(
         "--updates",
@@ -80,10 +79,6 @@ def _parser() -> Parser:
     )
     flags.add_settings(parser)
     return parser
-
-
-def _seed(text: str) -> int:
-    return whole(text, 0, 2**31 - 1)
 
 
 if __name__ == "__main__":

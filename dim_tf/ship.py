@@ -20,9 +20,7 @@ from dim_tf.errors import UsageError
 from dim_tf.evaluation import model_card
 from dim_tf.evaluation.calibration import Calibration
 from dim_tf.runs.run import BEST, VECTORS, Run, weights_fingerprint
-from dim_tf.runs.small_copy import small_copy
-
-LICENCES = "LICENCES.md"
+from dim_tf.runs.small_copy import LICENCES, small_copy
 
 
 def main(argv: Sequence[str]) -> int | None:

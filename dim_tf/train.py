@@ -1,6 +1,7 @@
 """Train a model on a prepared folder: `python -m dim_tf.train --prepared DIR --run RUN`.
 
-The defaults are the paper's recipe. All options are checked before the run folder is made.
+The defaults of DIM and the IMN models are the paper's; other systems have their own. All options
+are checked before the run folder is made.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from dim_tf.cli.flags import add_settings
-from dim_tf.cli.parser import Parser, positive, run as run_command
+from dim_tf.cli.parser import Parser, positive, run as run_command, seed
 from dim_tf.config import TrainingConfig
 from dim_tf.data.dataset import PERSONAS, VERSIONS
 from dim_tf.errors import one_of
@@ -71,7 +72,7 @@ def build_parser() -> Parser:
     add("--max-updates", type=positive, help="stop after this many updates", **given)
     add(
         "--seed",
-        type=int,
+        type=seed,
         help="seed the initial weights, order, dropout, distractors and choice of dialogues "
         f"(default: {TrainingConfig.defaults()['seed']})",
         **given,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dim_tf.cli.parser import run
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -21,6 +23,31 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="slow; run with --slow"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def make_deterministic():
+    """Keeps trainings from a setting of the whole process; gives what makes it."""
+    from dim_tf.training import start
+
+    with pytest.MonkeyPatch.context() as patch:
+        original = start._make_deterministic
+        patch.setattr(start, "_make_deterministic", lambda wanted: None)
+        yield original
+
+
+@pytest.fixture
+def refused(capsys):
+    """Runs a command that is to be refused; gives the one line that it says."""
+
+    def call(module, *options: object) -> str:
+        capsys.readouterr()
+        assert run(module.main, [str(option) for option in options]) == 2
+        out, error = capsys.readouterr()
+        assert out == "" and error.startswith("error: ") and error.count("\n") == 1
+        return error.removeprefix("error: ").rstrip("\n")
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -48,6 +48,7 @@ def value_and_gradients(
         with tf.GradientTape() as tape:
             loss = loss_of_logits(batch, target, executor.logits(batch))
         gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
+        gradients = map(tf.convert_to_tensor, gradients)  # that of an embedding is sparse
     return float(loss), [np.asarray(gradient) for gradient in gradients]
 
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from dim_tf.config import ModelConfig
 from dim_tf.models.tf1 import load_tf1_variables, tf1_name
-from dim_tf.packing.batch import SOURCES, pack
+from dim_tf.packing.batch import pack
 from dim_tf.packing.buckets import BucketShape, largest_shape
+from dim_tf.packing.layout import SOURCES
 from dim_tf.systems.registry import build_model
 
 KINDS = ("utterances", "responses", "personas")

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from data_prep.jsonl import read_dialogues
 from examples import personachat_speakers
 
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "rank_replies.ipynb"
+NUMBER = re.compile(r"\d+\.\d{4}")
 
 
 @pytest.mark.slow
@@ -20,9 +22,12 @@ def test_the_notebook_prints_what_it_shows():
         if cell["cell_type"] == "code":
             with contextlib.redirect_stdout(io.StringIO()) as printed:
                 exec("".join(cell["source"]), names)
-            shown = [line for output in cell["outputs"] for line in output.get("text", [])]
-            found = [line.split() for line in printed.getvalue().splitlines()]
-            assert [line[1:] for line in found] == [line.split()[1:] for line in shown]
+            texts = [line for output in cell["outputs"] for line in output.get("text", [])]
+            shown = [line.rstrip("\n") for line in texts]
+            found = printed.getvalue().splitlines()
+            assert [NUMBER.sub("", line) for line in found] == [NUMBER.sub("", x) for x in shown]
+            numbers, expected = (map(float, NUMBER.findall(" ".join(x))) for x in (found, shown))
+            assert list(numbers) == pytest.approx(list(expected), abs=2e-4)
 
 
 def test_personachat_without_personas_has_a_speaker_for_each_set_of_profiles(tmp_path):
@@ -34,8 +39,9 @@ def test_personachat_without_personas_has_a_speaker_for_each_set_of_profiles(tmp
     partner = "partner's persona: i cook ."
     first = ["hi\tyo\t\tno|yo"]
     second = ["\thello\t\thello|no", "so ?\tok\t\tok|no"]
-    write("train_self_original.txt", [one, *first], [two, *second])
-    write("train_both_original.txt", [one, partner, *first])
+    same = ["your persona: i ski .", "partner's persona: i ski .", "a\tb\t\tb|no"]
+    write("train_self_original.txt", [one, *first], [two, *second], [same[0], same[2]])
+    write("train_both_original.txt", [one, partner, *first], same)
     out = tmp_path / "out.jsonl"
     personachat_speakers.main([str(tmp_path), str(out)])
     _, dialogues = read_dialogues(out, "both", speakers=True)
@@ -43,3 +49,4 @@ def test_personachat_without_personas_has_a_speaker_for_each_set_of_profiles(tmp
         {"speaker 2": ("hi",), "speaker 1": ("yo",)},
         {"speaker 2": ("hello", "ok"), "speaker 3": ("so ?",)},
     ]
+    assert [dialogue.split for dialogue in dialogues] == ["valid", "test"]

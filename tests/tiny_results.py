@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dim_tf.config import ModelConfig, TrainingConfig
+from dim_tf.data.text import TextRules
 from dim_tf.evaluation import metrics
 from dim_tf.io import atomic
 from dim_tf.runs.ranks import TurnRanks, save as save_ranks
@@ -57,7 +58,7 @@ def made_up_run(
             **{"rnn_units": 8, **settings},
         ),
         training_config=TrainingConfig(seed=seed, max_updates=updates) if trained else None,
-        text={"tokeniser": "authors", "lowercase": True},
+        text=TextRules(),
         persona=persona,
         version=version,
         prepared={

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from dim_tf.config import ModelConfig
+from dim_tf.data.text import TextRules
 from dim_tf.models.tf1 import load_tf1_variables, tf1_name
 from dim_tf.ranking.ranker import Ranker
 from dim_tf.runs.run import Run
@@ -52,7 +53,7 @@ def tiny_run(path: Path, persona: str = "self", **changes: object) -> Run:
         model="dim",
         model_config=CONFIG.replace(use_persona=persona != "none", **changes),
         training_config=None,
-        text={"tokeniser": "authors", "lowercase": True},
+        text=TextRules(),
         persona=persona,
         version="original",
         prepared={"fingerprint": "0" * 64, "name": "tiny", "licence": "", "word2vec": None},
@@ -60,6 +61,13 @@ def tiny_run(path: Path, persona: str = "self", **changes: object) -> Run:
         characters=CHARACTERS,
         word_vectors=np.random.default_rng(0).normal(size=(len(WORDS), 5)).astype("float32"),
     )
+
+
+def saved(run: Run) -> Run:
+    """Writes a run with fresh weights into its folder."""
+    with run.creating() as unfinished:
+        unfinished.save_best(run.build_model())
+    return run
 
 
 @functools.cache

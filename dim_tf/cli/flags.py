@@ -20,7 +20,7 @@ DATA_FIELDS = ("word_dim", "char_vocab_size", "max_candidates")
 def add_settings(parser: Parser) -> None:
     """Adds the options that all runs of a comparison share; see `given_settings`."""
     parser.add_argument(
-        "--deterministic", action="store_true", help="make results repeatable on a GPU too; slower"
+        "--deterministic", action="store_true", help="make training on a GPU repeatable; slower"
     )
     for option, kind, meaning in (
         ("--precision", PRECISIONS, "compute products and activations in this dtype"),

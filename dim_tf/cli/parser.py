@@ -40,6 +40,8 @@ class Parser(argparse.ArgumentParser):
         if choices := kwargs.pop("choices", None):
             kwargs["type"] = _choice(choices)
             kwargs.setdefault("metavar", f"{{{','.join(map(str, choices))}}}")
+        if kwargs.get("type") in (positive, seed):
+            kwargs.setdefault("metavar", "N")
         if names[0].startswith("-") and kwargs.get("nargs") in ("+", "*"):
             kwargs.setdefault("action", _Extend)
         has_default = kwargs.get("default") not in (None, False, [], argparse.SUPPRESS)
@@ -103,6 +105,11 @@ def _choice(choices: Iterable[Any]) -> Callable[[str], Any]:
 def positive(text: str) -> int:
     """An argument type: a whole number of at least 1."""
     return whole(text, 1, 10**12)
+
+
+def seed(text: str) -> int:
+    """An argument type: the seed of random numbers."""
+    return whole(text, 0, 2**31 - 1)
 
 
 def whole(text: str, low: int, high: int) -> int:

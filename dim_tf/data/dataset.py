@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -17,8 +17,9 @@ from dim_tf.errors import ConfigError, DataError, did_you_mean
 from dim_tf.io import atomic
 
 SPLITS = ("train", "valid", "test")
-PERSONAS = ("none", "self", "their", "both")
-VERSIONS = ("original", "revised")
+Persona = Literal["none", "self", "their", "both"]
+Version = Literal["original", "revised"]
+PERSONAS, VERSIONS = get_args(Persona), get_args(Version)
 INPUTS = (
     "utterances",
     "utterances_len",

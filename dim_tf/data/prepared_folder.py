@@ -12,7 +12,9 @@ used.
     sentences.npz       utterances [N, L], candidates [N, R], profiles [N, Q] int32 form ids,
                         0-padded; utterance_lengths, candidate_lengths, profile_lengths [N]
     utterances.txt candidates.txt profiles.txt   the tokens of each row
-    turns/{split}_{persona}_{version}.npz        the arrays of `TurnTable`
+    turns/{split}_{persona}_{version}.npz        the arrays of `TurnTable`, of which self_profiles
+                        and partner_profiles are named own and partner; for other tools also
+                        context_total [N], utterances before the cut, and line [N] of the source
 """
 
 from __future__ import annotations

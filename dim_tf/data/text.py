@@ -98,8 +98,6 @@ class TextRules:
             hint = did_you_mean(str(self.tokeniser), TOKENISERS)
             expected = ", ".join(TOKENISERS)
             raise ConfigError(f"tokeniser: found {self.tokeniser!r}, expected {expected}{hint}")
-        if not isinstance(self.lowercase, bool):
-            raise ConfigError(f"lowercase: found {self.lowercase!r}, expected true or false")
 
     def profile(self, text: str) -> list[str]:
         """Tokens of one profile sentence."""

@@ -76,8 +76,8 @@ def fit_temperature(logits: np.ndarray, target: np.ndarray, present: np.ndarray)
     """The T of least cross-entropy: argmin_T mean(-log softmax(logits / T)[target]).
 
     The mean is convex in 1 / T, so it has one minimum. Where T changes nothing, as for equal
-    scores, T is 1. The scores 3 and 0 claim that the first
-    candidate is right in 95 of 100 turns; it is right in 3 of 4, so 3 / T has to be log 3:
+    scores, T is 1. The scores 3 and 0 claim that the first candidate is right in 95 of 100 turns;
+    it is right in 3 of 4, so 3 / T has to be log 3:
 
     >>> logits, right = np.tile([3.0, 0.0], (4, 1)), np.array([0, 0, 0, 1])
     >>> t = fit_temperature(logits, right, np.ones((4, 2), bool))

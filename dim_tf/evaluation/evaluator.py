@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SAMPLE_SEED = 2019
 # Default number of turns per batch.
 BATCH = 32
-# Batches that size buckets are fitted to.
+# About so many batches are those that size buckets are fitted to.
 SAMPLE_BATCHES = 24
 
 
@@ -149,9 +149,10 @@ def _scoring(
 
 
 def check_profiles(run: Run, data: PreparedData, persona: str) -> None:
-    """Raises `UsageError` for both personas with a run that was trained to read one of them."""
+    """Raises `UsageError` if `--persona both` may give more profiles than the run reads."""
     capacity, needed = run.model_config.max_profiles, 2 * data.sizes["max_profiles"]
-    if persona == "both" != run.persona and run.model_config.use_persona and capacity < needed:
+    needs_both = persona == "both" and run.persona != "both"
+    if needs_both and run.model_config.use_persona and capacity < needed:
         raise UsageError(
             f"--persona both gives up to {needed} profiles, but {run.path} was trained with at "
             f"most {capacity} (--persona {run.persona}); train a run with --persona both"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from dim_tf.errors import CheckpointError, DataError
 from dim_tf.evaluation import significance
 from dim_tf.evaluation.calibration import CALIBRATION, Calibration
+from dim_tf.evaluation.metrics import HITS_AT
 from dim_tf.io import atomic, templates
 from dim_tf.runs import ranks
+from dim_tf.runs.small_copy import LICENCES
+from dim_tf.systems import registry
 
 if TYPE_CHECKING:
     from dim_tf.runs.run import Run
 
 MODEL_CARD = "MODEL_CARD.md"
-COLUMNS = ("hits@1", "hits@2", "hits@5", "hits@10", "MRR", "MAP")
+COLUMNS = (*(f"hits@{k}" for k in HITS_AT), "MRR", "MAP")
 
 
 def write(run: Run) -> None:
@@ -31,6 +35,9 @@ def text(run: Run) -> str:
         __package__,
         "model_card.md.j2",
         run=run,
+        system=registry.find(run.model),
+        rules=dataclasses.asdict(run.text),
+        licences=(run.path / LICENCES).is_file(),
         initial_runs=_initial_runs(run.initial),
         columns=COLUMNS,
         rows=rows,
@@ -60,7 +67,7 @@ def _results(run: Run) -> tuple[list[list[str]], list[str]]:
         rows.append([name, f"{best['turns']:,}", *(f"{best[column]:.3f}" for column in COLUMNS)])
     for name, result in sorted(run.results().items()):
         rows.append([name, f"{result['turns']:,}", *_measures(run, name, result)])
-        if result.get("update") != (best and best["update"]):
+        if not run.is_current(result):
             outdated.append(name)
     return rows, outdated
 

@@ -40,7 +40,7 @@ class RankedTable:
         return f"{self.table.name}: {sample}"
 
     def keep(self, out: Path | None = None) -> Path:
-        """Keeps scores, ranks, results and card in the run folder; gives the scores file, `out`."""
+        """Keeps scores, ranks, results and card in the run folder; returns the scores file."""
         run, table, result = self.run, self.table, self.result
         turns = len(result.rows)
         out = out or run.path / f"{self._stem(f'persona_{table.split}_out')}.txt"
@@ -55,7 +55,7 @@ class RankedTable:
         return out
 
     def keep_mistakes(self, count: int, calibration: Calibration | None) -> str:
-        """Writes the most confident mistakes as text and as HTML; gives the text to print."""
+        """Writes the most confident mistakes as text and as HTML; returns the text to print."""
         found = error_analysis.analyse(
             self.result, self.data, self.table, count, self.run.model_config, calibration
         )

@@ -26,10 +26,13 @@ class BagOfWords(DualEncoder):
         """Makes the word vectors that training starts from: whitened, of length 1, times idf.
 
         idf(w) = log((N + 1) / (df(w) + 1)) / log(N + 1), 1 for a word that none of the N sentences
-        has. A word without a vector stays without. With other lengths the common words rule the
-        sums. Whitening counts the words of the training turns. Pretrained vectors have most of
-        their length in a few directions that all words share (Mu and Viswanath, "All-but-the-Top",
-        ICLR 2018), so all sums are alike. Without either, training takes longer to a worse result.
+        has. A word without a vector stays without. Mean and covariance are those of the words that
+        occur in the training turns.
+
+        Without idf, the common words rule the sums. Without whitening, all sums are alike:
+        pretrained vectors have most of their length in a few directions that all words share (Mu
+        and Viswanath, "All-but-the-Top", ICLR 2018). Without either, training takes longer and
+        ends lower.
 
         Args:
             batches: The inputs of the training turns, with the gold reply alone.

@@ -14,8 +14,7 @@ from keras import ops
 
 from dim_tf.models.layers import AttentionWeights
 from dim_tf.models.lstm import run_lstm
-from dim_tf.packing.batch import SOURCES
-from dim_tf.packing.layout import EncoderBatch, PackedBatch, RowLayout, Tensor
+from dim_tf.packing.layout import SOURCES, EncoderBatch, PackedBatch, RowLayout, Tensor
 from dim_tf.packing.packed_sequence import PackedRows, PackedSentences
 
 

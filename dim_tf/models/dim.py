@@ -66,7 +66,8 @@ class DIM(MatchingModel):
         self.words = WordEmbedding(word_vectors, name="words")
         self.characters = CharacterCNN(config.char_vocab_size, name="characters")
         self.encoder = Encoder(embedded, units, dropout, name="encoder", dtype=dtype)
-        # Created here: seeded initial weights depend on creation order.
+        # Created here, assigned below: the first decides the initial weights of a seed, the second
+        # the order of the weights in a checkpoint.
         joined_dropout = keras.layers.Dropout(dropout, name="joined_dropout", dtype=dtype)
         prediction = Prediction(dropout, name="prediction")
         self.matcher = Matcher(width, units, dropout, name="matcher", dtype=dtype)

@@ -12,8 +12,7 @@ from dim_tf.config import ModelConfig
 from dim_tf.models.base import Encoded
 from dim_tf.models.imn import IMN
 from dim_tf.models.layers import Fusion, ProfileVectors
-from dim_tf.packing.batch import SOURCES
-from dim_tf.packing.layout import PackedBatch, Tensor
+from dim_tf.packing.layout import SOURCES, PackedBatch, Tensor
 from dim_tf.packing.masks import length_mask
 
 
@@ -60,7 +59,7 @@ class IMNCtx(IMN):
 
         if not return_intermediates:
             return logits
-        return {"attention": attention, "context": context, "joined": joined, "logits": logits}
+        return {"attention": attention}
 
     def aggregate(
         self, utterances: Tensor, encoded: Encoded, batch: PackedBatch, training: bool

@@ -66,7 +66,7 @@ class IR(keras.Model):
         stems = np.array([numbers.setdefault(stem(word), len(numbers)) for word in words], "int32")
         frequency, total = document_frequency(batches, stems)
         idf = np.log2(max(total, 2) / np.maximum(frequency, 1))[stems]
-        idf[:2] = 0.0  # of padding and of unknown words, which are not the same word
+        idf[:2] = 0.0  # of padding; and two unknown words need not be the same
         self.idf.assign(idf.astype("float32"))
         self.stems.assign(stems)
 

@@ -1,4 +1,4 @@
-"""The parts of DIM that are no LSTM, each with its equation in Gu et al. (2019).
+"""The layers of DIM other than its LSTMs, each with its equation in Gu et al. (2019).
 
 Shapes: B batch, U utterances, P profiles, C candidates, R words of a response, W characters of a
 word, D = 2 x units, F features; M packed words; X words of a context or persona side by side.
@@ -134,8 +134,8 @@ class AttentionWeights(NamedTuple):
 class CrossAttention(keras.layers.Layer):
     """Responses and a source, the context or the persona, attend to each other (equations 7-9).
 
-    The similarity is the bare dot product. Each softmax is masked along its sum. Then both weights
-    are 0 at the padding of either side, whose gradients `permute` leaves out.
+    The similarity is the bare dot product. Each softmax is masked on the axis that it sums over.
+    Both weights are then set to 0 at the padding of either side: `permute` drops their gradients.
     """
 
     def call(

@@ -11,7 +11,7 @@ from dim_tf.packing.layout import Tensor
 from dim_tf.packing.packed_sequence import PackedRows
 
 State = tuple[Tensor, Tensor]  # the cells and the hidden states of the rows of a step
-# Gate pre-activations of masked words: nothing enters the cell, nothing leaves it.
+# Gate pre-activations of masked words. Input gate 0, forget gate 1: the cell keeps its value.
 MASKED_GATES = (-1e4, 0.0, 1e4, 0.0)
 
 

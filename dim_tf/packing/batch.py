@@ -10,6 +10,7 @@ import numpy as np
 
 from dim_tf.packing.buckets import EXACT, BucketShape
 from dim_tf.packing.layout import (
+    SOURCES,
     EncoderBatch,
     PackedBatch,
     RowLayout,
@@ -19,7 +20,6 @@ from dim_tf.packing.layout import (
 from dim_tf.packing.packed_sequence import pack_rows
 
 Arrays = Mapping[str, np.ndarray]
-SOURCES = ("utterances", "personas")
 
 
 def pack(
@@ -111,7 +111,8 @@ def pack_matching(
             inputs[f"{source}_len"],
             grids[source],
             getattr(bucket, source),
-            side_by_side=getattr(bucket, f"{source}_words") or 0,
+            side_by_side=True,
+            width=getattr(bucket, f"{source}_words"),
         )
         for source in sources
     }
@@ -132,21 +133,33 @@ def pack_matching(
 
 
 def _lay_out(
-    lengths: np.ndarray, cells: np.ndarray, sizes: StepSizes, side_by_side: int | None = None
+    lengths: np.ndarray,
+    words: np.ndarray,
+    sizes: StepSizes,
+    side_by_side: bool = False,
+    width: int | None = None,
 ) -> SentenceLayout:
-    """The layout of one kind of sentence; `side_by_side` is X, 0 for the most words of a turn."""
-    batch, count, steps = cells.shape
+    """The layout of one kind of sentence.
+
+    Args:
+        lengths: int [B, N].
+        words: int [B, N, T]. The encoded word at each position.
+        sizes: The rows at each step, as for `pack_rows`.
+        side_by_side: Whether the words of a turn are side by side in the grid.
+        width: X; None for the most words of a turn.
+    """
+    batch, count, steps = words.shape
     rows = pack_rows(lengths.ravel(), np.full(lengths.size, steps), steps, sizes)
     flat_index = rows.flat_index
     mask = np.arange(steps) < lengths[..., None]  # [B, N, T]
-    if side_by_side is None:
-        grid, grid_mask = cells, mask
+    if not side_by_side:
+        grid, grid_mask = words, mask
     else:
         total = lengths.sum(axis=1)
-        width = side_by_side or max(int(total.max()), 1)
+        width = width or max(int(total.max()), 1)
         grid_mask = np.arange(width) < total[:, None]  # [B, X]
         grid = np.zeros((batch, width), np.int32)
-        grid[grid_mask] = cells[mask]
+        grid[grid_mask] = words[mask]
         # The cell of each padded position; that of padding is arbitrary.
         cell = np.zeros(mask.shape, np.int32)
         cell[mask] = np.flatnonzero(grid_mask)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from dim_tf.packing.layout import PackedBatch, StepSizes
+from dim_tf.packing.layout import SOURCES, PackedBatch, StepSizes
 
 # Steps that share their batch size, so that they are one loop of a compiled program.
 STEPS_TOGETHER = 4
@@ -46,7 +46,7 @@ class BucketShape:
         """Exactly the sizes of a batch."""
         rows = {"sentences": batch.sentences.rows, "responses": batch.responses.rows}
         widths: dict[str, Any] = {}
-        for source in ("utterances", "personas"):
+        for source in SOURCES:
             if (layout := getattr(batch, source)) is not None:
                 rows[source] = layout.rows
                 widths[f"{source}_words"] = layout.grid.shape[1]

@@ -13,9 +13,9 @@ import optree
 
 # A tensor of either backend, a symbolic one, or (in a layout made on the host) a NumPy array.
 Tensor = Any
-# Rows at each step: those of the batch (None), fixed numbers, or all rows at every step.
-StepSizes = tuple[int, ...] | str | None
-PADDED = "padded"
+StepSizes = tuple[int, ...] | None  # rows at each step: fixed numbers, or those of the batch
+PADDED = "padded"  # all rows at every step
+SOURCES = ("utterances", "personas")  # what responses are matched with
 
 
 class Tree:
@@ -58,7 +58,7 @@ class RowLayout(Tree):
             empty one.
         last_index: int32 [batch_sizes[0]]. Index of the last packed word of each sorted row.
         is_padded: int32 [batch_sizes[0]]. 1 if a row is shorter than it could be.
-        step_sizes: The batch sizes if a program is compiled for them; see `StepSizes`.
+        step_sizes: The batch sizes if a program is compiled for them; or `PADDED`.
     """
 
     batch_sizes: Tensor
@@ -67,7 +67,7 @@ class RowLayout(Tree):
     unsorted_indices: Tensor
     last_index: Tensor
     is_padded: Tensor
-    step_sizes: StepSizes = None
+    step_sizes: StepSizes | str = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -17,13 +17,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from dim_tf.packing.layout import PADDED, RowLayout, SentenceLayout, StepSizes, Tensor
+from dim_tf.packing.layout import RowLayout, SentenceLayout, StepSizes, Tensor
 
 NO_FLOOR = -1e30
 
 
 def pack_rows(
-    lengths: np.ndarray, limits: np.ndarray, steps: int, step_sizes: StepSizes = None
+    lengths: np.ndarray,
+    limits: np.ndarray,
+    steps: int,
+    step_sizes: StepSizes = None,
 ) -> RowLayout:
     """The layout of N padded rows of at most T words.
 
@@ -32,7 +35,7 @@ def pack_rows(
         limits: int [N]. The largest possible length of each row.
         steps: int. T.
         step_sizes: The rows to lay out at each step: at least the rows that are still active, at
-            most N; `PADDED` for N everywhere, None for exactly the active rows.
+            most N. None for exactly the active rows.
 
     >>> rows = pack_rows(np.array([1, 0, 2]), np.array([2, 2, 2]), steps=2)
     >>> rows.batch_sizes.tolist(), rows.flat_index.tolist(), rows.unsorted_indices.tolist()
@@ -40,10 +43,7 @@ def pack_rows(
     """
     sorted_indices = np.argsort(-lengths, kind="stable")
     with_word = (lengths[:, None] > np.arange(steps)).sum(axis=0)  # [T]
-    batch_sizes = with_word
-    if step_sizes is not None:
-        fixed = (len(lengths),) * steps if step_sizes == PADDED else step_sizes
-        batch_sizes = np.asarray(fixed)
+    batch_sizes = with_word if step_sizes is None else np.asarray(step_sizes)
     step = np.repeat(np.arange(steps), batch_sizes)  # [M]
     starts = np.cumsum(batch_sizes) - batch_sizes  # [T]
     row = np.arange(len(step)) - starts[step]  # [M], the sorted position
@@ -74,7 +74,8 @@ class PackedRows:
         steps: int. T.
         batch_sizes: The rows at each step, copies included: whole numbers, or scalar tensors.
         segments: Runs of steps with equal batch sizes: (number of steps, index of their first
-            word, batch size). On TensorFlow, which computes step by step, each step is one.
+            word, batch size). On TensorFlow, which computes step by step, each step is one, except
+            in a layout of all rows at every step.
     """
 
     def __init__(self, layout: RowLayout, copies: Tensor = None) -> None:

@@ -174,13 +174,13 @@ class _Test(NamedTuple):
 
 def _own_tests(run: Record) -> list[_Test]:
     """The tests with the run's own persona."""
-    best, found = run.best_update(), []
+    found = []
     for key, entry in sorted(run.results().items()):
         match = _KEY.fullmatch(key)
         if match and match["persona"] == run.persona:
             turns = match["turns"] and int(match["turns"])
-            is_current = entry.get("update") == best
-            found.append(_Test(key, match["version"], turns, entry["of"], is_current))
+            current = run.is_current(entry)
+            found.append(_Test(key, match["version"], turns, entry["of"], current))
     return found
 
 

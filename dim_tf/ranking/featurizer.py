@@ -21,7 +21,7 @@ class Featurizer:
     """
 
     def __init__(self, run: Run, reads_characters: bool):
-        self._config, self._rules = run.model_config, run.rules
+        self._config, self._rules = run.model_config, run.text
         self._reads_characters = reads_characters
         self._vocabulary = Vocabulary(run.words, run.characters)
 

@@ -117,8 +117,9 @@ class Ranker:
             UsageError: The pool belongs to another ranker.
             CheckpointError: The weights give a score that is not a finite number.
         """
-        check_top_k(top_k)
-        turn = self._turn(context, persona, candidates, stacklevel=3)
+        if top_k is not None:
+            check_count("top_k", top_k)
+        turn = self._turn(context, persona, candidates)
         return self._ranking(turn, self._score(turn), top_k)
 
     def rank_many(
@@ -146,7 +147,8 @@ class Ranker:
                 `turns[3]`. All turns are checked before any is ranked.
             ConfigError, UsageError, CheckpointError: As in `rank`.
         """
-        check_top_k(top_k)
+        if top_k is not None:
+            check_count("top_k", top_k)
         if isinstance(turns, str | Mapping) or not isinstance(turns, Iterable):
             raise DataError(
                 f"found {json_type_name(turns)}, expected a list of turns", field="turns"
@@ -168,7 +170,7 @@ class Ranker:
         candidates: Sequence[str] | Pool = (),
     ) -> Turn:
         """Checks a turn for `rank_many`; arguments, warnings and errors as in `rank`."""
-        return self._turn(context, persona, candidates, stacklevel=3)
+        return self._turn(context, persona, candidates)
 
     def encode(self, candidates: Sequence[str]) -> Pool:
         """Encodes candidates once, for many calls of `rank`; raises `DataError` as `rank`."""
@@ -193,7 +195,7 @@ class Ranker:
     def encode_query(self, context: Sequence[str], persona: Sequence[str] = ()) -> np.ndarray:
         """The vector of a context and a persona, float32 [d]; see `encode_replies`."""
         scorer = self._vector_scorer()
-        turn = self._turn(context, persona, ["-"], stacklevel=3)
+        turn = self._turn(context, persona, ["-"])
         return scorer.encode_query(self._inputs([turn]))[0]
 
     def explain(
@@ -209,7 +211,7 @@ class Ranker:
             raise DataError(
                 f"found {json_type_name(candidate)}, expected a text", field="candidate"
             )
-        turn = self._turn(context, persona, [candidate], stacklevel=3)
+        turn = self._turn(context, persona, [candidate])
         inputs, featurizer = self._inputs([turn]), self._featurizer
         [words] = featurizer.candidates([candidate])
         inputs |= featurizer.responses([[words]])
@@ -235,7 +237,6 @@ class Ranker:
         context: Sequence[str],
         persona: Sequence[str],
         candidates: Sequence[str] | Pool,
-        stacklevel: int,
     ) -> Turn:
         context = check_texts(context, "context")
         persona = [profile_text(text) for text in check_texts(persona, "persona")]
@@ -247,7 +248,7 @@ class Ranker:
             reads = f"the first {room}" if room else "none"
             warnings.warn(
                 f"persona: found {len(persona)} profiles, this model reads {reads}",
-                stacklevel=stacklevel,
+                stacklevel=2,
             )
         return Turn(context, persona[:room], candidates)
 
@@ -267,7 +268,7 @@ class Ranker:
             for name in turn.keys() - set(FIELDS):
                 hint = did_you_mean(str(name), FIELDS)
                 raise DataError(f"unknown field{hint}", field=str(name))
-            return self._turn(*(turn.get(name, ()) for name in FIELDS), stacklevel=4)
+            return self._turn(*(turn.get(name, ()) for name in FIELDS))
         except (DataError, UsageError) as error:
             raise type(error)(f"turns[{index}]: {error}") from None
 
@@ -323,7 +324,7 @@ class Ranker:
         return rows
 
 
-def check_top_k(top_k: int | None) -> None:
-    """Raises `ConfigError` if it is no number of rows."""
-    if top_k is not None and (type(top_k) is bool or not isinstance(top_k, Integral) or top_k < 1):
-        raise ConfigError(f"top_k: found {top_k!r}, expected a whole number of at least 1")
+def check_count(name: str, count: int) -> None:
+    """Raises `ConfigError` if a setting is no whole number of at least 1."""
+    if type(count) is bool or not isinstance(count, Integral) or count < 1:
+        raise ConfigError(f"{name}: found {count!r}, expected a whole number of at least 1")

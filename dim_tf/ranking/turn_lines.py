@@ -156,11 +156,12 @@ def writing(output: str) -> Iterator[BinaryIO]:
     """Standard output, or a file that is complete or absent; a part of it is named `.part`."""
     if output == STANDARD:
         yield sys.stdout.buffer
-        return sys.stdout.buffer.flush()
+        sys.stdout.buffer.flush()
+        return
     if atomic.is_stream(output):
         with Path(output).open("ab") as stream:
             yield stream
-        return None
+        return
     part = Path(f"{os.path.realpath(output)}.part")
     handle = part.open("xb")
     try:

@@ -31,6 +31,7 @@ from dim_tf.runs import pretrained
 
 # The pretrained model that encodes replies by default.
 ENCODER = "personachat-encoder"
+INDEX_TYPE, SEARCH_WIDTH = "IVF_SQ8", 80
 # Replies that are encoded and stored together.
 BATCH = 2_048
 
@@ -40,8 +41,8 @@ def build(
     path: str | os.PathLike,
     run: str | os.PathLike = ENCODER,
     *,
-    index_type: str = "IVF_SQ8",
-    search_width: int = 80,
+    index_type: str = INDEX_TYPE,
+    search_width: int = SEARCH_WIDTH,
     uri: str = "",
 ) -> Manifest:
     """Makes a pool folder, or goes on with one that the same call began.

@@ -19,7 +19,7 @@ from dim_tf.errors import CheckpointError, DataError, UsageError
 from dim_tf.io import atomic, json_model
 from dim_tf.ranking.ranker import Ranker
 from dim_tf.retrieval.lexical import Lexical
-from dim_tf.retrieval.vectors import Vectors
+from dim_tf.retrieval.vectors import IndexType, Vectors
 from dim_tf.runs import pretrained
 from dim_tf.runs.run import weights_fingerprint
 
@@ -58,7 +58,7 @@ class Manifest:
     run: str
     fingerprint: str
     vector_size: int
-    index_type: Literal["IVF_SQ8", "HNSW", "FLAT"]
+    index_type: IndexType
     search_width: int
     uri: str
     collection: str

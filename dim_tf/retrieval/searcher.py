@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from dim_tf.data.text import profile_text
-from dim_tf.errors import ConfigError
-from dim_tf.ranking.ranker import Ranker, check_top_k
+from dim_tf.ranking.ranker import Ranker, check_count
 from dim_tf.retrieval.pool_folder import PoolFolder, load_encoder
 
+TOP_K, FIRST_STAGE = 10, 200
 # Reciprocal rank fusion: a reply scores the sum of 1 / (RRF + rank) over the retrievers.
 RRF = 60
 
@@ -80,8 +80,8 @@ class Searcher:
         self,
         context: Sequence[str] = (),
         persona: Sequence[str] = (),
-        top_k: int | None = 10,
-        first_stage: int = 200,
+        top_k: int | None = TOP_K,
+        first_stage: int = FIRST_STAGE,
         filter: str = "",
     ) -> list[dict[str, Any]]:
         """The best replies of the pool to a context, best first.
@@ -105,8 +105,9 @@ class Searcher:
             PoolError: As in `open`.
         """
         turn = self.ranker.turn(context, persona, ["-"])
-        check_top_k(top_k)
-        _check_count(first_stage)
+        if top_k is not None:
+            check_count("top_k", top_k)
+        check_count("first_stage", first_stage)
         count = max(first_stage, top_k or 0)
         # The run may read fewer profiles than take part in the search.
         profiles = [profile_text(text) for text in persona]
@@ -123,7 +124,11 @@ class Searcher:
         return rows
 
     def retrieve(
-        self, context: Sequence[str], persona: Sequence[str], count: int = 200, filter: str = ""
+        self,
+        context: Sequence[str],
+        persona: Sequence[str],
+        count: int,
+        filter: str = "",
     ) -> dict[str, list[tuple[str, float]]]:
         """What each retriever finds: `count` ids with their scores, best first."""
         pool, manifest = self.pool, self.pool.manifest
@@ -138,11 +143,6 @@ class Searcher:
             ),
             "bm25": pool.lexical.search(lexical_query(context, persona), size, only),
         }
-
-
-def _check_count(count: int) -> None:
-    if type(count) is not int or count < 1:
-        raise ConfigError(f"first_stage: found {count!r}, expected a whole number of at least 1")
 
 
 def lexical_query(context: Sequence[str], persona: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import logging
 import logging.config
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,8 +15,9 @@ from dim_tf.errors import DataError, PoolError, UsageError
 from dim_tf.retrieval.replies import ID_BYTES, TEXT_BYTES, Reply
 
 TOKEN = "DIM_TF_MILVUS_TOKEN"
+IndexType = Literal["IVF_SQ8", "HNSW", "FLAT"]
 # Index type -> what it is built with, and the name of its search width.
-INDEX_TYPES: dict[str, tuple[dict[str, int], str]] = {
+INDEX_TYPES: dict[IndexType, tuple[dict[str, int], str]] = {
     "IVF_SQ8": ({"nlist": 512}, "nprobe"),
     "HNSW": ({"M": 16, "efConstruction": 200}, "ef"),
     "FLAT": ({}, ""),

@@ -107,5 +107,4 @@ def load(run: Record, key: str) -> TurnRanks:
 def is_current(run: Record, key: str) -> bool:
     """Whether the run has the result `key`, of its current best weights."""
     entry = run.results().get(key)
-    is_current = entry is not None and entry.get("update") == run.best_update()
-    return is_current and path_of(run, key).is_file()
+    return entry is not None and run.is_current(entry) and path_of(run, key).is_file()

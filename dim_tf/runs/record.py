@@ -19,12 +19,15 @@ import importlib.metadata
 import json
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NotRequired, Self
 
 import pydantic
+from typing_extensions import TypedDict  # typing's is not enough for pydantic before Python 3.12
 
 from dim_tf.config import ModelConfig, TrainingConfig
+from dim_tf.data.dataset import Persona, Version
 from dim_tf.data.text import TextRules
 from dim_tf.errors import CheckpointError, ConfigError, DataError
 from dim_tf.io import atomic, json_model
@@ -36,6 +39,19 @@ CONFIG, METRICS, RESULTS, RANKS = "config.json", "metrics.jsonl", "results.json"
 _MEASURES = {"turns", "hits@1", "hits@2", "hits@5", "hits@10", "MRR", "MAP"}
 
 
+class PreparedSummary(TypedDict):
+    """What a run records of its prepared folder. A converted run has an empty fingerprint."""
+
+    __pydantic_config__ = json_model.STRICT | {"extra": "allow"}
+    name: str
+    licence: str
+    fingerprint: str
+    text_fingerprint: NotRequired[str]
+    word2vec: str | None
+    word2vec_dim: NotRequired[int]
+    training_turns: NotRequired[int]  # that the run is trained on
+
+
 @pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=json_model.STRICT)
 class RunConfig:
     """The content of config.json.
@@ -44,12 +60,10 @@ class RunConfig:
         model: str. Name of the system, as for `build_model`.
         model_config: ModelConfig. Its sizes.
         training_config: TrainingConfig. None if the weights were not trained here.
-        text: dict. The fields of `dim_tf.data.text.TextRules`.
+        text: TextRules. How text becomes words.
         persona: str. none, self, their or both.
         version: str. original or revised.
-        prepared: dict. `fingerprint`, `text_fingerprint`, `name`, `licence`, `word2vec` and
-            `word2vec_dim` of the prepared folder, and `training_turns`, the number of turns the
-            run is trained on.
+        prepared: PreparedSummary. The prepared folder.
         initial: dict. Name (`run`) of the run whose weights are the initial ones, its `prepared`
             and its `initial`; None for fresh weights.
         stored: str. Type of the stored weights and vectors, "float32" or "float16".
@@ -60,10 +74,10 @@ class RunConfig:
     model: str
     model_config: ModelConfig
     training_config: TrainingConfig | None
-    text: dict[str, Any]
-    persona: Literal["none", "self", "their", "both"]
-    version: Literal["original", "revised"]
-    prepared: dict[str, Any]
+    text: TextRules
+    persona: Persona
+    version: Version
+    prepared: PreparedSummary
     initial: dict[str, Any] | None = None
     stored: Literal["float32", "float16"] = "float32"
     versions: dict[str, str] = dataclasses.field(default_factory=lambda: _versions())
@@ -91,23 +105,14 @@ class Record(RunConfig):
         try:
             config = json_model.read(path / CONFIG, RunConfig)
             values = {name: getattr(config, name) for name in _CONFIG_FIELDS}
-            opened = cls(path=path, **values, **cls._contents(path))
-            opened._check()
+            return cls(path=path, **values, **cls._contents(path, config.model_config))
         except (DataError, ConfigError) as error:
             raise CheckpointError(f"{path}: a damaged run folder ({error})") from None
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(f"{path / CONFIG}: a damaged run folder ({error})") from None
-        return opened
 
     @property
     def name(self) -> str:
         """The name of its folder, also if that was given as `.`."""
         return self.path.resolve().name
-
-    @property
-    def rules(self) -> TextRules:
-        """The rules by which text becomes words."""
-        return TextRules(**self.text)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of `metrics.jsonl`, without an unfinished last line.
@@ -143,6 +148,10 @@ class Record(RunConfig):
         best = self.best()
         return best and best["update"]
 
+    def is_current(self, result: Mapping[str, Any]) -> bool:
+        """Whether a test result is of the weights of the best validation."""
+        return result.get("update") == self.best_update()
+
     def results(self) -> dict[str, dict[str, Any]]:
         """The test results: table name -> turns, hits@k, MRR and MAP.
 
@@ -161,19 +170,13 @@ class Record(RunConfig):
         return results
 
     @classmethod
-    def _contents(cls, path: Path) -> dict[str, Any]:
+    def _contents(cls, path: Path, config: ModelConfig) -> dict[str, Any]:
         """The fields of a subclass that other files hold."""
         return {}
 
     def _config(self) -> dict[str, Any]:
         """The content of config.json."""
         return json_model.plain(RunConfig(**{name: getattr(self, name) for name in _CONFIG_FIELDS}))
-
-    def _check(self) -> None:
-        """Raises an error for what the types of the fields do not show."""
-        _ = self.rules
-        if not isinstance(self.prepared["fingerprint"], str):
-            raise ConfigError(f"fingerprint: found {self.prepared['fingerprint']!r}, expected text")
 
 
 _CONFIG_FIELDS = tuple(field.name for field in dataclasses.fields(RunConfig))

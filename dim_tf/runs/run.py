@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from dim_tf.config import ModelConfig
 from dim_tf.data.word_vectors import WordVectors
 from dim_tf.errors import CheckpointError, DimError, DivergedError, UsageError
 from dim_tf.io import atomic
@@ -181,8 +182,8 @@ class Run(Record):
         found = []
         if self.characters != data.characters:
             found.append("the characters")
-        if self.rules != data.rules:
-            found.append(f"the text rules ({self.rules} instead of {data.rules})")
+        if self.text != data.rules:
+            found.append(f"the text rules ({self.text} instead of {data.rules})")
         ours, theirs = (each.word_vectors.shape[1] for each in (self, data))
         if ours != theirs:
             found.append(f"word_dim ({ours} instead of {theirs})")
@@ -203,8 +204,7 @@ class Run(Record):
         """
         if self.matches(data):
             return self
-        system = registry.find(self.model)
-        if system.dual_encoder or not system.trained:
+        if not registry.find(self.model).matches_words:
             raise UsageError(
                 f"{data.path} does not match {self.path}: {self.model} has learnt the words of the "
                 "folder that it was trained on, and reads that folder alone"
@@ -219,31 +219,28 @@ class Run(Record):
         return dataclasses.replace(self, words=data.words, word_vectors=data.word_vectors)
 
     @classmethod
-    def _contents(cls, path: Path) -> dict[str, Any]:
+    def _contents(cls, path: Path, config: ModelConfig) -> dict[str, Any]:
         if not any((path / name).exists() for name in (WORDS, VECTORS, BEST, LATEST)):
             raise CheckpointError(
                 f"{path}: a record without words and weights, which only python -m dim_tf.report "
                 "reads; give the run folder that it was made from"
             )
-        return {
-            "words": atomic.read_lines(path / WORDS),
-            "characters": atomic.read_lines(path / CHARACTERS),
-            "word_vectors": _as_float32(atomic.read_npz(path / VECTORS)["word_vectors"]),
-        }
-
-    def _check(self) -> None:
-        super()._check()
-        shape, expected = self.word_vectors.shape, (len(self.words), self.model_config.word_dim)
-        if shape != expected or self.word_vectors.dtype != np.float32:
+        words = atomic.read_lines(path / WORDS)
+        characters = atomic.read_lines(path / CHARACTERS)
+        if len(characters) != config.char_vocab_size:
             raise CheckpointError(
-                f"{self.path / VECTORS}: found {shape} {self.word_vectors.dtype}, expected "
-                f"{expected} float32, by {WORDS} and {CONFIG}"
+                f"{path / CHARACTERS}: found {len(characters)} lines, expected "
+                f"{config.char_vocab_size}, by {CONFIG}"
             )
-        if len(self.characters) != self.model_config.char_vocab_size:
+        vectors = atomic.read_npz(path / VECTORS).get("word_vectors", np.zeros(0))
+        shape = (len(words), config.word_dim)
+        if vectors.shape != shape or vectors.dtype not in (np.float16, np.float32):
             raise CheckpointError(
-                f"{self.path / CHARACTERS}: found {len(self.characters)} lines, "
-                f"expected {self.model_config.char_vocab_size}"
+                f"{path / VECTORS}: found {vectors.shape} {vectors.dtype}, expected "
+                f"{shape} float32, by {WORDS} and {CONFIG}"
             )
+        vectors = vectors.astype(np.float32, copy=False)
+        return {"words": words, "characters": characters, "word_vectors": vectors}
 
 
 def check_free(path: str | os.PathLike, hint: str = "") -> None:
@@ -270,7 +267,3 @@ def weights_fingerprint(path: str | os.PathLike) -> str | None:
     """The sha256 of the weights file of a run folder; None if it has no file."""
     file = Path(path) / BEST
     return atomic.sha256(file) if file.is_file() else None
-
-
-def _as_float32(vectors: np.ndarray) -> np.ndarray:
-    return vectors.astype(np.float32) if vectors.dtype == np.float16 else vectors

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import h5py
     import keras
 
+LICENCES = "LICENCES.md"  # the licences of data and vectors, if the copy has such a file
+
 
 @contextlib.contextmanager
 def small_copy(run: Run, out: str | os.PathLike) -> Iterator[Run]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dim_tf.config import CHARACTER_FILTERS, CHARACTER_WIDTHS, ModelConfig
+from dim_tf.config import CHARACTER_FILTERS, CHARACTER_WIDTHS, PREPARED_SIZES, ModelConfig
 from dim_tf.data import tf1_vocab, word_vectors
 from dim_tf.data.text import UNK_ID, TextRules
 from dim_tf.errors import CheckpointError, DataError, UsageError
@@ -23,18 +22,6 @@ if TYPE_CHECKING:
 
 CHARACTER_KERNELS = tuple(f"CNN_char_emb/conv_{n}/w" for n in range(len(CHARACTER_WIDTHS)))
 ENCODER_KERNEL = "encoding_layer/bidirectional_rnn/bidirectional_rnn/fw/lstm_cell/kernel"
-
-
-# What neither the checkpoint nor the vocabularies tell.
-LENGTHS = (
-    "max_utterances",
-    "max_utterance_len",
-    "max_candidates",
-    "max_response_len",
-    "max_profiles",
-    "max_profile_len",
-    "max_word_len",
-)
 
 
 def convert(arguments: argparse.Namespace) -> tuple[Run, keras.Model]:
@@ -54,13 +41,13 @@ def convert(arguments: argparse.Namespace) -> tuple[Run, keras.Model]:
     words = tf1_vocab.words_of_authors(tf1_vocab.read_words(arguments.vocab))
     characters = _characters(arguments.char_vocab, character_rows)
     sizes = {"rnn_units": units, "word_dim": word_dim, "char_vocab_size": len(characters)}
-    sizes |= {name: getattr(arguments, name) for name in LENGTHS}
+    sizes |= {name: getattr(arguments, name) for name in PREPARED_SIZES}
     run = Run(
         path=Path(arguments.out),
         model="dim",
         model_config=ModelConfig(**sizes),
         training_config=None,
-        text=dataclasses.asdict(TextRules()),
+        text=TextRules(),
         persona=arguments.persona,
         version=arguments.version,
         prepared={
@@ -81,7 +68,15 @@ def convert(arguments: argparse.Namespace) -> tuple[Run, keras.Model]:
 
 
 def read_checkpoint(prefix: str | os.PathLike) -> dict[str, np.ndarray]:
-    """All variables of a TensorFlow checkpoint by name; arguments and errors as `convert`."""
+    """All variables of a TensorFlow checkpoint by name.
+
+    Args:
+        prefix: str. The part of its files' names before .index.
+
+    Raises:
+        CheckpointError: The checkpoint is missing or damaged.
+        UsageError: TensorFlow is not installed.
+    """
     prefix = os.fspath(prefix)
     if not Path(f"{prefix}.index").is_file():
         raise CheckpointError(

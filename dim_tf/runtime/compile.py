@@ -83,7 +83,7 @@ class Executor:
         return pack(inputs, sources, self._buckets[shapes].smallest(BucketShape.of(exact)))
 
     def example(self) -> Batch:
-        """A batch of one turn of padding, for the types and the structure of all batches."""
+        """A batch for the types and the structure of all: of one turn of padding, or symbolic."""
         if self.supports_packing:
             return self.pack(empty_inputs(self._model.inputs))
         return {tensor.name: tensor for tensor in keras.tree.flatten(self._model.inputs)}
@@ -99,12 +99,12 @@ def tensor_specs(example: Any) -> list[Any]:
     """TensorFlow's specifications of the arrays of batches like this one, of any size."""
     import tensorflow as tf
 
-    known = {"batch_sizes": 0, "characters": 1, "states": 1, "last": 1}  # axes of fixed sizes
+    fixed_axes = {"batch_sizes": 0, "characters": 1, "states": 1, "last": 1}
 
     def spec(path: tuple[Any, ...], leaf: Any) -> Any:
         if isinstance(leaf, keras.KerasTensor):
             return tf.TensorSpec(leaf.shape, leaf.dtype)
-        axis = known.get(path[-1])
+        axis = fixed_axes.get(path[-1])
         return tf.TensorSpec(
             [n if k == axis else None for k, n in enumerate(leaf.shape)], leaf.dtype
         )

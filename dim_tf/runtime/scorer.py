@@ -1,7 +1,7 @@
 """Scores without dropout, with the current weights.
 
-`Scorer` scores batches of turns. `turn_scorer` scores one turn with any number of candidates: the
-turn is encoded once, and so are the candidates, whose encodings can be kept for other turns.
+`Scorer` scores batches of turns. `turn_scorer` scores one turn with any number of candidates, whose
+encodings can be kept for other turns if the model encodes them on their own.
 """
 
 from __future__ import annotations
@@ -52,6 +52,12 @@ class Scorer:
     def __call__(self, inputs: Arrays) -> np.ndarray:
         """The raw logit of every candidate slot, absent ones too; float32 [B, C]."""
         return np.asarray(self._forward(self.executor.pack(inputs)), "float32")
+
+    def chunk_size(self, count: int) -> int:
+        """The number of candidates that a program takes for `count` of them."""
+        if self.any_size:
+            return count
+        return SMALL_CHUNK if count <= SMALL_CHUNK else LARGE_CHUNK
 
 
 class CompileOnce:
@@ -125,7 +131,7 @@ class PlainScorer:
 
     def score(self, turn: Arrays, candidates: Arrays) -> np.ndarray:
         """The logits of all candidates, float32 [N]."""
-        return _score_chunks(self.batch, turn, candidates, SMALL_CHUNK, lambda _: SMALL_CHUNK)
+        return _score_chunks(self.batch, turn, candidates, SMALL_CHUNK)
 
     score_once = score
 
@@ -166,7 +172,7 @@ class VectorScorer(Scorer):
         vectors = []
         for chunk in _chunks({name: responses[name] for name in REPLY_INPUTS}, LARGE_CHUNK):
             count = chunk["responses_len"].shape[1]
-            batch = _filled(chunk, count if self.any_size else _chunk_size(count))
+            batch = _filled(chunk, self.chunk_size(count))
             vectors.append(np.asarray(self._encode_replies(batch), "float32")[0, :count])
         return np.concatenate(vectors)
 
@@ -208,7 +214,7 @@ class CachedScorer:
         words = []
         for chunk in _chunks(responses, LARGE_CHUNK):
             mask = np.arange(self._length) < chunk["responses_len"][0, :, None]  # [n, R]
-            chunk = _filled(chunk, self._chunk_size(len(mask)))
+            chunk = _filled(chunk, self.batch.chunk_size(len(mask)))
             encoded, _, grids = self._encoded(chunk, ["responses"])
             words.append(encoded.states[grids["responses"][0, : len(mask)][mask]])
         return EncodedCandidates(np.concatenate(words), responses["responses_len"][0])
@@ -233,7 +239,7 @@ class CachedScorer:
         They go through the whole model: to encode the turn again for each chunk costs little, and
         needs no further programs.
         """
-        return _score_chunks(self.batch, turn, responses, LARGE_CHUNK, self._chunk_size)
+        return _score_chunks(self.batch, turn, responses, LARGE_CHUNK)
 
     def _pack(
         self,
@@ -243,7 +249,7 @@ class CachedScorer:
     ) -> dict[str, Any]:
         """The batch of an encoded turn and some candidates."""
         (states, last), sentences, grids = encoded
-        size = self._chunk_size(len(candidates.lengths))
+        size = self.batch.chunk_size(len(candidates.lengths))
         lengths = np.pad(candidates.lengths, (0, size - len(candidates.lengths)))
         mask = np.arange(self._length) < lengths[:, None]  # [C, R]
         grid = np.zeros(mask.shape, np.int32)
@@ -275,15 +281,6 @@ class CachedScorer:
         states, last = self._encode(sentences)
         return Encoded(np.asarray(states), np.asarray(last)), sentences, grids
 
-    def _chunk_size(self, count: int) -> int:
-        """The number of candidates that a program takes for `count` of them."""
-        return _chunk_size(count) if self._fixed else count
-
-
-def _chunk_size(count: int) -> int:
-    """The number of candidates that a program of fixed size takes for `count` of them."""
-    return SMALL_CHUNK if count <= SMALL_CHUNK else LARGE_CHUNK
-
 
 def _chunks(responses: Arrays, size: int) -> Iterator[dict[str, np.ndarray]]:
     """Candidates [1, N, ...] in order, at most `size` at a time."""
@@ -291,14 +288,12 @@ def _chunks(responses: Arrays, size: int) -> Iterator[dict[str, np.ndarray]]:
         yield {name: value[:, first : first + size] for name, value in responses.items()}
 
 
-def _score_chunks(
-    scorer: Scorer, turn: Arrays, responses: Arrays, size: int, filled_size: Callable[[int], int]
-) -> np.ndarray:
+def _score_chunks(scorer: Scorer, turn: Arrays, responses: Arrays, size: int) -> np.ndarray:
     """The logits of all candidates, float32 [N], by the whole model."""
     scores = []
     for chunk in _chunks(responses, size):
         count = chunk["responses_len"].shape[1]
-        scores.append(scorer({**turn, **_filled(chunk, filled_size(count))})[0, :count])
+        scores.append(scorer({**turn, **_filled(chunk, scorer.chunk_size(count))})[0, :count])
     return np.concatenate(scores)
 
 

@@ -147,9 +147,8 @@ def _answer_errors(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         path, message = first_problem(error)
         field = path.removeprefix("body").lstrip(".")
-        return problem(
-            422, str(DataError(message, field=None if field.isdigit() else field or None))
-        )
+        is_name = field and not field.isdigit()  # of text that is no JSON, it is the place
+        return problem(422, str(DataError(message, field=field if is_name else None)))
 
     @app.exception_handler(DataError)
     async def unreadable(request: Request, error: DataError) -> Response:

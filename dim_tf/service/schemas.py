@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from dim_tf.retrieval.searcher import FIRST_STAGE, TOP_K
+
 MAX_BYTES = 2**20
 MAX_CHARACTERS, MAX_UTTERANCES, MAX_CANDIDATES = 1000, 100, 1000
 
@@ -46,9 +48,12 @@ class RankRequest(Turn):
 class ReplyRequest(Turn):
     """A turn that the pool of the service replies to."""
 
-    top_k: int = Field(default=10, ge=1, le=MAX_CANDIDATES, description="Rows to return.")
+    top_k: int = Field(default=TOP_K, ge=1, le=MAX_CANDIDATES, description="Rows to return.")
     first_stage: int = Field(
-        default=200, ge=1, le=MAX_CANDIDATES, description="Replies that are found and ranked."
+        default=FIRST_STAGE,
+        ge=1,
+        le=MAX_CANDIDATES,
+        description="Replies that are found and ranked.",
     )
     filter: str = Field(
         default="",

@@ -59,19 +59,24 @@ class System:
         """Its name in a table."""
         return self.paper_name or self.name
 
+    @property
+    def matches_words(self) -> bool:
+        """Whether it matches word by word, with an encoder over frozen word vectors."""
+        return self.trained and not self.dual_encoder
+
     def check(self, config: ModelConfig, training: TrainingConfig | None = None) -> None:
         """Raises `ConfigError` for settings that it does not support."""
         if self.needs_context and not config.use_context:
             raise ConfigError(
                 f"{self.name} needs the context: leave out --no-context (use_context), or take dim"
             )
-        if (self.dual_encoder or not self.trained) and config.precision != "float32":
+        if not self.matches_words and config.precision != "float32":
             raise ConfigError(
                 f"precision: {self.name} computes in float32 alone, found {config.precision}"
             )
         if training is None:
             return
-        if (self.dual_encoder or not self.trained) and training.input_scale != 1:
+        if not self.matches_words and training.input_scale != 1:
             raise ConfigError(
                 f"input_scale: {self.name} has no encoder to scale; leave out --input-scale, and "
                 "--recipe fast"

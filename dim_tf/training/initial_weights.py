@@ -48,7 +48,7 @@ def scale_encoder_inputs(model: keras.Model, scale: float) -> None:
     Glorot initialisation assumes inputs of variance 1. The word vectors have a root mean square of
     about 0.4 (GloVe 0.5, Word2Vec 0.1). So the states of the encoder and their dot products
     (equation 7) start near 0, attention is uniform, and training stays on a plateau until the
-    kernels have grown. A factor of 3 has the effect of inputs of about variance 1.
+    kernels have grown. A factor of 3 has the effect of inputs of about variance 1; IMN needs 6.
     """
     if scale == 1.0:
         return

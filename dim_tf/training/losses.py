@@ -67,7 +67,7 @@ def of(config: TrainingConfig) -> Loss:
 
 
 def masked_accuracy(target: Tensor, logits: Tensor, present: Tensor) -> Tensor:
-    """The part of the turns whose gold reply scores higher than every other candidate.
+    """The fraction of the turns whose gold reply scores higher than every other candidate.
 
     Arguments as in `masked_cross_entropy`. A tie is a mistake, as in `dim_tf.evaluation.metrics`.
 

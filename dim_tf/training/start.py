@@ -52,10 +52,10 @@ def check_request(arguments: argparse.Namespace) -> Request:
     if arguments.resume and arguments.init_from:
         raise UsageError("--resume and --init-from exclude each other: give one of them")
     resumed = Run.open(arguments.run) if arguments.resume else None
+    if arguments.init_from and "input_scale" in settings:
+        raise UsageError("--input-scale scales fresh weights: leave it out with --init-from")
     if arguments.init_from or (resumed and resumed.initial):
-        if "input_scale" in settings:
-            raise UsageError("--input-scale scales fresh weights: leave it out with --init-from")
-        settings["input_scale"] = 1.0  # also where a recipe sets another
+        settings.setdefault("input_scale", 1.0)  # also where a recipe sets another
     if resumed:
         if not registry.find(resumed.model).trained:
             settings.pop("max_updates", None)  # whatever it is, there are none
@@ -131,7 +131,7 @@ def new_run(
         model=model,
         model_config=config,
         training_config=training_config,
-        text=dataclasses.asdict(data.rules),
+        text=data.rules,
         persona=persona,
         version=version,
         prepared={
@@ -275,7 +275,7 @@ def _training_config(model: str, changes: Mapping[str, Any]) -> TrainingConfig:
     settings = {**system.defaults, **named, **changes}
     settings = {name: value for name, value in settings.items() if name in TRAINING_FIELDS}
     if settings.get("negatives") is not None and "negatives_from" not in changes:
-        settings.pop("negatives_from", None)
+        settings.pop("negatives_from", None)  # "batch", a system's default, takes no number
     if not system.trained:
         settings["max_updates"] = 0
     return TrainingConfig.from_dict(settings)

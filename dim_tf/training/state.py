@@ -9,7 +9,8 @@ import numpy as np
 
 from dim_tf.config import TrainingConfig
 
-# Last numbers of seed sequences. ([seed, DIALOGUES] is also that of epoch 2, which does no harm.)
+# Seed sequences: [seed, epoch] of the order of turns, [seed, update] of dropout, [seed, update,
+# NEGATIVES], [seed, DIALOGUES]. Equal ones serve different draws, which does no harm.
 NEGATIVES, DIALOGUES = 1, 2
 
 

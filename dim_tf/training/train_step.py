@@ -8,9 +8,11 @@ process; and `fit` refuses inputs of different leading sizes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from dim_tf.config import TrainingConfig
 from dim_tf.packing.buckets import EXACT, BucketShape
@@ -32,10 +34,28 @@ Update = Callable[[Batch, np.ndarray, np.ndarray], tuple[Tensor, Tensor]]
 
 def adam(config: TrainingConfig) -> keras.optimizers.Optimizer:
     """The paper's optimizer: Adam with a learning rate that falls in steps."""
-    schedule = keras.optimizers.schedules.ExponentialDecay(
-        config.learning_rate, config.decay_steps, config.decay_rate, staircase=True
+    return keras.optimizers.Adam(
+        StepDecay(config), beta_1=0.9, beta_2=0.999, epsilon=config.epsilon
     )
-    return keras.optimizers.Adam(schedule, beta_1=0.9, beta_2=0.999, epsilon=config.epsilon)
+
+
+class StepDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """As Keras' `ExponentialDecay` in steps, which on JAX may fall one update late.
+
+    XLA multiplies by the inverse of `decay_steps` there, and rounds.
+    """
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self._config = config
+
+    def __call__(self, step: Tensor) -> Tensor:
+        """The learning rate after `step` updates, float32."""
+        decays = ops.cast(ops.floor_divide(step, self._config.decay_steps), "float32")
+        return self._config.learning_rate * ops.power(self._config.decay_rate, decays)
+
+    def get_config(self) -> dict[str, Any]:
+        """The settings, as Keras asks for them."""
+        return self._config.to_dict()
 
 
 def learning_rate(config: TrainingConfig, update: int) -> float:
@@ -117,6 +137,9 @@ def _tensorflow_update(
             logits = executor.logits(batch, training=True)
             loss = loss_of_logits(target, logits, present_candidates(batch))
         gradients = tape.gradient(loss, variable_values(model.trainable_variables))
+        # That of an embedding has a row for each word of the batch. Keras' Adam would square these
+        # rows, not the sum of those of the same word.
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         optimizer.apply(gradients, model.trainable_variables)
         return loss, masked_accuracy(target, logits, present_candidates(batch))
 

@@ -87,6 +87,7 @@ class Trainer:
             model, sample_batches(data, self.valid_table, run.model_config, self.valid_rows)
         )
         self._unread: list[tuple[int, Any, Any]] = []  # losses that the device may still compute
+        self._note = ""  # the last loss that was read
         self._stop = False
 
     def save(self, folder: Path | None = None) -> None:
@@ -180,7 +181,7 @@ class Trainer:
     def _samples(self) -> Iterator[dict[str, np.ndarray]]:
         """Inputs of sample batches with each number of negatives, to choose size buckets from."""
         rng, size = np.random.default_rng(self.config.seed), self.config.batch_size
-        ends = [last or 0 for _, last in self.config.negatives_schedule[:-1]]
+        ends = [last for _, last in self.config.negatives_schedule if last is not None]
         for first in [1, *(end + 1 for end in ends)]:
             for _ in range(SAMPLE_BATCHES if len(self.rows) >= size else 0):
                 rows = self.rows[rng.choice(len(self.rows), size, replace=False)]
@@ -201,10 +202,9 @@ class Trainer:
         state.seconds += time.monotonic() - began
         state.window_seconds += time.monotonic() - began
         state.window_turns += len(target)
-        note = f"loss {state.window[-1][0]:.3f}" if state.window else ""
         if write_row:
             self._write_row()
-        self._progress.advance(len(target), note)
+        self._progress.advance(len(target), self._note)
 
     def _read_losses(self) -> None:
         for update, loss, accuracy in self._unread:
@@ -214,6 +214,7 @@ class Trainer:
                     f"{self.run.path} is kept; start a new run with a lower --learning-rate"
                 )
             self.state.window.append([float(loss), float(accuracy)])
+            self._note = f"loss {float(loss):.3f}"
         self._unread.clear()
 
     def _write_row(self) -> None:

@@ -3,6 +3,7 @@ import pytest
 from benchmarks.turns import write_turns
 from dim_tf.data.dataset import PreparedData
 from dim_tf.training.start import new_run
+from tests.tiny_run import saved
 
 
 @pytest.fixture
@@ -18,10 +19,7 @@ def prepared(tmp_path):
 def fast_run(prepared, tmp_path):
     """An untrained run of a dual encoder."""
     sizes = {"max_utterances": 2, "max_utterance_len": 8, "max_profile_len": 4}
-    run = new_run(tmp_path / "fast", PreparedData.load(prepared), sizes, model="starspace")
-    with run.creating() as unfinished:
-        unfinished.save_best(run.build_model())
-    return run
+    return saved(new_run(tmp_path / "fast", PreparedData.load(prepared), sizes, model="starspace"))
 
 
 @pytest.fixture

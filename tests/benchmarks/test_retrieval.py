@@ -17,11 +17,12 @@ def test_figures(fast_run, prepared, tmp_path, monkeypatch, capsys):
     ranker = Ranker.load(run.path)  # compiled once for all
     monkeypatch.setattr(Ranker, "load", lambda *arguments: ranker)
 
-    def here(command, **options):
-        assert parser.run(index.main, command[3:]) == 0
-        return type("Done", (), {"returncode": 0})
+    def here(command):
+        name, *options = command
+        assert name == "dim_tf.index" and parser.run(index.main, options) == 0
+        return 7
 
-    monkeypatch.setattr(retrieval.subprocess, "run", here)
+    monkeypatch.setattr(retrieval, "_peak_of", here)
     monkeypatch.setattr(vectors, "CLUSTERED", 1)
     monkeypatch.setattr(retrieval, "chat_memory", lambda run, pool, turns: len(turns))
     path = tmp_path / "figures.json"
@@ -30,6 +31,7 @@ def test_figures(fast_run, prepared, tmp_path, monkeypatch, capsys):
     assert parser.run(retrieval.main, list(map(str, options))) == 0
     figures = json.loads(path.read_text())
     assert (figures["turns"], figures["replies"]) == (5, 250)
+    assert figures["build"]["memory"] == 7
     assert figures["nearest"] > 0.9
     assert figures["chat"] == {"memory": 5, "server": 0}
     for recall in figures["recall"].values():

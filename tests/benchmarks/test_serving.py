@@ -10,6 +10,7 @@ from dim_tf.cli import parser
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import DimError
 from dim_tf.training.start import new_run
+from tests.tiny_run import saved
 
 # Half a model, of two words everywhere.
 TINY = {"rnn_units": 3, "use_context": False, "max_response_len": 2, "max_profile_len": 2}
@@ -21,16 +22,17 @@ def folders(tmp_path_factory):
     """A prepared folder of random turns, and a run with its initial weights."""
     prepared = tmp_path_factory.mktemp("prepared")
     write_turns(prepared, 8, 5)
-    run = new_run(tmp_path_factory.mktemp("runs") / "tiny", PreparedData.load(prepared), TINY)
-    with run.creating() as unfinished:
-        unfinished.save_best(run.build_model())
+    data = PreparedData.load(prepared)
+    run = saved(new_run(tmp_path_factory.mktemp("runs") / "tiny", data, TINY))
     return ["--run", str(run.path), "--prepared", str(prepared)]
 
 
 @pytest.fixture
 def here(monkeypatch, eagerly):
     """Measures in this process, whose backend has started."""
-    monkeypatch.setattr(serving, "_in_a_child", lambda task, path, debug: serving._measure(**task))
+    monkeypatch.setattr(
+        serving, "in_a_child", lambda script, task, path, debug: serving._measure(**task)
+    )
 
 
 def test_figures(here, folders, tmp_path, capsys):
@@ -61,6 +63,6 @@ def test_turns_are_the_same_each_time_and_have_at_most_20_candidates(folders):
 
 def test_a_measurement_that_fails_says_why(tmp_path):
     task = {"run": str(tmp_path), "turns": "none", "warm": True}
-    with pytest.raises(DimError, match=r"measuring failed: .*found no run folder"):
-        serving._in_a_child(task, tmp_path / "figures.json", debug=False)
+    with pytest.raises(DimError, match=r"measuring .*none.* failed: .*found no run folder"):
+        serving.in_a_child(serving.__file__, task, tmp_path / "figures.json", debug=False)
     assert not (tmp_path / "figures.json").exists()

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 
 from benchmarks import report, throughput
-from benchmarks.child import Task, measure
+from benchmarks.child import Task, in_a_child, measure
 from benchmarks.turns import write_turns
 from dim_tf.cli import parser
 from dim_tf.config import ModelConfig
 from dim_tf.errors import DimError
+from dim_tf.evaluation.evaluator import SAMPLE_BATCHES
 from dim_tf.runtime.scorer import Scorer
 from dim_tf.training.train_step import TrainingStep
 
@@ -26,7 +28,9 @@ TINY = (
 @pytest.fixture
 def here(monkeypatch, eagerly):
     """Measures in this process, whose backend has started."""
-    monkeypatch.setattr(throughput, "_in_a_child", lambda task, path, debug: measure(task))
+    monkeypatch.setattr(
+        throughput, "in_a_child", lambda script, task, path, debug: measure(Task(**task))
+    )
 
 
 def test_all_parts(here, tmp_path, capsys):
@@ -65,7 +69,7 @@ def test_fixed_sizes_are_fitted_as_in_a_training(part, fitted, here, tmp_path, m
     monkeypatch.setattr(fitted, "__init__", init)
     with pytest.raises(DimError, match="seen"):
         measure(Task(part, str(prepared), {"rnn_units": 3}, batch_size=4))
-    assert len(given) == 24
+    assert len(given) == SAMPLE_BATCHES
     assert {len(inputs["responses"]) for inputs in given} == {4}
 
 
@@ -74,16 +78,18 @@ def test_a_child_is_a_process_of_its_own(tmp_path):
     prepared = tmp_path / "prepared"
     prepared.mkdir()
     write_turns(prepared, 20, word_dim=2)
-    task = Task("idle", str(prepared), {}, batch_size=4)
-    figures = throughput._in_a_child(task, tmp_path / "figures.json", debug=False)
+    task = dataclasses.asdict(Task("idle", str(prepared), {}, batch_size=4))
+    figures = throughput.in_a_child(
+        throughput.__file__, task, tmp_path / "figures.json", debug=False
+    )
     assert figures["peak"] > 50e6
     assert figures["backend"] == "tensorflow"
 
 
 def test_a_child_that_fails(tmp_path):
-    task = Task("train", str(tmp_path / "nowhere"), {}, model="reference")
-    with pytest.raises(DimError, match=r"measuring train .* reference .* not a prepared folder"):
-        throughput._in_a_child(task, tmp_path / "figures.json", debug=False)
+    task = dataclasses.asdict(Task("train", str(tmp_path / "nowhere"), {}, model="reference"))
+    with pytest.raises(DimError, match=r"measuring .*train.*reference.* not a prepared folder"):
+        in_a_child(throughput.__file__, task, tmp_path / "figures.json", debug=False)
 
 
 @pytest.mark.parametrize(

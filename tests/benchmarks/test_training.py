@@ -20,10 +20,7 @@ TINY = (
 )
 
 
-@pytest.fixture(autouse=True)
-def shared_process(monkeypatch, eagerly):
-    # Determinism is a setting of the whole process, which other tests share.
-    monkeypatch.setattr("dim_tf.training.start._make_deterministic", lambda wanted: None)
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 
 @pytest.fixture

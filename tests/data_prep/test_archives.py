@@ -5,7 +5,7 @@ import zipfile
 import pytest
 
 from data_prep.archives import unpack
-from dim_tf.errors import DataError, UsageError
+from dim_tf.errors import DataError
 
 FILES = {"personachat/a.txt": b"alpha" * 5000, "personachat/b.txt": b"beta"}
 MODES = {".tgz": "w:gz", ".tar.gz": "w:gz", ".tar.xz": "w:xz", ".tar": "w"}
@@ -47,9 +47,9 @@ def test_the_paths_of_windows_are_folders(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".tgz", ".zip"])
-@pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt"])
+@pytest.mark.parametrize("name", ["../evil.txt", "{tmp_path}/evil.txt", "a/../../evil.txt"])
 def test_no_member_is_written_outside_the_folder(tmp_path, suffix, name):
-    archive = make(tmp_path / f"a{suffix}", {name: b"x"})
+    archive = make(tmp_path / f"a{suffix}", {name.format(tmp_path=tmp_path): b"x"})
     try:
         unpack(archive, tmp_path / "out/deep")
     except DataError as error:
@@ -75,13 +75,6 @@ def test_an_encrypted_zip_archive_is_refused(tmp_path):
         content[content.index(signature) + offset] |= 1
     archive.write_bytes(content)
     with pytest.raises(DataError, match=r"a\.zip.*encrypted"):
-        unpack(archive, tmp_path / "out")
-
-
-def test_a_python_without_the_filter_is_refused(tmp_path, monkeypatch):
-    archive = make(tmp_path / "a.tgz", FILES)
-    monkeypatch.delattr(tarfile, "data_filter")
-    with pytest.raises(UsageError, match=r"3\.11\.4"):
         unpack(archive, tmp_path / "out")
 
 

@@ -48,6 +48,13 @@ def test_personas_go_with_their_speakers(tmp_path):
     assert (a.self_profiles, a.partner_profiles) == (b.partner_profiles, b.self_profiles)
 
 
+def test_the_marks_of_personachat_before_profiles_do_not_count(tmp_path):
+    record = DIALOGUE | {"persona_b": ["your persona: i have a cat ."]}
+    with pytest.warns(UserWarning):
+        _, (dialogue,) = read(tmp_path, record)
+    assert dialogue.replies[0].self_profiles["original"] == ("i have a cat .",)
+
+
 def test_a_turn_keeps_its_candidates_and_may_do_without(tmp_path):
     shape, (one, other) = read(tmp_path, TURN, TURN | {"candidates": None})
     assert shape == "turn"
@@ -67,7 +74,7 @@ def test_turns_whose_context_goes_on_are_one_dialogue(tmp_path):
 
 def test_blank_lines_and_unknown_fields_do_not_count(tmp_path):
     _, dialogues = read(tmp_path, "", DIALOGUE | {"id": 7}, "  ", DIALOGUE, "")
-    assert [dialogue.line for dialogue in dialogues] == [2, 4]
+    assert [dialogue.number for dialogue in dialogues] == [2, 4]
 
 
 def test_a_lenient_reader_keeps_a_response_that_is_not_among_its_candidates(tmp_path):
@@ -81,7 +88,7 @@ def test_a_lenient_reader_keeps_a_response_that_is_not_among_its_candidates(tmp_
         ("{nonsense}", ":2: not JSON"),
         ("[" * 100_000, ":2: not JSON"),
         ("[1]", r":2: found \[1\], expected an object"),
-        (TURN, ':2: field "utterances": missing; expected a dialogue'),
+        (TURN, ':2: field "utterances": missing; .* a dialogue, as the first'),
         (DIALOGUE | {"utterances": ["hi"]}, ':2: field "utterances": .*at least 2 items'),
         (DIALOGUE | {"utterances": ["hi", 5]}, ':2: field "utterances.1": found 5'),
         (DIALOGUE | {"utterances": ["hi", " "]}, ':2: field "utterances.1": .*not blank'),

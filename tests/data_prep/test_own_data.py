@@ -137,7 +137,7 @@ def test_a_folder_of_three_splits(tmp_path):
     assert tables[-1].path == str(tmp_path / "test.json")
     assert list(tables[-1].turns())[-1].line == 4
     write(tmp_path, [turn(1)]).rename(tmp_path / "valid.JSONL")
-    with pytest.raises(DataError, match=r"valid\.JSONL:1: .* expected a dialogue"):
+    with pytest.raises(DataError, match=r"valid\.JSONL:1: .* read as a dialogue"):
         open_tables(tmp_path)
     (tmp_path / "train.jsonl.gz").touch()
     with pytest.raises(DataError, match=r"train\.jsonl\.gz: .*another file of the split train"):

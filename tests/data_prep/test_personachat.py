@@ -20,7 +20,7 @@ def turns_of(tmp_path, text):
     return list(read_turns(path))
 
 
-def test_contexts_grow_and_dialogues_start_anew(tmp_path):
+def test_contexts_grow_and_each_dialogue_starts_empty(tmp_path):
     own, partner = ("i have a turtle .",), ("i dance .",)
     assert turns_of(tmp_path, GOOD) == [
         Turn(("hello",), ("no", "hi there"), 1, own, partner, 0, 3),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from data_prep import download
 from data_prep.sources import SourceOptions, open_source
 from dim_tf.errors import DataError
 
@@ -78,12 +79,18 @@ def test_an_archive_is_read_and_its_temporary_folder_removed(tmp_path, suffix):
 
 
 def test_download_fetches_checks_and_reads_the_archive(tmp_path):
-    archive = packed(tmp_path / "personachat.tgz", official(tmp_path / "mine"))
+    archive = packed(tmp_path / "other.tgz", official(tmp_path / "mine"))
     options = SourceOptions(cache=tmp_path / "cache", url=archive.as_uri(), sha256=sum_of(archive))
     with open_source("download", options) as corpus:
-        assert (corpus.name, corpus.licence) == ("personachat", "CC BY 4.0")
+        assert (corpus.name, corpus.licence) == ("other", "")
         assert names(corpus) == ["train_self_original", "valid_their_revised"]
-    assert (tmp_path / "cache/personachat.tgz").is_file()
+    assert (tmp_path / "cache/other.tgz").is_file()
+
+
+def test_the_licence_is_that_of_the_official_archive(tmp_path, monkeypatch):
+    archive = packed(tmp_path / "chat.tgz", official(tmp_path / "mine"))
+    monkeypatch.setattr(download, "PERSONACHAT_SHA256", sum_of(archive))
+    assert open_source(str(archive)).licence == "CC BY 4.0"
 
 
 def test_processed_files_bring_their_vocabularies(tmp_path):
@@ -111,6 +118,13 @@ def test_json_lines_are_known_by_their_name(tmp_path, name):
     turn = next(corpus.tables[1].turns())
     assert set(turn.candidates) == {"hi 2", "yo 2", "yo 1"}
     assert (turn.gold, turn.self_profiles) == (2, ("b",))
+
+
+def test_files_of_no_split_are_named(tmp_path):
+    record = {"utterances": ["hi", "yo"], "persona_a": [], "persona_b": []}
+    for name in ("train.jsonl", "valid.jsonl", "test.jsonl", "train_2.jsonl", "about.txt"):
+        (tmp_path / name).write_text(json.dumps(record))
+    assert open_source(str(tmp_path)).notes == ("ignored files: about.txt, train_2.jsonl",)
 
 
 def test_folders_and_files_of_no_known_kind_are_named(tmp_path):

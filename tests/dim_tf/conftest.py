@@ -89,13 +89,10 @@ def tiny_model(monkeypatch) -> None:
 def trained(prepared, tmp_path_factory) -> Path:
     """A run of the tiny model; not to be changed."""
     from dim_tf import train
-    from dim_tf.training import start
 
     path = tmp_path_factory.mktemp("runs") / "trained"
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(registry.SYSTEMS, "tiny", registry.System(name="tiny", builder=build_tiny))
-        # It is a setting of the whole process, which other tests share.
-        patch.setattr(start, "_make_deterministic", lambda wanted: None)
         train.main(["--prepared", str(prepared), "--run", str(path), *TINY])
     return path
 
@@ -131,12 +128,9 @@ def tiny_options() -> tuple[str, ...]:
 
 
 @pytest.fixture
-def run_train(prepared, tmp_path, tiny_model, tiny_options, monkeypatch):
+def run_train(prepared, tmp_path, tiny_model, tiny_options):
     """Trains in this process; `run_train("name", option, ...)` gives the run folder."""
     from dim_tf import train
-    from dim_tf.training import start
-
-    monkeypatch.setattr(start, "_make_deterministic", lambda wanted: None)
 
     def call(name, *options, prepared=prepared):
         path = tmp_path / name

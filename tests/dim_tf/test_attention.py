@@ -11,6 +11,7 @@ from dim_tf.data.dataset import PreparedData
 from dim_tf.io import atomic
 from dim_tf.runs import pretrained
 from dim_tf.training import start
+from tests.tiny_run import saved
 
 SIZES = {"rnn_units": 3, "max_utterances": 3, "max_utterance_len": 6, "max_response_len": 5}
 
@@ -19,10 +20,8 @@ SIZES = {"rnn_units": 3, "max_utterances": 3, "max_utterance_len": 6, "max_respo
 def dim_run(prepared, tmp_path_factory):
     """DIM with its initial weights."""
     path = tmp_path_factory.mktemp("runs") / "dim"
-    run = start.new_run(path, PreparedData.load(prepared), {**SIZES, "max_profile_len": 6})
-    with run.creating() as unfinished:
-        unfinished.save_best(run.build_model())
-    return path
+    data = PreparedData.load(prepared)
+    return saved(start.new_run(path, data, {**SIZES, "max_profile_len": 6})).path
 
 
 @pytest.fixture

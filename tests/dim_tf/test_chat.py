@@ -18,7 +18,7 @@ from dim_tf import chat
 from dim_tf.cli import parser
 from dim_tf.ranking.chat import Chat
 from dim_tf.ranking.ranker import Ranker
-from tests.tiny_run import SHORT, tiny_ranker, tiny_run
+from tests.tiny_run import SHORT, saved, tiny_ranker, tiny_run
 
 POOL = ["tea", "dogs 😀", "i like  you", "I like you", "hello"]
 
@@ -205,10 +205,7 @@ def test_options_that_are_refused(options, message, capsys):
 
 @pytest.fixture(scope="module")
 def saved_run(tmp_path_factory):
-    run = tiny_run(tmp_path_factory.mktemp("runs") / "run", **SHORT)
-    with run.creating() as unfinished:
-        unfinished.save_best(run.build_model())
-    return run.path
+    return saved(tiny_run(tmp_path_factory.mktemp("runs") / "run", **SHORT)).path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")

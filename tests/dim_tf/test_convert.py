@@ -7,11 +7,13 @@ import pytest
 
 from dim_tf import convert
 from dim_tf.cli import parser
+from dim_tf.config import PREPARED_SIZES
+from dim_tf.data.text import TextRules
 from dim_tf.ranking.ranker import Ranker
 from dim_tf.runs.run import Run
-from dim_tf.runs.tf1_checkpoint import CHARACTER_KERNELS, ENCODER_KERNEL, LENGTHS
+from dim_tf.runs.tf1_checkpoint import CHARACTER_KERNELS, ENCODER_KERNEL
 from tests.authors_checkpoint import SIZES, write_characters, write_checkpoint, write_vectors
-from tests.authors_numbers import numbers
+from tests.authors_numbers import numbers, part
 from tests.tiny_run import CHARACTERS, CONFIG, WORDS, tf1_variables, tiny_ranker, tiny_run
 
 HIDDEN = "prediction_layer/projected_layer/weights"
@@ -67,7 +69,7 @@ def test_what_the_run_holds(authors, tmp_path):
     assert (found.persona, found.version, found.training_config) == ("their", "revised", None)
     assert found.words == WORDS
     assert found.characters == CHARACTERS
-    assert found.text == {"tokeniser": "authors", "lowercase": True, "nfc": False}
+    assert found.text == TextRules()
     assert not found.word_vectors[:2].any()
     np.testing.assert_array_equal(found.word_vectors[2:], expected.word_vectors[2:])
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
@@ -83,7 +85,7 @@ def test_what_the_run_holds(authors, tmp_path):
 def test_the_papers_lengths_are_the_defaults():
     arguments = ["--tf1-checkpoint=a", "--vocab=b", "--char-vocab=c", "--vectors=d", "--out=e"]
     found = convert._parser().parse_args(arguments)
-    assert [getattr(found, name) for name in LENGTHS] == [15, 20, 20, 20, 5, 15, 18]
+    assert [getattr(found, name) for name in PREPARED_SIZES] == [15, 20, 20, 5, 15, 18]
 
 
 def test_the_unknown_word_can_have_a_vector(authors, tmp_path):
@@ -192,11 +194,7 @@ def test_a_run_that_exists_is_left_alone(authors, tmp_path, capsys):
 def test_the_authors_own_numbers(tmp_path):
     """The golden weights as a checkpoint: the run's model gives the golden logits."""
     golden = numbers("dim_tf1_small.npz")
-
-    def part(prefix):
-        return {n.removeprefix(prefix): a for n, a in golden.items() if n.startswith(prefix)}
-
-    write_checkpoint(tmp_path / "model-500", part("var/"))
+    write_checkpoint(tmp_path / "model-500", part(golden, "var/"))
     words = [f"word{place}" for place in range(50)]
     (tmp_path / "vocab.txt").write_text("\n".join(words))
     write_characters(tmp_path, dict(enumerate("abcdefghijklmnopqrs", start=1)))
@@ -212,7 +210,7 @@ def test_the_authors_own_numbers(tmp_path):
     assert run(tmp_path, tmp_path / "run", vectors=["vectors.txt"], sizes=sizes) == 0
 
     model = Run.open(tmp_path / "run").load_model()
-    inputs = {name: array for name, array in part("in/").items() if name != "target"}
+    inputs = part(golden, "in/")
     for name in ("utterances", "responses", "personas"):
         inputs[name] = inputs[name] + 2  # behind <pad> and <unk>
     logits = np.asarray(model(inputs, training=False))

@@ -14,6 +14,7 @@ from dim_tf import export
 from dim_tf.cli import parser
 from dim_tf.config import ModelConfig
 from dim_tf.data.dataset import PreparedData
+from dim_tf.data.text import TextRules
 from dim_tf.errors import ConfigError
 from dim_tf.runs.run import Run
 from dim_tf.runtime.export import WRITERS, check_export, check_operators
@@ -75,10 +76,10 @@ def make_run(path: Path, data: PreparedData, precision: str) -> Run:
             precision=precision,
         ),
         training_config=None,
-        text={"tokeniser": "authors", "lowercase": True},
+        text=TextRules(),
         persona="self",
         version="original",
-        prepared={"fingerprint": data.fingerprint, "name": "tiny", "licence": ""},
+        prepared={"fingerprint": data.fingerprint, "name": "tiny", "licence": "", "word2vec": None},
         words=data.words,
         characters=data.characters,
         word_vectors=data.word_vectors,

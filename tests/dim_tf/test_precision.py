@@ -17,7 +17,7 @@ from dim_tf.systems.registry import build_model
 from dim_tf.training.train_step import TrainingStep, adam
 from tests.gradients import value_and_gradients
 from tests.random_model import CONFIG, random_inputs, word_table
-from tests.tiny_run import SHORT, tiny_run
+from tests.tiny_run import SHORT, saved, tiny_run
 
 TURNS = 48
 ON_JAX = keras.backend.backend() == "jax"
@@ -105,10 +105,8 @@ def test_updates_lower_the_loss(precision):
 
 @pytest.mark.backend
 def test_a_run_ranks_in_its_own_precision_or_in_another(tmp_path):
-    new = tiny_run(tmp_path / "run", persona="none", precision="bfloat16", **SHORT)
-    with new.creating() as unfinished:
-        unfinished.save_best(unfinished.build_model())
-    run = Run.open(tmp_path / "run")
+    new = saved(tiny_run(tmp_path / "run", persona="none", precision="bfloat16", **SHORT))
+    run = Run.open(new.path)
     assert run.model_config.precision == "bfloat16"
     assert run.load_model().compute_dtype == "bfloat16"
     turn = {"context": ["hello you"], "candidates": ["i like dogs", "i'm fine", "tea"]}

@@ -16,7 +16,7 @@ from dim_tf.errors import UsageError
 from dim_tf.io import atomic
 from dim_tf.ranking import turn_lines
 from dim_tf.ranking.ranker import Ranker
-from tests.tiny_run import SHORT, tiny_ranker, tiny_run
+from tests.tiny_run import SHORT, saved, tiny_ranker, tiny_run
 
 TURN = {"context": ["hello you"], "persona": ["i like dogs."], "candidates": ["tea", "dogs", "i"]}
 
@@ -90,10 +90,7 @@ def test_says_what_the_ranker_warns_of(ranker, replies, capsys):
 
 
 def test_a_run_folder_from_the_command_line(replies, tmp_path, capsys):
-    folder = tmp_path / "run"
-    new = tiny_run(folder, **SHORT)
-    with new.creating() as unfinished:
-        unfinished.save_best(new.build_model())
+    folder = saved(tiny_run(tmp_path / "run", **SHORT)).path
     assert parser.run(predict.main, ["--run", str(folder), "--candidates", replies]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["rank", "1", "2", "3"]
@@ -122,6 +119,14 @@ def test_no_candidates(ranker, tmp_path, capsys):
 def test_options_that_are_refused(options, message, capsys):
     assert run(*options) == 2
     assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
+def test_the_input_is_not_overwritten_by_the_output(tmp_path, capsys):
+    turns = write_turns(tmp_path / "turns.jsonl", TURN)
+    before = turns.read_text()
+    assert run("--input", turns, "--output", turns) == 2
+    assert capsys.readouterr().err.startswith(f"error: --output: {turns}")
+    assert turns.read_text() == before
 
 
 def test_json_lines(ranker, tmp_path, capsys):
@@ -167,22 +172,18 @@ def test_bad_lines_are_reported_and_the_rest_is_ranked(ranker, tmp_path, capsys)
     rankings = ranker.rank_many([TURN, TURN])
     assert [results[0]["ranking"], results[-1]["ranking"]] == rankings
     expected = [
-        (2, "not JSON: Expecting value at position 14"),
-        (4, "found a list, expected a JSON object"),
-        (5, 'field "candidates": no such field, expected a list of texts'),
-        (6, 'field "context": no such field, expected a list of texts; write [] if there is none'),
-        (7, 'field "candidates": found no candidate, expected at least one'),
-        (8, 'field "persona": found a text, expected a list of texts; write [text] for a'),
-        (
-            9,
-            'field "candidates[0]": found half of a surrogate pair, or a byte that is not UTF-8 '
-            "text in this locale",
-        ),
-        (10, "not JSON that can be read: NaN is not a finite number"),
-        (11, "not JSON that can be read: 1e999 is not a finite number"),
-        (12, "not JSON that can be read: maximum recursion depth exceeded"),
-        (13, "not JSON that can be read: Exceeds the limit"),
-        (14, "found byte 0xe9 at position 4, expected UTF-8 text"),
+        (2, "not JSON"),
+        (4, "found a list"),
+        (5, 'field "candidates": no such field'),
+        (6, 'field "context": no such field'),
+        (7, 'field "candidates": found no candidate'),
+        (8, 'field "persona": found a text'),
+        (9, 'field "candidates[0]": found half of a surrogate pair'),
+        (10, "not JSON that can be read: NaN"),
+        (11, "not JSON that can be read: 1e999"),
+        (12, "not JSON that can be read"),
+        (13, "not JSON that can be read"),
+        (14, "found byte 0xe9 at position 4"),
     ]
     assert [result["line"] for result in results[1:-1]] == [line for line, _ in expected]
     reports = err.splitlines()

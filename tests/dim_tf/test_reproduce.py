@@ -12,7 +12,6 @@ from dim_tf.io import atomic
 from dim_tf.paper import render
 from dim_tf.runs.run import Run
 from dim_tf.systems import registry
-from dim_tf.training import start
 from tests.tiny import build_tiny
 
 SHORT = ("--rnn-units=4", "--batch-size=8", "--updates=4", "--eval-every=2", "--save-every=1")
@@ -21,7 +20,6 @@ SHORT = ("--rnn-units=4", "--batch-size=8", "--updates=4", "--eval-every=2", "--
 @pytest.fixture
 def call(prepared, tmp_path, monkeypatch):
     """Reproduces in this process; `call(option, ...)` gives the folder of the runs."""
-    monkeypatch.setattr(start, "_make_deterministic", lambda wanted: None)
     for name in ("dim", "imn"):
         system = dataclasses.replace(registry.get(name), builder=build_tiny)
         monkeypatch.setitem(registry.SYSTEMS, name, system)

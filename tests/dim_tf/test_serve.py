@@ -19,7 +19,7 @@ from dim_tf import serve
 from dim_tf.cli import parser
 from dim_tf.errors import CheckpointError
 from dim_tf.ranking.ranker import Ranker
-from tests.tiny_run import SHORT, tiny_run
+from tests.tiny_run import SHORT, saved, tiny_run
 
 ROOT = Path(__file__).parents[2]
 WORKERS = 2
@@ -75,9 +75,7 @@ def test_a_worker_that_cannot_start_says_why(others_started, tmp_path, monkeypat
 
 def test_workers_share_the_work_and_end_in_peace(tmp_path):
     """Metrics add up, the client of the docs works, SIGTERM loses nothing, no text is logged."""
-    run = tiny_run(tmp_path / "run", **SHORT)
-    with run.creating() as unfinished:
-        unfinished.save_best(run.build_model())
+    run = saved(tiny_run(tmp_path / "run", **SHORT))
     options = ["--run", run.path, "--port", "0", "--workers", WORKERS]
     command = [sys.executable, "-m", "dim_tf.serve", *map(str, options)]
     environment = {**os.environ, serve.TOKEN: "secret"}

@@ -90,8 +90,6 @@ def test_the_last_utterance_is_the_partners_whatever_the_number():
 def test_an_unknown_tokeniser_is_refused_with_the_nearest_name():
     with pytest.raises(ConfigError, match=r"tokeniser: found 'author', .*mean authors\?"):
         TextRules("author")
-    with pytest.raises(ConfigError, match="lowercase: found 'no'"):
-        TextRules(lowercase="no")
 
 
 def test_ids_are_places_and_rows_are_cut_and_padded():

@@ -15,7 +15,7 @@ from dim_tf.packing.buckets import EXACT, largest_shape
 from dim_tf.systems.registry import build_model
 from dim_tf.training.losses import masked_cross_entropy
 from dim_tf.training.train_step import TrainingStep, adam
-from tests.authors_numbers import SIZES, TRUE_ZEROS, numbers, part
+from tests.authors_numbers import SIZES, TRUE_ZEROS, part
 from tests.gradients import value_and_gradients
 from tests.random_model import KINDS
 
@@ -33,11 +33,6 @@ TENSORS = {
     "aggregated_personas": lambda found: found["persona"],
     "joined_feature": lambda found: found["joined"],
 }
-
-
-@pytest.fixture(scope="module")
-def golden():
-    return numbers("dim_tf1_small.npz")
 
 
 @pytest.fixture(scope="module")

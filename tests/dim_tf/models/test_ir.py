@@ -12,15 +12,14 @@ from dim_tf.ranking.ranker import Ranker
 from dim_tf.runs.run import Run
 from dim_tf.runtime.scorer import Scorer
 from dim_tf.systems.registry import build_model
+from dim_tf.training.trainer import Trainer
 from tests import numpy_bags
 from tests.random_model import CONFIG, random_inputs, word_table
 from tests.run_content import content
 
-USES = [(True, True), (True, False), (False, True)]
-
 
 @pytest.mark.backend
-@pytest.mark.parametrize(("use_context", "use_persona"), USES)
+@pytest.mark.parametrize(("use_context", "use_persona"), numpy_bags.USES)
 def test_equations(use_context, use_persona):
     rng = np.random.default_rng(3)
     inputs, stems = random_inputs(rng), np.array([0, 1, 2, 3, 2, 3, 4, 5, 6])
@@ -60,3 +59,14 @@ def test_a_run_counts_the_stems_of_the_training_turns(run_train, prepared, capsy
     assert "hits@1" in capsys.readouterr().out
     rows = Ranker.load(path).rank(["hello"], ["i love cats ."], ["a dog", "you love", "tea"])
     assert rows[0]["candidate"] == "you love" and rows[1]["score"] == 0.0
+
+
+def test_a_run_stopped_before_its_validation_counts_again(run_train, monkeypatch):
+    def stop(self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trainer, "_rank_validation_turns", stop)
+        run_train("stopped", "--model=ir")
+    resumed = run_train("stopped", "--model=ir", "--resume")
+    assert content(resumed) == content(run_train("ir", "--model=ir"))

@@ -33,5 +33,7 @@ def test_the_table_of_equations():
 
 def test_the_picture_of_packed_words():
     layout = pack_rows(np.array([2, 0, 3, 1]), np.full(4, 4), steps=4)
-    for name, values in re.findall(r"^(\w+) +\[([\d, ]+)\]", PAGE, flags=re.MULTILINE):
+    shown = dict(re.findall(r"^(\w+) +\[([\d, ]+)\]", PAGE, flags=re.MULTILINE))
+    assert {"batch_sizes", "flat_index", "unsorted_indices"} <= set(shown)
+    for name, values in shown.items():
         assert getattr(layout, name).tolist() == [int(n) for n in values.split(",")], name

@@ -14,17 +14,11 @@ from dim_tf.runtime.scorer import Scorer
 from dim_tf.systems.registry import build_model
 from dim_tf.training.train_step import TrainingStep, adam
 from tests.authors_numbers import SIZES, TRUE_ZEROS, part
-from tests.dim_tf.models import test_dim, test_golden
 from tests.gradients import value_and_gradients
+from tests.random_model import CONFIG as WITHOUT_DROPOUT, random_inputs, word_table
 
-golden = test_golden.golden
-
-CONFIG = test_dim.CONFIG.replace(dropout=0.5)
+CONFIG, TABLE = WITHOUT_DROPOUT.replace(dropout=0.5), word_table()
 SHORT = CONFIG.replace(max_utterance_len=2, max_response_len=2, max_profile_len=2, max_utterances=2)
-
-
-def table(config: ModelConfig = CONFIG) -> np.ndarray:
-    return np.random.default_rng(0).normal(0, 1, (9, config.word_dim)).astype("float32")
 
 
 def random_weights(rng, reference, packed) -> None:
@@ -66,18 +60,18 @@ def test_logits_are_those_of_dim(use_context, use_persona):
     """With empty utterances, contexts and personas, and absent candidates."""
     config = CONFIG.replace(use_context=use_context, use_persona=use_persona)
     rng = np.random.default_rng(1)
-    packed, reference = build_model("dim", config, table()), build_reference(config, table())
+    packed, reference = build_model("dim", config, TABLE), build_reference(config, TABLE)
     random_weights(rng, reference, packed)
-    inputs = test_dim.random_inputs(rng)
+    inputs = random_inputs(rng)
     expected = np.asarray(packed(inputs, training=False))
     np.testing.assert_allclose(np.asarray(reference(inputs)), expected, rtol=0, atol=1e-5)
 
 
 def test_gradients_are_those_of_dim():
     rng = np.random.default_rng(2)
-    packed, reference = build_model("dim", CONFIG, table()), build_reference(CONFIG, table())
+    packed, reference = build_model("dim", CONFIG, TABLE), build_reference(CONFIG, TABLE)
     random_weights(rng, reference, packed)
-    inputs, target = test_dim.random_inputs(rng), np.full(4, 1)
+    inputs, target = random_inputs(rng), np.full(4, 1)
     inputs["responses_len"][:, 1] = 3
     loss, expected = value_and_gradients(packed, inputs, target)
     reference_loss, gradients = value_and_gradients(reference, inputs, target)
@@ -93,17 +87,17 @@ def test_gradients_are_those_of_dim():
 def test_bfloat16_is_where_dim_has_it():
     config = CONFIG.replace(precision="bfloat16")
     rng = np.random.default_rng(1)
-    packed, reference = build_model("dim", config, table()), build_reference(config, table())
+    packed, reference = build_model("dim", config, TABLE), build_reference(config, TABLE)
     random_weights(rng, reference, packed)
     layer = reference.get_layer("reference")
     for bilstm in (layer.encoder, layer.matcher, layer.aggregator):
         assert {lstm.compute_dtype for lstm in bilstm} == {"bfloat16"}
         assert {lstm.variable_dtype for lstm in bilstm} == {"float32"}
     assert layer.hidden.compute_dtype == layer.logits.compute_dtype == "float32"
-    inputs = test_dim.random_inputs(rng)
+    inputs = random_inputs(rng)
     logits, expected = np.asarray(reference(inputs)), np.asarray(packed(inputs, training=False))
     assert logits.dtype == np.float32
-    exact = build_reference(CONFIG, table())
+    exact = build_reference(CONFIG, TABLE)
     exact.set_weights(reference.get_weights())
     coarse = np.abs(logits - np.asarray(exact(inputs))).max()
     assert 1e-4 < coarse < 0.1 * np.abs(expected).max()
@@ -112,7 +106,7 @@ def test_bfloat16_is_where_dim_has_it():
 
 def test_dropout_is_where_the_authors_have_it(monkeypatch):
     """Every output is dropped once: words, LSTM directions, joined features, hidden layer."""
-    reference = build_reference(CONFIG, table())
+    reference = build_reference(CONFIG, TABLE)
     names = {id(layer): name for name, layer in reference.get_layer("reference").dropouts.items()}
     shapes = {}
 
@@ -122,7 +116,7 @@ def test_dropout_is_where_the_authors_have_it(monkeypatch):
         return x
 
     monkeypatch.setattr(keras.layers.Dropout, "call", call)
-    inputs = test_dim.random_inputs(np.random.default_rng(3))
+    inputs = random_inputs(np.random.default_rng(3))
     reference(inputs, training=True)
     assert set(shapes) == set(names.values())
     assert len(shapes) == 21
@@ -140,11 +134,11 @@ def test_dropout_is_where_the_authors_have_it(monkeypatch):
 @pytest.mark.slow
 def test_training_steps_and_scores():
     """Updates follow from seed and number; the scorer uses no dropout."""
-    inputs = test_dim.random_inputs(np.random.default_rng(6), SHORT)
+    inputs = random_inputs(np.random.default_rng(6), SHORT)
     inputs["responses_len"][:, 1] = 2
     target = np.ones(4, "int32")
-    reference = build_reference(SHORT, table())
-    packed = build_model("dim", SHORT, table())
+    reference = build_reference(SHORT, TABLE)
+    packed = build_model("dim", SHORT, TABLE)
     random_weights(np.random.default_rng(7), reference, packed)
     np.testing.assert_allclose(
         Scorer(reference)(inputs), np.asarray(reference(inputs)), rtol=0, atol=1e-6

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dim_tf.systems.registry import build_model
+from dim_tf.training import losses, trainer
 from tests import numpy_bags
 from tests.random_model import CONFIG, random_inputs, word_table
 
@@ -50,3 +51,24 @@ def test_training_starts_from_whitened_unit_vectors_times_idf():
             for value, direction in zip(values, directions.T, strict=True)
         )
         np.testing.assert_allclose(vector, idf * numpy_bags.unit(white), atol=1e-5)
+
+
+def test_an_update_ranks_the_gold_replies_of_its_turns_by_the_margin(run_train, monkeypatch):
+    taken, compared = [], []
+    batch, step = trainer.Trainer._batch, trainer.TrainingStep
+
+    def watched_batch(self, rows, update):
+        inputs, target = batch(self, rows, update)
+        gold = self.table.candidates[rows, self.table.target[rows]]
+        compared.append(((inputs["responses_len"] > 0).sum(axis=1), [len(np.unique(gold))]))
+        return inputs, target
+
+    def watched_step(*arguments, loss, **options):
+        taken.append((loss.func, loss.keywords))
+        return step(*arguments, loss=loss, **options)
+
+    monkeypatch.setattr(trainer.Trainer, "_batch", watched_batch)
+    monkeypatch.setattr(trainer, "TrainingStep", watched_step)
+    run_train("run", "--model=starspace", "--max-updates=2")
+    assert taken == [(losses.margin_ranking, {"margin": 0.2})]
+    assert compared and all(found == expected for found, expected in compared)

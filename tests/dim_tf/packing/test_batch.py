@@ -8,8 +8,9 @@ import pytest
 
 from dim_tf.models.tf1 import load_tf1_variables, tf1_name
 from dim_tf.packing import batch as batch_module
-from dim_tf.packing.batch import SOURCES, pack
+from dim_tf.packing.batch import pack
 from dim_tf.packing.buckets import EXACT, BucketShape
+from dim_tf.packing.layout import SOURCES
 from dim_tf.packing.packed_sequence import pack_rows
 from dim_tf.runtime.scorer import Scorer
 from dim_tf.systems.registry import build_model

@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
-from dim_tf.packing.batch import SOURCES, pack
+from dim_tf.packing.batch import pack
 from dim_tf.packing.buckets import (
     EXACT,
     FRACTIONS,
@@ -18,6 +18,7 @@ from dim_tf.packing.buckets import (
     SizeBuckets,
     largest_shape,
 )
+from dim_tf.packing.layout import SOURCES
 from tests.random_model import CONFIG, random_inputs
 
 LONGER = CONFIG.replace(max_utterance_len=6, max_response_len=7)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from keras import ops
 
-from dim_tf.packing.layout import PADDED
 from dim_tf.packing.packed_sequence import PackedRows, pack_rows
 from tests.packed_rows import (
     EXACT_SIZES,
@@ -19,6 +18,7 @@ from tests.packed_rows import (
     ROWS,
     SIZES,
     STEPS,
+    layout_of,
     make,
     on_tensorflow,
     packed_of,
@@ -32,11 +32,11 @@ def random_words(copies=None):
     return np.random.default_rng(1).normal(size=shape)
 
 
-@pytest.mark.parametrize("sizes", list(SIZES.values()), ids=list(SIZES))
-def test_a_layout_has_every_word_once(sizes):
-    layout = pack_rows(LENGTHS, LIMITS, STEPS, sizes)
+@pytest.mark.parametrize("mode", [*SIZES, "padded"])
+def test_a_layout_has_every_word_once(mode):
+    layout = layout_of(mode)
     assert {array.dtype for array in keras.tree.flatten(layout)} == {np.dtype("int32")}
-    expected = (ROWS,) * STEPS if sizes == PADDED else sizes or EXACT_SIZES
+    expected = {**SIZES, "exact": EXACT_SIZES, "padded": (ROWS,) * STEPS}[mode]
     assert tuple(layout.batch_sizes) == expected
     rows, steps = np.divmod(layout.flat_index, STEPS)
     assert np.array_equal(steps, np.repeat(np.arange(STEPS), layout.batch_sizes))
@@ -50,9 +50,9 @@ def test_a_layout_has_every_word_once(sizes):
         assert np.all(np.diff(layout.mask[steps == step]) <= 0)
 
 
-@pytest.mark.parametrize("sizes", list(SIZES.values()), ids=list(SIZES))
-def test_a_layout_has_the_position_and_the_end_of_each_row(sizes):
-    layout = pack_rows(LENGTHS, LIMITS, STEPS, sizes)
+@pytest.mark.parametrize("mode", [*SIZES, "padded"])
+def test_a_layout_has_the_position_and_the_end_of_each_row(mode):
+    layout = layout_of(mode)
     first = layout.batch_sizes[0]
     assert len(layout.last_index) == len(layout.is_padded) == first
     for row, (length, limit, position) in enumerate(

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from dim_tf.packing.batch import SOURCES, pack
+from dim_tf.packing.batch import pack
 from dim_tf.packing.buckets import EXACT, largest_shape
+from dim_tf.packing.layout import SOURCES
 from dim_tf.packing.packed_sequence import PackedSentences, permute
 from tests.random_model import KINDS, random_inputs
 

@@ -18,7 +18,16 @@ from dim_tf.evaluation.calibration import weights_fingerprint
 from dim_tf.ranking.ranker import Ranker
 from tests.numpy_dim import NumpyDIM
 from tests.tiny_calibration import calibration
-from tests.tiny_run import CHARACTERS, CONFIG, SHORT, WORDS, tf1_variables, tiny_ranker, tiny_run
+from tests.tiny_run import (
+    CHARACTERS,
+    CONFIG,
+    SHORT,
+    WORDS,
+    saved,
+    tf1_variables,
+    tiny_ranker,
+    tiny_run,
+)
 
 pytestmark = pytest.mark.backend
 
@@ -33,10 +42,7 @@ def ranker():
 
 @pytest.fixture
 def saved_run(tmp_path):
-    run = tiny_run(tmp_path / "run", **SHORT)
-    with run.creating() as unfinished:
-        unfinished.save_best(run.build_model())
-    return run.path
+    return saved(tiny_run(tmp_path / "run", **SHORT)).path
 
 
 def scores(ranking):

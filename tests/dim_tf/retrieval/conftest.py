@@ -14,7 +14,7 @@ from dim_tf.ranking.ranker import Ranker
 from dim_tf.retrieval import build
 from dim_tf.runs.run import Run
 from tests.dim_tf.retrieval.turns import LINES
-from tests.tiny_run import tiny_ranker, tiny_run
+from tests.tiny_run import saved, tiny_ranker, tiny_run
 
 
 def starspace(path, seed) -> Run:
@@ -26,10 +26,7 @@ def starspace(path, seed) -> Run:
 @pytest.fixture(scope="session")
 def run(tmp_path_factory) -> Path:
     """The run that encodes."""
-    path = tmp_path_factory.mktemp("runs") / "starspace"
-    with starspace(path, 1).creating() as new:
-        new.save_best(new.build_model())
-    return path
+    return saved(starspace(tmp_path_factory.mktemp("runs") / "starspace", 1)).path
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,9 @@ from dim_tf.cli import parser
 from dim_tf.errors import ConfigError, DataError, PoolError
 from dim_tf.retrieval import build, vectors
 from dim_tf.retrieval.pool_folder import PoolFolder
+from dim_tf.retrieval.replies import text_id
 from dim_tf.retrieval.searcher import Searcher
+from tests.dim_tf.conftest import SUBJECTS
 from tests.dim_tf.retrieval.turns import CONTEXT, LINES, PERSONA
 
 
@@ -97,8 +99,14 @@ def test_commands_make_a_pool_and_answer_from_it(run, tmp_path, monkeypatch, cap
     folder = str(tmp_path / "pool")
     options = ["--pool", str(tmp_path / "replies.txt"), "--run", str(run), "--out", folder]
     assert parser.run(index.main, [*options, "--index-type", "FLAT"]) == 0
-    assert parser.run(index.main, [*options, "--add", "more.txt"]) == 2
     assert "3 replies" in capsys.readouterr().out
+    (tmp_path / "more.txt").write_text("you like tea\n")
+    add = ["--out", folder, "--add", str(tmp_path / "more.txt")]
+    for kept in (options, ["--search-width", "3"], ["--delete", "x"]):
+        assert parser.run(index.main, [*add, *kept]) == 2
+    assert parser.run(index.main, add) == 0
+    assert parser.run(index.main, ["--out", folder, "--delete", text_id("fine")]) == 0
+    assert capsys.readouterr().out.splitlines() == [f"{folder}: {n} replies" for n in (4, 3)]
     turn = ["--run", "RUN", "--context", "hello", "--candidates", folder, "--json"]
     assert parser.run(predict.main, turn) == 0
     ranking = json.loads(capsys.readouterr().out)
@@ -108,3 +116,10 @@ def test_commands_make_a_pool_and_answer_from_it(run, tmp_path, monkeypatch, cap
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"hello\n"), "utf-8"))
     assert parser.run(chat.main, ["--run", "RUN", "--pool", folder]) == 0
     assert capsys.readouterr().out == f"bot> {ranking[0]['candidate']}\n"
+
+
+def test_the_candidates_of_a_prepared_folder_are_a_pool(run, prepared, tmp_path):
+    assert build.build(f"prepared:{prepared}", tmp_path / "pool", str(run)).replies == len(SUBJECTS)
+    with PoolFolder.open(tmp_path / "pool") as pool:
+        texts = {row["text"] for row in pool.vectors.rows("text")}
+    assert texts == {f"i like {subject} a lot" for subject in SUBJECTS}

@@ -10,7 +10,7 @@ from dim_tf.cli import parser
 from dim_tf.errors import PoolError
 from dim_tf.retrieval.searcher import Searcher
 from dim_tf.service.app import create_app
-from tests.dim_tf import test_fuzz
+from tests import fuzz
 from tests.dim_tf.retrieval.turns import CONTEXT, PERSONA
 
 
@@ -40,21 +40,21 @@ def test_the_service_replies_from_a_pool(made, ranker, monkeypatch, capsys):
     assert "--uri" in capsys.readouterr().err
 
 
-@test_fuzz.counts
+@fuzz.counts
 def test_any_request_for_a_reply_is_answered_or_refused(made, ranker, count):
-    filters = st.one_of(test_fuzz.words, st.sampled_from(["topic == 'mood'", "id > 3", "a[0]"]))
+    filters = st.one_of(fuzz.words, st.sampled_from(["topic == 'mood'", "id > 3", "a[0]"]))
     fields = {
-        "context": st.one_of(test_fuzz.lists, test_fuzz.json_values),
-        "persona": st.lists(test_fuzz.some, max_size=2),
-        "first_stage": test_fuzz.numbers,
-        "filter": st.one_of(filters, filters, test_fuzz.json_values),
+        "context": st.one_of(fuzz.lists, fuzz.json_values),
+        "persona": st.lists(fuzz.some, max_size=2),
+        "first_stage": fuzz.numbers,
+        "filter": st.one_of(filters, filters, fuzz.json_values),
     }
     with Searcher.open(made, "RUN") as searcher:
         app = create_app(ranker, searcher=searcher)
         with TestClient(app, raise_server_exceptions=False) as client:
 
-            @test_fuzz.fuzz(count)
-            @given(st.fixed_dictionaries({}, optional=fields).map(test_fuzz.as_json))
+            @fuzz.fuzz(count)
+            @given(st.fixed_dictionaries({}, optional=fields).map(fuzz.as_json))
             def post(body):
                 answer = client.post(
                     "/reply", content=body, headers={"Content-Type": "application/json"}

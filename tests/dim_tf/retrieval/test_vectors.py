@@ -47,3 +47,13 @@ def test_few_replies_are_searched_exactly_and_many_by_the_index(tmp_path, monkey
         collection.build_index(index_type)
         assert built() == "FLAT"
         nearest(200)
+
+
+def test_a_server_gets_the_token(monkeypatch):
+    import pymilvus
+
+    given = []
+    monkeypatch.setenv("DIM_TF_MILVUS_TOKEN", "root:secret")
+    monkeypatch.setattr(pymilvus, "MilvusClient", lambda uri, **options: given.append(options))
+    vectors.Vectors("http://127.0.0.1:1", "replies")
+    assert given[0]["token"] == "root:secret"

@@ -6,6 +6,7 @@ import pytest
 
 from dim_tf.config import ModelConfig
 from dim_tf.data.dataset import PreparedData
+from dim_tf.data.text import TextRules
 from dim_tf.errors import CheckpointError, DivergedError, UsageError
 from dim_tf.runs.run import BEST, Run
 
@@ -18,7 +19,7 @@ def new(tmp_path):
         model="tiny",
         model_config=ModelConfig(char_vocab_size=3, word_dim=2),
         training_config=None,
-        text={"tokeniser": "authors", "lowercase": True},
+        text=TextRules(),
         persona="self",
         version="original",
         prepared={"fingerprint": "f" * 64, "name": "x", "licence": "", "word2vec": None},
@@ -59,6 +60,10 @@ def spoil_config(**changes):
     [
         (lambda folder: (folder / "config.json").unlink(), "found no run folder"),
         (lambda folder: (folder / "config.json").write_text("{"), "not JSON"),
+        (lambda folder: (folder / "config.json").write_text("[" * 10**5), "not JSON"),
+        (spoil_config(persona="x"), "found 'x', expected none, self"),
+        (spoil_config(prepared={"fingerprint": "f"}), "prepared.name.*missing"),
+        (spoil_config(text={"tokenizer": "authors"}), "text.tokenizer"),
         (spoil_config(format=9), '"format": found 9, expected .?1'),
         (spoil_config(surprise=1), "surprise"),
         (spoil_config(model_config={"rnn_unit": 1}), "did you mean rnn_units"),
@@ -67,6 +72,11 @@ def spoil_config(**changes):
         (lambda folder: (folder / "words.txt").unlink(), "words.txt: the file is missing"),
         (lambda folder: (folder / "chars.txt").write_text("<pad>\n"), "found 1 lines, expected"),
         (lambda folder: (folder / "vectors.npz").write_bytes(b"x"), "not a readable .npz"),
+        (lambda folder: np.savez(folder / "vectors.npz", word_vectors=["a"]), r"\(1,\) <U1"),
+        (
+            lambda folder: np.savez(folder / "vectors.npz", others=[1.0]),
+            r"vectors.npz: found \(0,\)",
+        ),
     ],
 )
 def test_damaged_folders(run_copy, spoil, message):

@@ -12,9 +12,10 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given, strategies as st
 
+from dim_tf.service import batcher
 from dim_tf.service.app import create_app
 from dim_tf.service.guard import LOG
-from tests.dim_tf import test_fuzz
+from tests import fuzz
 from tests.tiny_run import tiny_ranker
 
 TURN = {"context": ["hello", "i like dogs"], "persona": ["i'm fine"], "candidates": ["tea", "dogs"]}
@@ -59,21 +60,21 @@ def test_what_cannot_be_read_is_refused_in_one_line(client, body, status, named)
     assert list(answer.json()) == ["error"] and named in answer.json()["error"]
 
 
-@test_fuzz.counts
+@fuzz.counts
 def test_any_body_is_answered_or_refused(client, count):
     bodies = st.one_of(
-        test_fuzz.turns(test_fuzz.lists).map(test_fuzz.as_json),
-        test_fuzz.turns(st.lists(test_fuzz.good, min_size=1, max_size=2)).map(test_fuzz.as_json),
-        test_fuzz.json_values.map(test_fuzz.as_json),
+        fuzz.turns(fuzz.lists).map(fuzz.as_json),
+        fuzz.turns(st.lists(fuzz.good, min_size=1, max_size=2)).map(fuzz.as_json),
+        fuzz.json_values.map(fuzz.as_json),
         st.binary(max_size=60),
     )
 
-    @test_fuzz.fuzz(count)
+    @fuzz.fuzz(count)
     @given(bodies, st.sampled_from(["/rank", "/rank", "/explain"]))
     def post(body, path):
         answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
         if answer.status_code == 200:
-            test_fuzz.check(answer.json()["ranking"], json.loads(body)["candidates"])
+            fuzz.check(answer.json()["ranking"], json.loads(body)["candidates"])
         else:
             assert answer.status_code in (400, 413, 422) and answer.json()["error"].strip()
 
@@ -94,6 +95,40 @@ def test_requests_that_arrive_together_are_ranked_together(held):
             expected = [row["score"] for row in tiny_ranker().rank(**turn)]
             assert scores == pytest.approx(expected, abs=1e-5)
     assert held.batches == [1, 4]
+
+
+@pytest.mark.parametrize(("limit", "value"), [("TURNS_TOGETHER", 2), ("CANDIDATES_TOGETHER", 4)])
+def test_a_batch_has_two_turns_and_an_explanation_is_alone(held, monkeypatch, limit, value):
+    monkeypatch.setattr(batcher, limit, value)
+    asked = {"context": TURN["context"], "persona": [], "candidate": "i like"}
+    posts = [*[("/rank", TURN)] * 3, ("/explain", asked), ("/rank", TURN)]
+    with TestClient(create_app(held)) as client, ThreadPoolExecutor() as threads:
+        answers = [threads.submit(client.post, "/rank", json=TURN)]
+        until(lambda: held.batches == [1])
+        for number, (path, body) in enumerate(posts, start=1):
+            answers.append(threads.submit(client.post, path, json=body))
+            waiting = f"dim_tf_waiting_requests {number}.0"
+            until(lambda waiting=waiting: waiting in client.get("/metrics").text)
+        held.gate.set()
+        assert [answer.result().status_code for answer in answers] == [200] * 6
+    assert held.batches == [1, 2, 1, 1]
+
+
+def test_a_turn_that_fails_does_not_spoil_those_of_its_batch(held):
+    def rank_many(turns):
+        if any(turn.context == ["bad"] for turn in turns) and held.gate.is_set():
+            raise RuntimeError
+        return rank(turns)
+
+    rank, held.rank_many = held.rank_many, rank_many
+    with TestClient(create_app(held)) as client, ThreadPoolExecutor() as threads:
+        threads.submit(client.post, "/rank", json=TURN)
+        until(lambda: held.batches == [1])
+        turns = [TURN, {**TURN, "context": ["bad"]}, TURN]
+        answers = [threads.submit(client.post, "/rank", json=turn) for turn in turns]
+        until(lambda: "dim_tf_waiting_requests 3.0" in client.get("/metrics").text)
+        held.gate.set()
+        assert [answer.result().status_code for answer in answers] == [200, 500, 200]
 
 
 def test_more_than_may_wait_is_sent_away_and_what_takes_too_long_ends(held):

@@ -2,6 +2,8 @@ import keras
 import numpy as np
 import pytest
 
+from dim_tf.config import TrainingConfig
+from dim_tf.training import losses
 from dim_tf.training.losses import margin_ranking, masked_accuracy, masked_cross_entropy
 from tests.gradients import value_and_gradients
 
@@ -72,3 +74,11 @@ def test_margin_ranking_is_the_mean_hinge_of_the_negatives_that_violate_the_marg
     for shown in (present, present[:1]):
         loss = margin_ranking(target, logits, shown, 0.1)
         assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_loss_is_that_of_the_config():
+    logits = np.array([[0.5, 0.45, 0.2]], "float32")
+    arguments = np.array([0], "int32"), logits, np.ones((1, 3), bool)
+    margin = losses.of(TrainingConfig(loss="margin", margin=0.1))(*arguments)
+    assert float(margin) == pytest.approx(0.05, rel=1e-5)
+    assert losses.of(TrainingConfig()) is masked_cross_entropy

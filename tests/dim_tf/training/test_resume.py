@@ -97,3 +97,18 @@ def test_ctrl_c_saves_where_it_has_also_ended_the_reader_of_a_pipe(run_train, mo
     run = run_train("run")
     with np.load(run / "latest.npz") as arrays:
         assert json.loads(str(arrays["state"]))["update"] == 3
+
+
+def test_a_second_ctrl_c_stops_without_saving(run_train, tmp_path, monkeypatch):
+    def update_and_stop(self, *arguments):
+        update(self, *arguments)
+        if self.state.update == 5:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    update = trainer.Trainer._update
+    monkeypatch.setattr(trainer.Trainer, "_update", update_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_train("run")
+    with np.load(tmp_path / "run" / "latest.npz") as arrays:
+        assert json.loads(str(arrays["state"]))["update"] == 3

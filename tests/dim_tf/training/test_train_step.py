@@ -7,7 +7,7 @@ from dim_tf.evaluation.metrics import ranks
 from dim_tf.packing.buckets import FRACTIONS, BucketShape
 from dim_tf.runtime.scorer import Scorer
 from dim_tf.systems.registry import build_model
-from dim_tf.training.train_step import TrainingStep, adam, learning_rate
+from dim_tf.training.train_step import StepDecay, TrainingStep, adam, learning_rate
 from tests.gradients import value_and_gradients
 from tests.random_model import CONFIG, random_inputs, word_table
 from tests.tiny import build_tiny
@@ -47,19 +47,17 @@ def weights(model):
     return [np.asarray(variable.value) for variable in model.trainable_variables]
 
 
-def test_updates_equal_a_numpy_adam_fed_with_the_gradients():
-    config = TrainingConfig(learning_rate=0.01, decay_steps=2, decay_rate=0.5)
-    model = tiny()
+def check_updates(model, config, inputs, target):
+    """Five updates are those of Adam in NumPy, fed with the gradients of the model."""
     step = TrainingStep(model, adam(config), seed=1)
     expected = [value.astype("float64") for value in weights(model)]
     first = [np.zeros_like(value) for value in expected]
     second = [np.zeros_like(value) for value in expected]
     for number in range(1, 6):
-        inputs, target = batch(model, 3)
         before, gradients = value_and_gradients(model, inputs, target)
         loss, _ = step.update(number, inputs, target)
         assert float(loss) == pytest.approx(before, rel=1e-6)
-        rate = 0.01 * 0.5 ** ((number - 1) // 2)
+        rate = config.learning_rate * config.decay_rate ** ((number - 1) // config.decay_steps)
         for value, gradient, m, v in zip(expected, gradients, first, second, strict=True):
             m += 0.1 * (gradient - m)
             v += 0.001 * (gradient**2 - v)
@@ -67,6 +65,34 @@ def test_updates_equal_a_numpy_adam_fed_with_the_gradients():
             value -= corrected * m / (np.sqrt(v) + 1e-8)
         for found, value in zip(weights(model), expected, strict=True):
             np.testing.assert_allclose(found, value, atol=1e-6)
+
+
+def test_updates_equal_a_numpy_adam_fed_with_the_gradients():
+    model = tiny()
+    config = TrainingConfig(learning_rate=0.01, decay_steps=2, decay_rate=0.5)
+    check_updates(model, config, *batch(model, 3))
+
+
+def test_a_word_that_occurs_often_is_updated_once():
+    """The gradient of a word vector is the sum over its occurrences."""
+    model = build_model("starspace", CONFIG, word_table())
+    inputs = random_inputs(RNG)
+    inputs["responses_len"][:, 1] = 3
+    inputs = {tensor.name: inputs[tensor.name] for tensor in keras.tree.flatten(model.inputs)}
+    check_updates(model, TrainingConfig(), inputs, np.ones(4, "int32"))
+
+
+def test_the_learning_rate_falls_on_time():
+    """Compiled, as an update is: XLA's division of floats rounds some of these down."""
+    config = TrainingConfig(learning_rate=1.0, decay_rate=0.5, decay_steps=41)
+    schedule = StepDecay(config)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        schedule = jax.jit(schedule)
+    for update in (41, 42, 82, 83, 164, 165, 287, 288, 328, 329):
+        found = float(schedule(np.int32(update - 1)))
+        assert found == pytest.approx(learning_rate(config, update), rel=1e-6)
 
 
 def test_accuracy_is_that_of_the_scores():

@@ -9,8 +9,9 @@ import pytest
 from benchmarks.reference_weights import copy_weights, tf1_gradients
 from dim_tf.models.reference import build_reference
 from dim_tf.models.tf1 import tf1_name
-from dim_tf.packing.batch import SOURCES, pack
+from dim_tf.packing.batch import pack
 from dim_tf.packing.buckets import EXACT
+from dim_tf.packing.layout import SOURCES
 from dim_tf.packing.packed_sequence import pack_rows
 from dim_tf.systems.registry import build_model
 from dim_tf.training.losses import masked_cross_entropy

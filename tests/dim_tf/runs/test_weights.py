@@ -1,9 +1,10 @@
-"""Damaged weights and results of a run."""
+"""Damaged, locked and old weights of a run."""
 
 from __future__ import annotations
 
 import fcntl
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,18 @@ import pytest
 
 from dim_tf.errors import CheckpointError
 from dim_tf.runs.run import BEST, Run
-from tests.tiny_run import tiny_run
+from tests.tiny_run import saved, tiny_run
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory) -> Path:
+    return saved(tiny_run(tmp_path_factory.mktemp("runs") / "run")).path
+
+
+@pytest.fixture
+def run(whole_run, tmp_path) -> Path:
+    """A run that a test may spoil."""
+    return Path(shutil.copytree(whole_run, tmp_path / "run"))
 
 
 @pytest.fixture

@@ -13,9 +13,21 @@ import pytest
 from dim_tf.errors import ConfigError
 from dim_tf.runs.run import BEST
 from dim_tf.runtime import backend
-from tests.bad_input.material import cut
+from tests.tiny_run import SHORT, saved, tiny_run
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def run(tmp_path) -> Path:
+    return saved(tiny_run(tmp_path / "run", **SHORT)).path
+
+
+@pytest.fixture
+def replies(tmp_path) -> Path:
+    path = tmp_path / "replies.txt"
+    path.write_text("tea\ndogs\n")
+    return path
 
 
 @pytest.mark.parametrize("name", ["torch", "numpy", "tensorflw"])
@@ -37,10 +49,10 @@ def python(code: str, *options: object, **environment: str) -> subprocess.Comple
     )
 
 
-def test_a_backend_that_is_not_installed_is_one_line(whole_run, replies):
+def test_a_backend_that_is_not_installed_is_one_line(run, replies):
     code = "import sys; sys.modules['jax'] = None; from dim_tf import predict; "
     code += "from dim_tf.cli import parser; sys.exit(parser.run(predict.main))"
-    given = ("--run", whole_run, "--candidates", replies)
+    given = ("--run", run, "--candidates", replies)
     done = python(f"-c {code}", *given, KERAS_BACKEND="jax")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: Keras cannot start on jax (")
@@ -72,7 +84,7 @@ def test_float32_products_are_full_ones(monkeypatch):
 
 
 def test_no_notice_of_tensorflow_stands_before_the_one_line(run, replies):
-    cut(run / BEST)
+    (run / BEST).write_bytes((run / BEST).read_bytes()[:1000])
     given = ("--run", run, "--candidates", replies)
     done = python("-m dim_tf.predict", *given, KERAS_BACKEND="tensorflow")
     assert (done.returncode, done.stdout) == (2, "")

@@ -30,43 +30,34 @@ def main(argv: Sequence[str]) -> int | None:
     """Runs the command."""
     args = build_parser().parse_args(argv)
     _check(args)
-    nfc = args.like is None or args.like.rules.nfc
-    rules = TextRules(args.tokeniser, not args.keep_case, nfc)
+    like = None if args.like is None else VocabularySource.open(args.like)
+    rules = _rules(args, like)
     names = {field.name for field in dataclasses.fields(SourceOptions)} & vars(args).keys()
     options = SourceOptions(lenient=args.check, **{name: getattr(args, name) for name in names})
     with print_warnings(), open_source(args.source, options) as corpus:
         if args.check:
-            known = known_words(corpus, args.like)
-            print(build_report(corpus, tensors.SIZES, rules, known).to_text(), end="")
+            report = build_report(corpus, tensors.SIZES, rules, known_words(corpus, like))
+            print(report.to_text(), end="")
             return
         settings = Settings(
             rules=rules,
             vectors=vectors_file(args.vectors),
-            word2vec=args.word2vec,
+            word2vec=args.word2vec or ("train" if like is None else None),
             extra_words=args.extra_words,
-            like=args.like,
+            like=like,
             seed=args.seed,
             dense=args.dense,
         )
-        print(build(corpus, settings, args.out, vars(args), overwrite=args.overwrite))
+        chosen = {"word2vec": settings.word2vec, "tokeniser": rules.tokeniser}
+        chosen["keep_case"] = not rules.lowercase
+        given = {**vars(args), **chosen}
+        print(build(corpus, settings, args.out, given, overwrite=args.overwrite))
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Sets what follows from other options; refuses contradictions before anything is read."""
-    if args.like is not None:
-        if args.word2vec is not None:
-            raise UsageError("--like brings its own vectors: leave --word2vec out")
-        args.like = VocabularySource.open(args.like)
-        rules = args.like.rules
-        tokeniser = args.tokeniser or rules.tokeniser
-        if tokeniser != rules.tokeniser or (args.keep_case and rules.lowercase):
-            theirs = f"--tokeniser {rules.tokeniser}{'' if rules.lowercase else ' --keep-case'}"
-            found = f"{args.like.name} was made with {theirs}"
-            raise UsageError(f"--like: {found}; leave these options out")
-        args.tokeniser, args.keep_case = rules.tokeniser, not rules.lowercase
-    else:
-        args.word2vec = args.word2vec or "train"
-        args.tokeniser = args.tokeniser or "authors"
+    """Refuses contradictions before anything is read."""
+    if args.like is not None and args.word2vec is not None:
+        raise UsageError("--like brings its own vectors: leave --word2vec out")
     if args.check:
         return
     if args.out is None:
@@ -74,6 +65,18 @@ def _check(args: argparse.Namespace) -> None:
     if args.word2vec == "none" and args.vectors == "none":
         raise UsageError("words need vectors: give --vectors FILE, or --word2vec train")
     check_replaceable(args.out)
+
+
+def _rules(args: argparse.Namespace, like: VocabularySource | None) -> TextRules:
+    """The text rules: those of `--like`, or those that the options choose."""
+    if like is None:
+        return TextRules(args.tokeniser or "authors", not args.keep_case, nfc=True)
+    rules = like.rules
+    if args.tokeniser not in (None, rules.tokeniser) or (args.keep_case and rules.lowercase):
+        theirs = f"--tokeniser {rules.tokeniser}{'' if rules.lowercase else ' --keep-case'}"
+        found = f"{like.name} was made with {theirs}"
+        raise UsageError(f"--like: {found}; leave these options out")
+    return rules
 
 
 def build_parser() -> Parser:

@@ -1,12 +1,12 @@
 """What an earlier version wrote still serves: tests/data/old_run/README.md says how it was made."""
 
 import json
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from data_prep.archives import unpack
 from dim_tf import evaluate, report, train
 from dim_tf.data.dataset import PreparedData
 from dim_tf.ranking.ranker import Ranker
@@ -24,8 +24,7 @@ TABLE = "test_self_original"
 def old(tmp_path_factory):
     """The folders of the archive; the tests below add to them."""
     folder = tmp_path_factory.mktemp("old")
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
+    unpack(ARCHIVE, folder)
     return folder
 
 

@@ -119,7 +119,7 @@ class Ranker:
         """
         if top_k is not None:
             check_count("top_k", top_k)
-        turn = self._turn(context, persona, candidates)
+        turn = self._turn(context, persona, candidates, stacklevel=3)
         return self._ranking(turn, self._score(turn), top_k)
 
     def rank_many(
@@ -170,7 +170,7 @@ class Ranker:
         candidates: Sequence[str] | Pool = (),
     ) -> Turn:
         """Checks a turn for `rank_many`; arguments, warnings and errors as in `rank`."""
-        return self._turn(context, persona, candidates)
+        return self._turn(context, persona, candidates, stacklevel=3)
 
     def encode(self, candidates: Sequence[str]) -> Pool:
         """Encodes candidates once, for many calls of `rank`; raises `DataError` as `rank`."""
@@ -195,7 +195,7 @@ class Ranker:
     def encode_query(self, context: Sequence[str], persona: Sequence[str] = ()) -> np.ndarray:
         """The vector of a context and a persona, float32 [d]; see `encode_replies`."""
         scorer = self._vector_scorer()
-        turn = self._turn(context, persona, ["-"])
+        turn = self._turn(context, persona, ["-"], stacklevel=3)
         return scorer.encode_query(self._inputs([turn]))[0]
 
     def explain(
@@ -211,7 +211,7 @@ class Ranker:
             raise DataError(
                 f"found {json_type_name(candidate)}, expected a text", field="candidate"
             )
-        turn = self._turn(context, persona, [candidate])
+        turn = self._turn(context, persona, [candidate], stacklevel=3)
         inputs, featurizer = self._inputs([turn]), self._featurizer
         [words] = featurizer.candidates([candidate])
         inputs |= featurizer.responses([[words]])
@@ -237,6 +237,7 @@ class Ranker:
         context: Sequence[str],
         persona: Sequence[str],
         candidates: Sequence[str] | Pool,
+        stacklevel: int,
     ) -> Turn:
         context = check_texts(context, "context")
         persona = [profile_text(text) for text in check_texts(persona, "persona")]
@@ -248,7 +249,7 @@ class Ranker:
             reads = f"the first {room}" if room else "none"
             warnings.warn(
                 f"persona: found {len(persona)} profiles, this model reads {reads}",
-                stacklevel=2,
+                stacklevel=stacklevel,
             )
         return Turn(context, persona[:room], candidates)
 
@@ -268,7 +269,7 @@ class Ranker:
             for name in turn.keys() - set(FIELDS):
                 hint = did_you_mean(str(name), FIELDS)
                 raise DataError(f"unknown field{hint}", field=str(name))
-            return self._turn(*(turn.get(name, ()) for name in FIELDS))
+            return self._turn(*(turn.get(name, ()) for name in FIELDS), stacklevel=4)
         except (DataError, UsageError) as error:
             raise type(error)(f"turns[{index}]: {error}") from None
 

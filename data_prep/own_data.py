@@ -89,7 +89,7 @@ def split_dialogues(
         if split not in (None, *SPLITS):
             found = f"found {split!r}, expected train, valid or test"
             message = f"{found}; --resplit splits 80/10/10 and ignores the field"
-            # In a folder, the files are the splits.
+            # Only of a single file, where the number is the line: in a folder, files are splits.
             raise DataError(message, path=path, line=dialogue.number, field="split")
     rest = [number for number, split in enumerate(splits) if split is None]
     rng = random.Random(f"{seed} split")

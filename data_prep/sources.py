@@ -69,9 +69,9 @@ def open_source(source: str, options: SourceOptions | None = None) -> Corpus:
     if path.is_dir() and not own:
         return _open_folder(path, str(path), path.resolve().name, options)
     suffix = next((s for s in archives.SUFFIXES if path.name.lower().endswith(s)), None)
-    if suffix and not own:
-        summed = _summed(path)
-        corpus = _open_archive(path, path.name[: -len(suffix)], options, (summed,))
+    if (suffix or source == "download") and not own:
+        summed, name = _summed(path), path.name[: -len(suffix)] if suffix else path.stem
+        corpus = _open_archive(path, name, options, (summed,))
         official = summed["sha256"] == download.PERSONACHAT_SHA256
         return replace(corpus, licence="CC BY 4.0" if official else "")
     if own:

@@ -13,7 +13,6 @@ be, have or do, a modal, or a word right after a subject pronoun; 4 follows from
 
 from __future__ import annotations
 
-import itertools
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -102,7 +101,7 @@ def with_personas(
             for speaker in dialogue.said:
                 known = [pools[name].get(speaker, []) for name in dict.fromkeys(("train", split))]
                 rng = random.Random(f"{seed} {dialogue.number} {speaker}")
-                chosen = _choose([*itertools.chain(*known)], dialogue.number, count, rng)
+                chosen = _choose(known, dialogue.number, count, rng)
                 personas[speaker] = {"original": chosen, "revised": None}
                 sides += 1
                 empty += not chosen
@@ -132,11 +131,20 @@ def _pools(dialogues: Sequence[Dialogue], tag: Tag | None, rng: random.Random) -
     }
 
 
-def _choose(known: Pool, dialogue: int, count: int, rng: random.Random) -> tuple[str, ...]:
-    """Chooses distinct sentences that are said in another dialogue."""
-    start = int(rng.random() * len(known))
-    others = (text for text, found in (*known[start:], *known[:start]) if found != {dialogue})
-    return tuple(itertools.islice(dict.fromkeys(others), count))
+def _choose(known: list[Pool], dialogue: int, count: int, rng: random.Random) -> tuple[str, ...]:
+    """Chooses distinct sentences that are said in another dialogue, from a random place on."""
+    total = sum(map(len, known))
+    start = int(rng.random() * total)
+    chosen: dict[str, None] = {}
+    for number in range(total):
+        if len(chosen) == count:
+            break
+        index = (start + number) % total
+        first = len(known[0])
+        sentence, said_in = known[0][index] if index < first else known[1][index - first]
+        if said_in != {dialogue}:
+            chosen[sentence] = None
+    return tuple(chosen)
 
 
 def _of(reply: Reply, personas: Mapping[str, Persona]) -> Reply:

@@ -78,7 +78,7 @@ def _parser() -> Parser:
             option,
             type=positive,
             default=defaults[name],
-            help=f"set the {what}",
+            help=f"set the largest number of {what}",
         )
     return parser
 

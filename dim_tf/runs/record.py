@@ -47,7 +47,7 @@ class PreparedSummary(TypedDict):
     licence: str
     fingerprint: str
     text_fingerprint: NotRequired[str]
-    word2vec: str | None
+    word2vec: NotRequired[str | None]
     word2vec_dim: NotRequired[int]
     training_turns: NotRequired[int]  # that the run is trained on
 

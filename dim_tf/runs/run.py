@@ -187,7 +187,7 @@ class Run(Record):
         ours, theirs = (each.word_vectors.shape[1] for each in (self, data))
         if ours != theirs:
             found.append(f"word_dim ({ours} instead of {theirs})")
-        if self.prepared["word2vec"] != data.manifest.get("word2vec"):
+        if self.prepared.get("word2vec") != data.manifest.get("word2vec"):
             found.append("the Word2Vec vectors")
         elif ours == theirs and WordVectors(self.words, self.word_vectors).contradicts(
             WordVectors(data.words, data.word_vectors)

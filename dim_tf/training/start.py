@@ -137,7 +137,8 @@ def new_run(
         prepared={
             "fingerprint": data.fingerprint,
             "text_fingerprint": data.text_fingerprint,
-            **{name: data.manifest.get(name) for name in ("name", "licence", "word2vec")},
+            **{name: data.manifest.get(name) or "" for name in ("name", "licence")},
+            "word2vec": data.manifest.get("word2vec"),
             "word2vec_dim": data.word2vec_dim,
             "training_turns": len(training_rows(table.dialogue, training_config)),
         },

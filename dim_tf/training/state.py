@@ -9,8 +9,8 @@ import numpy as np
 
 from dim_tf.config import TrainingConfig
 
-# Seed sequences: [seed, epoch] of the order of turns, [seed, update] of dropout, [seed, update,
-# NEGATIVES], [seed, DIALOGUES]. Equal ones serve different draws, which does no harm.
+# Seed sequences: [seed, epoch] for the order of turns, [seed, update] for dropout, [seed, update,
+# NEGATIVES], [seed, DIALOGUES]. Some are equal; they serve different draws.
 NEGATIVES, DIALOGUES = 1, 2
 
 

@@ -8,7 +8,6 @@ process; and `fit` refuses inputs of different leading sizes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -47,15 +46,12 @@ class StepDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(self, config: TrainingConfig) -> None:
         self._config = config
+        self._steps = min(config.decay_steps, 2**31 - 1)  # an int32 on JAX
 
     def __call__(self, step: Tensor) -> Tensor:
         """The learning rate after `step` updates, float32."""
-        decays = ops.cast(ops.floor_divide(step, self._config.decay_steps), "float32")
+        decays = ops.cast(ops.floor_divide(step, self._steps), "float32")
         return self._config.learning_rate * ops.power(self._config.decay_rate, decays)
-
-    def get_config(self) -> dict[str, Any]:
-        """The settings, as Keras asks for them."""
-        return self._config.to_dict()
 
 
 def learning_rate(config: TrainingConfig, update: int) -> float:
@@ -136,9 +132,10 @@ def _tensorflow_update(
         with tf.GradientTape() as tape:
             logits = executor.logits(batch, training=True)
             loss = loss_of_logits(target, logits, present_candidates(batch))
-        gradients = tape.gradient(loss, variable_values(model.trainable_variables))
-        # That of an embedding has a row for each word of the batch. Keras' Adam would square these
-        # rows, not the sum of those of the same word.
+        variables = variable_values(model.trainable_variables)
+        gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
+        # The gradient of an embedding has a row for each word of the batch. Keras' Adam would
+        # square these rows, not the sum of those of the same word.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         optimizer.apply(gradients, model.trainable_variables)
         return loss, masked_accuracy(target, logits, present_candidates(batch))

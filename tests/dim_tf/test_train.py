@@ -207,7 +207,7 @@ def test_an_update_sees_the_negatives_of_the_schedule(run_train, monkeypatch):
 
     monkeypatch.setattr(NegativeSampler, "draw", watched)
     run_train("run", "--negatives", "2:3", "4:5", "19", "--max-updates=7")
-    assert shapes == [3, 3, 3, 5, 5, 6, 6]
+    assert shapes[-7:] == [3, 3, 3, 5, 5, 6, 6]  # JAX draws samples first
 
 
 @pytest.mark.parametrize("stop", [3, 4])

@@ -84,7 +84,6 @@ def test_what_a_terminal_cannot_show_is_escaped():
 TERMINATED = """
 import os, signal, sys, time
 from dim_tf.cli import parser
-from dim_tf.errors import DataError
 from dim_tf.io import atomic
 
 def main(argv):

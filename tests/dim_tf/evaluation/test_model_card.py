@@ -35,6 +35,15 @@ def test_card_of_a_run_without_training_or_results(run_copy):
     assert card.startswith("# tiny: reply ranking with no persona\n")
 
 
+def test_card_of_a_dual_encoder_with_licences(run_copy):
+    (run_copy / "LICENCES.md").touch()
+    run = Run.open(run_copy)
+    card = model_card.text(dataclasses.replace(run, model="starspace"))
+    assert card.startswith("# Starspace: ")
+    assert "see LICENCES.md" in card and "ignores words outside its vocabulary" in card
+    assert "* recipe:" not in card and "* recipe:" in model_card.text(run)
+
+
 def evaluated(run, update, ranks=(1, 1, 2, 4)):
     """Keeps a test of four turns, as `dim_tf.evaluate` does."""
     ranks = np.array(ranks)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -65,8 +66,8 @@ def test_the_old_run_is_resumed(resumed):
     assert [row["update"] for row in Run.open(resumed).metrics()] == [3, 6, 9]
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX draws other masks")
 def test_the_resumed_run_ends_as_the_old_one_did(old, resumed):
-    """On the backend of the old one: the dropout masks of JAX are others."""
     found, expected = (Run.open(path).metrics() for path in (resumed, old / "finished"))
     for row, other in zip(found, expected, strict=True):
         assert [row[name] for name in DISCRETE] == [other[name] for name in DISCRETE]

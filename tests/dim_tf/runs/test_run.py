@@ -55,6 +55,11 @@ def spoil_config(**changes):
     return spoil
 
 
+def spoil_vectors(folder):
+    words = (folder / "words.txt").read_text().splitlines()
+    np.savez(folder / "vectors.npz", word_vectors=np.full((len(words), 6), "a"))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -72,7 +77,7 @@ def spoil_config(**changes):
         (lambda folder: (folder / "words.txt").unlink(), "words.txt: the file is missing"),
         (lambda folder: (folder / "chars.txt").write_text("<pad>\n"), "found 1 lines, expected"),
         (lambda folder: (folder / "vectors.npz").write_bytes(b"x"), "not a readable .npz"),
-        (lambda folder: np.savez(folder / "vectors.npz", word_vectors=["a"]), r"\(1,\) <U1"),
+        (spoil_vectors, r"\) <U1"),
         (
             lambda folder: np.savez(folder / "vectors.npz", others=[1.0]),
             r"vectors.npz: found \(0,\)",

@@ -83,7 +83,7 @@ def test_any_body_is_answered_or_refused(client, count):
 
 def test_requests_that_arrive_together_are_ranked_together(held):
     turns = [{**TURN, "context": ["hello"] * n} for n in range(1, 5)]
-    with TestClient(create_app(held)) as client, ThreadPoolExecutor() as threads:
+    with TestClient(create_app(held)) as client, ThreadPoolExecutor(8) as threads:
         first = threads.submit(client.post, "/rank", json=TURN)
         until(lambda: held.batches == [1])
         others = [threads.submit(client.post, "/rank", json=turn) for turn in turns]
@@ -102,7 +102,7 @@ def test_a_batch_has_two_turns_and_an_explanation_is_alone(held, monkeypatch, li
     monkeypatch.setattr(batcher, limit, value)
     asked = {"context": TURN["context"], "persona": [], "candidate": "i like"}
     posts = [*[("/rank", TURN)] * 3, ("/explain", asked), ("/rank", TURN)]
-    with TestClient(create_app(held)) as client, ThreadPoolExecutor() as threads:
+    with TestClient(create_app(held)) as client, ThreadPoolExecutor(8) as threads:
         answers = [threads.submit(client.post, "/rank", json=TURN)]
         until(lambda: held.batches == [1])
         for number, (path, body) in enumerate(posts, start=1):
@@ -121,7 +121,7 @@ def test_a_turn_that_fails_does_not_spoil_those_of_its_batch(held):
         return rank(turns)
 
     rank, held.rank_many = held.rank_many, rank_many
-    with TestClient(create_app(held)) as client, ThreadPoolExecutor() as threads:
+    with TestClient(create_app(held)) as client, ThreadPoolExecutor(8) as threads:
         threads.submit(client.post, "/rank", json=TURN)
         until(lambda: held.batches == [1])
         turns = [TURN, {**TURN, "context": ["bad"]}, TURN]
@@ -134,7 +134,7 @@ def test_a_turn_that_fails_does_not_spoil_those_of_its_batch(held):
 def test_more_than_may_wait_is_sent_away_and_what_takes_too_long_ends(held):
     with (
         TestClient(create_app(held, queue=1, time_limit=1)) as client,
-        ThreadPoolExecutor() as threads,
+        ThreadPoolExecutor(8) as threads,
     ):
         first = threads.submit(client.post, "/rank", json=TURN)
         until(lambda: held.batches == [1])

@@ -47,13 +47,14 @@ def weights(model):
     return [np.asarray(variable.value) for variable in model.trainable_variables]
 
 
-def check_updates(model, config, inputs, target):
+def check_updates(model, config, draw):
     """Five updates are those of Adam in NumPy, fed with the gradients of the model."""
     step = TrainingStep(model, adam(config), seed=1)
     expected = [value.astype("float64") for value in weights(model)]
     first = [np.zeros_like(value) for value in expected]
     second = [np.zeros_like(value) for value in expected]
     for number in range(1, 6):
+        inputs, target = draw()
         before, gradients = value_and_gradients(model, inputs, target)
         loss, _ = step.update(number, inputs, target)
         assert float(loss) == pytest.approx(before, rel=1e-6)
@@ -70,20 +71,38 @@ def check_updates(model, config, inputs, target):
 def test_updates_equal_a_numpy_adam_fed_with_the_gradients():
     model = tiny()
     config = TrainingConfig(learning_rate=0.01, decay_steps=2, decay_rate=0.5)
-    check_updates(model, config, *batch(model, 3))
+    check_updates(model, config, lambda: batch(model, 3))
 
 
 def test_a_word_that_occurs_often_is_updated_once():
     """The gradient of a word vector is the sum over its occurrences."""
     model = build_model("starspace", CONFIG, word_table())
-    inputs = random_inputs(RNG)
-    inputs["responses_len"][:, 1] = 3
-    inputs = {tensor.name: inputs[tensor.name] for tensor in keras.tree.flatten(model.inputs)}
-    check_updates(model, TrainingConfig(), inputs, np.ones(4, "int32"))
+
+    def draw():
+        inputs = random_inputs(RNG)
+        inputs["responses_len"][:, 1] = 3
+        names = [tensor.name for tensor in keras.tree.flatten(model.inputs)]
+        return {name: inputs[name] for name in names}, np.ones(4, "int32")
+
+    check_updates(model, TrainingConfig(), draw)
+
+
+def test_a_weight_that_is_not_used_stays():
+    inputs = inputs_of(3)
+    used, unused = (keras.layers.Dense(3) for _ in range(2))
+    model = keras.Model(inputs, used(inputs["x"]))
+    model.unused = unused
+    unused.build((None, 3))
+    before = np.asarray(unused.kernel.value)
+    step = TrainingStep(model, adam(TrainingConfig()), seed=1)
+    arrays = {"x": np.ones((1, 3), "float32"), "responses_len": np.ones((1, 3), "int32")}
+    step.update(1, arrays, np.array([0], "int32"))
+    assert any(variable is unused.kernel for variable in model.trainable_variables)
+    np.testing.assert_array_equal(np.asarray(unused.kernel.value), before)
 
 
 def test_the_learning_rate_falls_on_time():
-    """Compiled, as an update is: XLA's division of floats rounds some of these down."""
+    """On JAX compiled, as an update is: XLA's division of floats rounds some of these down."""
     config = TrainingConfig(learning_rate=1.0, decay_rate=0.5, decay_steps=41)
     schedule = StepDecay(config)
     if keras.backend.backend() == "jax":

@@ -13,7 +13,7 @@ from dim_tf.errors import ConfigError, first_problem
 
 # The settings of a recipe; a setting given on its own wins.
 Recipe = Literal["paper", "fast"]
-RECIPES: Mapping[str, Mapping[str, Any]] = {
+RECIPES: Mapping[Recipe, Mapping[str, Any]] = {
     "paper": {},
     "fast": {"input_scale": 6.0, "negatives": "4:3000 9"},
 }

@@ -272,7 +272,7 @@ def _model_config(
 def _training_config(model: str, changes: Mapping[str, Any]) -> TrainingConfig:
     """The settings of a training: `changes`, those of their recipe, the system's defaults."""
     system, recipe = registry.get(model), changes.get("recipe")
-    named = RECIPES.get(recipe, {}) if isinstance(recipe, str) else {}
+    named = next((found for name, found in RECIPES.items() if name == recipe), {})
     settings = {**system.defaults, **named, **changes}
     settings = {name: value for name, value in settings.items() if name in TRAINING_FIELDS}
     if settings.get("negatives") is not None and "negatives_from" not in changes:

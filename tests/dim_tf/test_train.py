@@ -1,18 +1,15 @@
 """The command: what it refuses and what it writes."""
 
-import os
 import shutil
 
 import keras
 import numpy as np
 import pytest
 
-from dim_tf import train
 from dim_tf.config import RECIPES
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import CheckpointError, ConfigError, DataError, DivergedError, UsageError
 from dim_tf.runs.run import Run
-from dim_tf.training import start
 from dim_tf.training.negative_sampling import NegativeSampler
 from dim_tf.training.trainer import Trainer
 from tests.run_content import content
@@ -207,7 +204,9 @@ def test_an_update_sees_the_negatives_of_the_schedule(run_train, monkeypatch):
 
     monkeypatch.setattr(NegativeSampler, "draw", watched)
     run_train("run", "--negatives", "2:3", "4:5", "19", "--max-updates=7")
-    assert shapes[-7:] == [3, 3, 3, 5, 5, 6, 6]  # JAX draws samples first
+    if keras.backend.backend() == "tensorflow":  # JAX draws samples first
+        assert shapes == [3, 3, 3, 5, 5, 6, 6]
+    assert shapes[-7:] == [3, 3, 3, 5, 5, 6, 6]
 
 
 @pytest.mark.parametrize("stop", [3, 4])
@@ -225,24 +224,6 @@ def test_resuming_next_to_a_step_of_the_schedule_is_exact(run_train, monkeypatch
         stopped = run_train("stopped", *options, "--max-updates=8")
     assert Run.open(stopped).best_update() is None  # not validated yet
     assert content(run_train("stopped", "--resume", "--max-updates=8")) == content(whole)
-
-
-@pytest.mark.parametrize("model", ["dim", "imn"])
-def test_the_input_scale_multiplies_the_input_part_of_the_encoder_only(prepared, model):
-    data = PreparedData.load(prepared)
-    persona = "none" if model == "imn" else "self"
-    fresh, scaled = (
-        start.initial_model(
-            start.new_run("run", data, {"rnn_units": 3, "input_scale": scale}, model, persona)
-        )
-        for scale in (1.0, 3.0)
-    )
-    words = fresh.get_layer("encoder").input_dim
-    for one, other in zip(fresh.trainable_variables, scaled.trainable_variables, strict=True):
-        one, other = np.asarray(one.value).copy(), np.asarray(other.value)
-        if one.shape == (words + 3, 12):
-            one[:words] *= 3
-        np.testing.assert_array_equal(one, other)
 
 
 # === What it refuses, leaving nothing behind ===
@@ -293,9 +274,14 @@ def test_a_damaged_prepared_folder_is_named(prepared, run_train, tmp_path, name)
     (folder / name).write_bytes((folder / name).read_bytes()[:50])
     with pytest.raises(DataError, match="damaged/"):
         run_train("run", prepared=folder)
-    for folder in (tmp_path, tmp_path / "nothing"):
-        with pytest.raises(DataError, match=f"{folder}: .*python -m data_prep"):
-            run_train("run", prepared=folder)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_no_prepared_folder_says_how_to_make_one(run_train, tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file", tmp_path / "nothing"):
+        with pytest.raises(DataError, match=f"{path}: .*python -m data_prep"):
+            run_train("run", prepared=path)
     assert not (tmp_path / "run").exists()
 
 
@@ -319,34 +305,9 @@ def test_divergence_names_the_update_and_keeps_the_last_good_checkpoint(run_trai
 # === Starting from another run ===
 
 
-def test_imn_reads_no_persona():
-    arguments = train.build_parser().parse_args(["--prepared=x", "--run=y", "--model=imn"])
-    assert start.check_request(arguments).chosen == {"model": "imn", "persona": "none"}
-
-
 def test_a_run_without_a_state_cannot_be_resumed(run_copy, run_train):
     (run_copy / "latest.npz").unlink()
     with pytest.raises(
         UsageError, match=r"no training checkpoint .*; start a new run with --init-from"
     ):
         run_train("run", "--resume")
-
-
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a setting of TensorFlow")
-@pytest.mark.parametrize(
-    ("wanted", "gpus", "made"), [(False, 0, True), (False, 1, False), (True, 1, True)]
-)
-def test_repeatable_operations_on_a_gpu_are_optional(
-    wanted, gpus, made, make_deterministic, monkeypatch
-):
-    import tensorflow as tf
-
-    calls = []
-    monkeypatch.setenv("XLA_FLAGS", "--a=1")
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
-    config = tf.config.experimental
-    monkeypatch.setattr(config, "enable_op_determinism", lambda: calls.append("made"))
-    make_deterministic(wanted)
-    assert calls == ["made"] * made
-    flag = " --xla_gpu_deterministic_ops=true"
-    assert os.environ["XLA_FLAGS"] == "--a=1" + flag * wanted

@@ -42,6 +42,7 @@ setup(
         "tensorflow>=2.18",
         "keras>=3.14",
         "numpy>=1.26",
+        "optree>=0.14",
         "h5py>=3.11",
         "nltk>=3.9.1",
         "gensim>=4.3.3",

@@ -7,6 +7,7 @@ no reader keeps a corpus in memory.
 from __future__ import annotations
 
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,14 +26,17 @@ class Turn:
 
 
 def find_gold(reply: str, candidates: Sequence[str]) -> int:
-    """The index of the reply among its candidates: the same text, or else the same words; or -1.
+    r"""The index of the reply among its candidates: the same text, or else the same words; or -1.
 
     >>> find_gold("I  ski", ["no", "i ski"]), find_gold("i ski", ["I ski", "i ski"])
     (1, 1)
+    >>> find_gold("cafe\N{COMBINING ACUTE ACCENT}", ["no", "caf\xe9"])
+    1
     """
     if reply in candidates:
         return candidates.index(reply)
-    words = [text.lower().split() for text in (reply, *candidates)]
+    texts = (unicodedata.normalize("NFC", text) for text in (reply, *candidates))
+    words = [text.lower().split() for text in texts]
     return words.index(words[0], 1) - 1 if words[0] in words[1:] else -1
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,7 +33,7 @@ from pydantic import (
 
 from data_prep.dialogues import find_gold
 from dim_tf.data.dataset import SPLITS
-from dim_tf.data.text import profile_text
+from dim_tf.data.text import MARK_LEFT_OUT, without_mark
 from dim_tf.errors import DataError
 from dim_tf.io import json_model
 from dim_tf.io.text_lines import JSON_LINES, json_value, numbered_lines
@@ -50,10 +51,17 @@ def _name(name: Any) -> str:
     return _clean(str(name))
 
 
+def _profile(text: str) -> str:
+    profile = without_mark(text)
+    if profile != text:
+        warnings.warn(MARK_LEFT_OUT, stacklevel=2)
+    return profile
+
+
 Text = Annotated[str, AfterValidator(_clean)]
 Name = Annotated[str, BeforeValidator(_name)]
 Texts = tuple[Text, ...]
-Profiles = tuple[Annotated[Text, AfterValidator(profile_text)], ...]
+Profiles = tuple[Annotated[Text, AfterValidator(_profile)], ...]
 # The profiles of a persona by version; None if the file lacks the version.
 Persona = dict[str, Texts | None]
 
@@ -187,8 +195,11 @@ def _shape(
     except DataError as error:
         expected = "expected an object on each line, or one JSON array of objects"
         raise DataError(f"{error}; {expected}", path=path, line=line) from None
-    if speakers:
+    if speakers and not (isinstance(fields, dict) and "response" in fields):
         return SpeakerLine
+    if speakers:
+        message = "found a turn, expected a dialogue: --speaker-sentences needs whole dialogues"
+        raise DataError(message, path=path, line=line, field="response")
     if isinstance(fields, dict):
         if {"utterances", "speaker_a"} <= fields.keys() and "persona_a" not in fields:
             message = "missing; expected a persona, or --speaker-sentences N to make them"

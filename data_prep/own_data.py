@@ -69,7 +69,7 @@ def open_tables(
                 tables.append(Table(split, persona, version, file, read))
     if not tables:
         raise DataError(f"no dialogue contains a reply of side {sides}", path=path)
-    if 0 < left_out < turn_count:
+    if left_out and any(_is_revised(reply) for each in dialogues for reply in each.replies):
         notes += (f"{left_out} of {turn_count} turns have no revised persona: not in these tables",)
     return tuple(tables), notes
 
@@ -152,3 +152,7 @@ def _refuse(error: DataError, lenient: bool) -> None:
 
 def _has(reply: Reply, version: str) -> bool:
     return None not in (reply.self_profiles[version], reply.partner_profiles[version])
+
+
+def _is_revised(reply: Reply) -> bool:
+    return bool(reply.self_profiles["revised"] or reply.partner_profiles["revised"])

@@ -60,6 +60,8 @@ def read_turns(
     sizes: set[int] = set()
     self_profiles, partner_profiles, history, has_turn = (), (), (), True
     for line, text in numbered_lines(path, label):
+        if not text.strip():
+            continue
         try:
             # ParlAI writes a line break inside a text as these two characters.
             head, _, body = text.replace("\\n", " ").partition(" ")
@@ -90,7 +92,7 @@ def read_turns(
         context = (*history, utterance) if utterance else history
         history, has_turn = (*context, reply), True
         yield Turn(context, candidates, gold, self_profiles, partner_profiles, dialogue, line)
-    if line == 0:
+    if dialogue < 0:
         raise DataError("the file is empty, expected dialogues", path=label)
     if not has_turn:
         found = "the last dialogue has no turn; is the file cut off?"

@@ -211,6 +211,10 @@ def _words(
     pretrained = None
     if settings.vectors is not None:
         pretrained = read_vectors(settings.vectors, [*words[2:], *further], extra, acceptable)
+        if not {*pretrained.words} & {*words[2:], *further}:
+            case = "" if settings.rules.lowercase else "; --keep-case looks for words as they are"
+            found = "found no word of the data among its words, expected vectors of its language"
+            raise DataError(f"{found}{case}", path=settings.vectors)
         further += pretrained.words
     known = set(words)
     words += [word for word in dict.fromkeys(further) if word not in known]

@@ -50,6 +50,8 @@ def read_turns(path: str | os.PathLike, label: str | None = None) -> Iterator[Tu
     label = str(path) if label is None else label
     dialogue, line, history = -1, 0, None
     for line, text in numbered_lines(path, label):
+        if not text.strip():
+            continue
         try:
             context, candidates, gold, partner_profiles, self_profiles = _parse(text)
         except DataError as error:
@@ -58,7 +60,7 @@ def read_turns(path: str | os.PathLike, label: str | None = None) -> Iterator[Tu
             dialogue += 1
         history = (*context, candidates[gold])
         yield Turn(context, candidates, gold, self_profiles, partner_profiles, dialogue, line)
-    if line == 0:
+    if history is None:
         raise DataError("the file is empty, expected turns", path=label)
 
 

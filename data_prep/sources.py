@@ -154,6 +154,10 @@ def _find_reader(folder: Path, label: str) -> tuple[Path, ModuleType]:
     names = sorted(path.name for path in folder.iterdir())
     found = f"found {_some(names) if names else 'an empty folder'}"
     expected = f"expected files named {personachat.EXPECTED_FILES} or {processed.EXPECTED_FILES}"
+    if any(text_lines.JSON_LINES.fullmatch(each) for each in names):
+        expected = (
+            "expected a single file of JSON Lines, or a folder of train, valid and test.jsonl"
+        )
     raise DataError(f"{found}, {expected}", path=label)
 
 

@@ -2,8 +2,8 @@
 
     python -m dim_tf.chat --run RUN --persona persona.txt --pool replies.txt
 
-The pool is a file with one reply a line, or a folder of `python -m dim_tf.index`; the persona has
-one sentence a line. The bot answers with the best reply of the pool that it has not given yet;
+The pool is a file with one reply per line, or a folder of `python -m dim_tf.index`; the persona has
+one sentence per line. The bot answers with the best reply of the pool that it has not given yet;
 once it has given all that it considers, with the best one. /help lists the commands. Ctrl-D ends,
 Ctrl-C clears the line. Lines may also come from a pipe: then there is no prompt.
 """
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int | None:
                 rank = functools.partial(ranker.rank, candidates=ranker.encode(replies))
         chat = Chat(ranker, rank, persona, prompt="you> " if sys.stdin.isatty() else "")
         if chat.prompt:
-            print(f"{size:,} replies; {chat.persona()}\n/help lists the commands.")
+            print(f"{size:,} replies; {chat.persona_line}\n/help lists the commands.")
         chat.run()
 
 

@@ -38,7 +38,7 @@ class DimError(Exception):
 
 
 class UsageError(DimError):
-    """A command line that is not possible."""
+    """Options or arguments that are missing, unknown or contradict each other."""
 
 
 class ConfigError(DimError):

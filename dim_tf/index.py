@@ -2,9 +2,9 @@
 
     python -m dim_tf.index --pool replies.txt --out pools/chat
 
-FILE has one reply a line; JSON Lines (.jsonl) have one object a line, with `text`, perhaps `id`,
-and other fields to filter by. prepared:DIR takes the candidates of a prepared folder. Equal replies
-are merged. A call that was stopped goes on when it is repeated. Change a pool:
+FILE has one reply per line; JSON Lines (.jsonl) have one object per line, with `text`, perhaps
+`id`, and other fields to filter by. prepared:DIR takes the candidates of a prepared folder. Equal
+replies are merged. To resume after an interruption, run the command again. Change a pool:
 
     python -m dim_tf.index --out pools/chat --add more.jsonl
     python -m dim_tf.index --out pools/chat --delete ID ID

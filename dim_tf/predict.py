@@ -5,7 +5,7 @@ One turn on the command line:
     python -m dim_tf.predict --run RUN --context "hi, what do you like?" \
         --persona "i love dogs." "i hike a lot." --candidates replies.txt
 
-or many as JSON Lines, one turn a line, `{"context": [...], "persona": [...], "candidates": [...]}`:
+or many as JSON Lines, each `{"context": [...], "persona": [...], "candidates": [...]}`:
 
     python -m dim_tf.predict --run RUN --input turns.jsonl --output rankings.jsonl
 
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int | None:
 
 def _rank_one(arguments: argparse.Namespace) -> None:
     if arguments.candidates is None:
-        raise UsageError("give --candidates FILE with one reply a line, or --input FILE.jsonl")
+        raise UsageError("give --candidates FILE with one reply per line, or --input FILE.jsonl")
     if arguments.output is not None:
         raise UsageError("--output belongs to --input; redirect standard output with > FILE")
     turn = arguments.context or [], arguments.persona or []

@@ -22,7 +22,7 @@ TOKEN = "DIM_TF_TOKEN"
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
-    token = arguments.token or os.environ.get(TOKEN, "")
+    token = (arguments.token or os.environ.get(TOKEN, "")).strip()
     if not token and not _is_loopback(arguments.host):
         raise UsageError(
             f"--host {arguments.host}: others can reach this address; give --token, or set {TOKEN}"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs all tests on TensorFlow, then those marked `backend` on JAX, a test file a core at a time. All
-# options but -m go to pytest; --slow also runs the tests marked slow.
+# Runs all tests on TensorFlow, then those marked `backend` on JAX, a test file a core at a time.
+# Options go to pytest (a -m of yours selects on TensorFlow only); --slow adds the tests marked slow.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../scripts/venv.sh"
 use_venv test

@@ -16,6 +16,8 @@ import sys
 
 import numpy as np
 
+from dim_tf.systems import registry
+
 
 def build_tiny(config, word_vectors):
     """Mean word vectors, dense layers with dropout, and their dot product."""
@@ -41,6 +43,9 @@ def build_tiny(config, word_vectors):
     )
     replies = keras.layers.Dropout(config.dropout, name="dropout_replies")(replies)
     return keras.Model(inputs, ops.einsum("bh,bch->bc", hidden, replies), name="tiny")
+
+
+SYSTEM = registry.System("tiny", builder=build_tiny, matches_words=True)
 
 
 def _die_at(moment: str, times: int, number: signal.Signals) -> None:
@@ -108,9 +113,8 @@ if __name__ == "__main__":
     if "BLOCK" in os.environ:
         sys.meta_path.insert(0, _Blocker(os.environ["BLOCK"].split(",")))
     from dim_tf.cli import parser
-    from dim_tf.systems import registry
 
-    registry.register(registry.System(name="tiny", builder=build_tiny))
+    registry.register(SYSTEM)
     if "DIE" in os.environ:
         moment, times, name = os.environ["DIE"].split(":")
         _die_at(moment, int(times), signal.Signals[name])

@@ -34,6 +34,8 @@ def made_up_run(
     gold: int = 0,
     trained: bool = True,
     initial: str | None = None,
+    training_turns: int = 1234,
+    trained_on: str = FINGERPRINT,
     **settings,
 ) -> Path:
     """Makes a run folder with `ranks` as the test in its own setting.
@@ -46,6 +48,8 @@ def made_up_run(
         gold: int. The first row of the gold replies.
         trained: bool. False for weights from elsewhere.
         initial: str. The run whose weights it started from.
+        training_turns: int. The number of turns that it was trained on.
+        trained_on: str. Fingerprint of the data that it was trained on.
     """
     run = Run(
         path=path,
@@ -62,11 +66,11 @@ def made_up_run(
         persona=persona,
         version=version,
         prepared={
-            "fingerprint": FINGERPRINT if trained else "",
+            "fingerprint": trained_on if trained else "",
             "name": "small",
             "licence": "",
             "word2vec": None,
-            **({"training_turns": 1234} if trained else {}),
+            **({"training_turns": training_turns} if trained else {}),
         },
         initial=initial and {"run": initial, "prepared": {}, "initial": None},
         words=["<pad>", "<unk>"],

@@ -14,16 +14,19 @@ COMMANDS = {
     "prepare": ("data_prep.__main__", "prepare dialogues and word vectors for training"),
     "train": ("dim_tf.train", "train a model on a prepared folder"),
     "evaluate": ("dim_tf.evaluate", "rank a split with a run, and analyse the errors"),
-    "calibrate": ("dim_tf.calibrate", 'calibrate a run\'s probabilities, and "no candidate fits"'),
+    "calibrate": (
+        "dim_tf.calibrate",
+        "calibrate a run's probabilities, and when no candidate fits",
+    ),
     "predict": ("dim_tf.predict", "rank replies to a conversation"),
     "chat": ("dim_tf.chat", "chat with the retrieval bot in the terminal"),
     "index": ("dim_tf.index", "make a pool of replies to search"),
-    "serve": ("dim_tf.serve", "answer over HTTP, with a page to talk to the bot"),
+    "serve": ("dim_tf.serve", "serve rankings and a chat page over HTTP"),
     "attention": ("dim_tf.attention", "plot the attention weights of a reply"),
-    "export": ("dim_tf.export", "write a run for programs without dim_tf"),
+    "export": ("dim_tf.export", "export a run to SavedModel or ONNX"),
     "ship": ("dim_tf.ship", "make a small copy of a run to share"),
     "convert": ("dim_tf.convert", "convert an authors' checkpoint into a run"),
-    "reproduce": ("dim_tf.reproduce", "train and test what the paper's tables need"),
+    "reproduce": ("dim_tf.reproduce", "train and test the cells of the paper's tables"),
     "report": ("dim_tf.report", "compare tested runs with each other and with the paper"),
 }
 

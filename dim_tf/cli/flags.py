@@ -43,7 +43,7 @@ def add_settings(parser: Parser) -> None:
         ("--train-dialogues", float, "train on this fraction of the dialogues"),
     ):
         default = DEFAULTS[option[2:].replace("-", "_")]
-        shown = "" if default is None else f" (default of dim: {default})"
+        shown = "" if default is None else f" (default for dim: {default})"
         values = {"type": kind, "metavar": "N"} if callable(kind) else {"choices": kind}
         parser.add_argument(option, help=meaning + shown, default=argparse.SUPPRESS, **values)
     parser.add_argument(

@@ -152,8 +152,8 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
     """Runs a command; returns its exit status.
 
     0: done. 1: done, but some input was bad and is reported, or the reader of the output has gone
-    (`| head`). 2: not done; one line on standard error says why. 130: stopped by Ctrl-C. 143:
-    stopped by SIGTERM.
+    (`| head`). 2: not done; one line on standard error says why. 70: a bug; its traceback is on
+    standard error. 130: stopped by Ctrl-C. 143: stopped by SIGTERM.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or TensorFlow prints between our lines
@@ -169,10 +169,11 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
     except (Exception, KeyboardInterrupt) as error:
         stopped = isinstance(error, KeyboardInterrupt)
         known = isinstance(error, DimError | OSError) or is_full_disk(error)
-        if not (stopped or known or _is_out_of_memory(error)):
-            raise
-        if "--debug" in argv:
+        bug = not (stopped or known or _is_out_of_memory(error))
+        if bug or "--debug" in argv:
             traceback.print_exc()
+        if bug:
+            return os.EX_SOFTWARE
         if stopped:
             print("stopped by Ctrl-C", file=sys.stderr)
             return 130

@@ -13,7 +13,6 @@ import itertools
 import re
 import sys
 import unicodedata
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +29,8 @@ UNK_ID = 1
 TOKENISERS = ("authors", "wordpunct", "whitespace")
 
 _PROFILE_MARK = re.compile(r"^\s*(?:your|partner's) persona:\s*(?=\S)", re.IGNORECASE)
+# The warning where `without_mark` has an effect.
+MARK_LEFT_OUT = "persona: left out 'your persona:', a mark of the data files"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _WORD_OR_PUNCTUATION = re.compile(r"\w+|[^\w\s]+")
 
@@ -60,12 +61,13 @@ def text_error(text: Any) -> str:
     return ""
 
 
-def profile_text(text: str) -> str:
-    """A profile without the words that mark it in the official files; warns if it has them."""
-    profile = _PROFILE_MARK.sub("", text)
-    if profile != text:
-        warnings.warn("persona: left out 'your persona:', a mark of the data files", stacklevel=2)
-    return profile
+def without_mark(text: str) -> str:
+    """A profile without the words that mark it in the official files.
+
+    >>> without_mark("your persona: i ski.")
+    'i ski.'
+    """
+    return _PROFILE_MARK.sub("", text)
 
 
 @functools.cache

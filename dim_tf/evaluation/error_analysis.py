@@ -139,7 +139,7 @@ def _slices(
     result: Result, data: PreparedData, table: TurnTable, config: ModelConfig
 ) -> dict[str, list[Slice]]:
     normalise = content_words()
-    names = "utterances of context", "words of the gold reply", "content words of the gold reply"
+    names = "utterances of context", "tokens of the gold reply", "content words of the gold reply"
     found: dict[str, dict[tuple[int, str], list[float]]] = {name: {} for name in names}
     contexts = table.context[result.rows]
     for row, rank, context in zip(result.rows, result.ranks, contexts, strict=True):

@@ -28,14 +28,15 @@ def write(run: Run) -> None:
 
 def text(run: Run) -> str:
     """The card of a run, in Markdown."""
-    config = run.model_config
+    config, system = run.model_config, registry.find(run.model)
+    context = system.context_read or f"the last {config.max_utterances} utterances"
     rows, outdated = _results(run)
     calibration, problem = _calibration(run)
     return templates.render(
         __package__,
         "model_card.md.j2",
         run=run,
-        system=registry.find(run.model),
+        system=system,
         rules=dataclasses.asdict(run.text),
         licences=(run.path / LICENCES).is_file(),
         initial_runs=_initial_runs(run.initial),
@@ -46,7 +47,7 @@ def text(run: Run) -> str:
         problem=problem,
         splits=calibration.splits() if calibration else {},
         reads=[
-            *[f"the last {config.max_utterances} utterances of a context"] * config.use_context,
+            *[f"{context} of a context"] * config.use_context,
             *[f"the first {config.max_profiles} profiles"] * config.use_persona,
             f"the first {config.max_response_len} words of a candidate",
         ],

@@ -29,7 +29,7 @@ class BagOfWords(DualEncoder):
         has. A word without a vector stays without. Mean and covariance are those of the words that
         occur in the training turns.
 
-        Without idf, the common words rule the sums. Without whitening, all sums are alike:
+        Without idf, frequent words dominate the sums. Without whitening, all sums are alike:
         pretrained vectors have most of their length in a few directions that all words share (Mu
         and Viswanath, "All-but-the-Top", ICLR 2018). Without either, training takes longer and
         ends lower.
@@ -90,7 +90,7 @@ def last_utterances_and_replies(
 def whitened(vectors: np.ndarray, counted: np.ndarray) -> np.ndarray:
     """Vectors [V, d], of which those counted, bool [V], get mean 0 and the unit covariance.
 
-    Directions in which they hardly differ are not blown up.
+    Directions of nearly no variance are not amplified.
 
     >>> vectors = np.array([[5.0, 1.0], [5.0, -1.0], [9.0, 1.0], [9.0, -1.0]])
     >>> whitened(vectors, np.ones(4, bool)).round(1).tolist()

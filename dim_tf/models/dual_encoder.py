@@ -1,7 +1,7 @@
 """The base class of the systems that encode query and reply separately.
 
-A query is a context with a persona. Its vector and that of a reply meet in a dot product alone, so
-replies can be encoded once for all turns, and an index can hold their vectors.
+A query is a context with a persona. The score is the dot product of the query vector and the reply
+vector, so replies can be encoded once for all turns, and an index can hold their vectors.
 """
 
 from __future__ import annotations

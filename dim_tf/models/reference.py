@@ -4,9 +4,10 @@ The equations of Gu et al. (EMNLP 2019) are in `ReferenceDIM`, in their order, w
 the right margin. The four-fold vectors have the order of the authors' program (10, 11); the paper
 prints the last two parts the other way round.
 
-The packed model (`dim_tf.models.dim`) computes the same logits and gradients several times faster;
-tests hold the two equal. The reference model computes all padding, repeats context and persona for
-each candidate, makes the four-fold vectors, and runs the BiLSTMs once for each kind of sentence.
+From the same weights the packed model (`dim_tf.models.dim`) computes the same logits and gradients
+several times faster; tests hold the two equal. The reference model starts from stock Keras' initial
+values, computes all padding, repeats context and persona for each candidate, makes the four-fold
+vectors, and runs the BiLSTMs once for each kind of sentence.
 
 Shapes: B batch, U utterances, P profiles, C candidates; L, R, Q words of an utterance, a response,
 a profile; W characters of a word; D = 2 x units. A source, the context or the persona, has N

@@ -46,8 +46,8 @@ class Transformer(BagOfWords):
     sums of word vectors, which `adapt` whitens and weights by idf: the outputs of attention and of
     the feed-forward layer start at 0, and W as a multiple of the identity. On as few dialogues as
     PERSONA-CHAT has, fresh encoders learn slowly what such sums know from the start, that query and
-    reply share words. The two outputs count a tenth: in full, they soon learn the training turns by
-    heart, since Adam's steps are of one size.
+    reply share words. The two outputs count a tenth: in full they overfit quickly, because Adam's
+    step size does not shrink with the gradient.
 
     Args:
         config: ModelConfig. The sizes. `use_persona=False` leaves out the hop.

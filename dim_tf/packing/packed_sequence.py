@@ -70,7 +70,7 @@ class PackedRows:
         copies: int or scalar tensor. C; None for rows without an axis of copies.
 
     Attributes:
-        exact: bool. Whether every packed word is a word.
+        exact: bool. Whether no packed position is padding.
         steps: int. T.
         batch_sizes: The rows at each step, copies included: whole numbers, or scalar tensors.
         segments: Runs of steps with equal batch sizes: (number of steps, index of their first
@@ -115,7 +115,7 @@ class PackedRows:
         return split(packed)
 
     def mask(self) -> Tensor:
-        """True for the packed words that are words: bool [M, 1]."""
+        """True where a packed position holds a word: bool [M, 1]."""
         return ops.reshape(self._repeat(self.layout.mask) > 0, (-1, 1))
 
     def last_words(self, packed: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ STYLES = ("-", "--", ":")  # beyond the ten colours
 
 
 def curves(runs: Sequence[Record]) -> Figure:
-    """Validation hits@1 and MRR against updates, one line per run, one colour per setting."""
+    """Validation hits@1 and MRR against training turns; a line per run, a colour per setting."""
     figure = _figure(11, 4.5)
     names = list(dict.fromkeys(setting_of(run).name for run in runs))
     for measure, axes in zip(MEASURES, figure.subplots(1, len(MEASURES)), strict=True):
@@ -28,15 +28,16 @@ def curves(runs: Sequence[Record]) -> Figure:
             name = setting_of(run).name
             index = names.index(name)
             rows = [row for row in run.metrics() if row["kind"] == "valid"]
+            turns = run.training_config.batch_size if run.training_config else 1
             axes.plot(
-                [row["update"] for row in rows],
+                [row["update"] * turns for row in rows],
                 [100 * row[measure] for row in rows],
                 color=f"C{index % 10}",
                 linestyle=STYLES[index // 10 % len(STYLES)],
                 marker=".",
                 label=name if name not in axes.get_legend_handles_labels()[1] else None,
             )
-        axes.set(xlabel="updates", ylabel=f"validation {measure} in percent")
+        axes.set(xscale="log", xlabel="training turns", ylabel=f"validation {measure} in percent")
         axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
@@ -59,10 +60,12 @@ def bars(results: Mapping[str, Any]) -> Figure:
         papers = [(cell["paper"] or {}).get("hits@1", 0) for cell in cells.values()]
         ours = [results["cells"].get(cell["ours"], {}).get("hits@1") for cell in cells.values()]
         means = [found["mean"] if found else 0 for found in ours]
-        deviations = [(found and found["sd"]) or 0 for found in ours]
+        # The deviation over the seeds; the interval over the test turns if there is one seed.
+        ends = [_ends(found) if found else (0, 0) for found in ours]
         upper, lower = ([row + shift for row in range(len(cells))] for shift in (-0.2, 0.2))
         axes.barh(upper, papers, height=0.4, color="#b0b7c3", label="paper")
-        axes.barh(lower, means, xerr=deviations, height=0.4, color="#2b5c9e", label="ours")
+        errors = list(zip(*ends, strict=True))
+        axes.barh(lower, means, xerr=errors, height=0.4, color="#2b5c9e", label="ours")
         axes.set_yticks(range(len(cells)), list(cells))
         axes.invert_yaxis()
         axes.set(xlim=(0, 100), xlabel="hits@1 in percent")
@@ -70,6 +73,13 @@ def bars(results: Mapping[str, Any]) -> Figure:
     if panels:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
+
+
+def _ends(found: Mapping[str, Any]) -> tuple[float, float]:
+    """How far the error bar of a mean reaches down and up."""
+    if found["sd"] is not None:
+        return found["sd"], found["sd"]
+    return found["mean"] - found["low"], found["high"] - found["mean"]
 
 
 def save(figure: Figure, path: str | os.PathLike) -> None:

@@ -42,7 +42,7 @@ def compare(runs: Sequence[Record]) -> dict[str, Any]:
             tested at all, or several runs of a cell differ in more than the seed.
         DataError: The files of a run's tests are damaged.
     """
-    results, sample = comparable_results(runs)
+    results, sample, left_out = comparable_results(runs)
     groups: dict[TableCell, list[TestResult]] = {}
     for result in results:
         groups.setdefault(result.cell, []).append(result)
@@ -67,7 +67,7 @@ def compare(runs: Sequence[Record]) -> dict[str, Any]:
         "cells": cells,
         "tables": [_table(table, cells, gains) for table in tables],
         "significance": tests,
-        "notes": [*_notes(tables, cells), *uneven, *unpaired, *outdated],
+        "notes": [*_notes(tables, cells), *uneven, *unpaired, *left_out, *outdated],
     }
 
 
@@ -94,6 +94,7 @@ def _summary(cell: TableCell, group: list[TestResult]) -> dict[str, Any]:
         "seeds": [result.seed for result in group],
         "training_turns": first.run.prepared.get("training_turns"),
         "updates": [result.updates for result in group],
+        "tested_updates": [result.update for result in group],
         "initial": first.recipe["initial"],
         "test_turns": len(first.ranks),
         "test_turns_of": first.of,
@@ -143,27 +144,32 @@ def _gains(
     tables: Sequence[Table], groups: Groups, cells: Mapping[str, Any]
 ) -> tuple[dict[str, dict[str, float]], list[str]]:
     """The points of each cell above no persona, by its id; and notes on turns that differ."""
-    gains, uneven = {}, []
+    gains: dict[str, dict[str, float]] = {}
+    uneven: dict[str, dict[str, None]] = {}
     for cell in [c for t in tables if t.with_gains for row in t.rows for c in row.cells]:
         if cell not in groups or cell.base not in groups:
             continue
         base = cell.base
-        turns, base_turns = groups[cell][0].ranks, groups[base][0].ranks
-        # As in the paper, a version of the personas that lacks some turns is compared all the same.
-        if not turns.same_turns(base_turns):
-            uneven.append(f"{cell.id} ({len(turns):,} turns; {len(base_turns):,})")
+        # As in the paper, fewer turns to train on (their) or to test on (revised) are no obstacle.
+        for turns in ("training_turns", "test_turns"):
+            own, without = (cells[each.id][turns] for each in (cell, base))
+            if own != without and None not in (own, without):
+                counts = f"{own:,} {turns.replace('_', ' ')} instead of {without:,}"
+                uneven.setdefault(counts, {})[cell.id] = None
         gains[cell.id] = {
             measure: round(cells[cell.id][measure]["mean"] - cells[base.id][measure]["mean"], 4)
             for measure in MEASURES
         }
-    notes = [f"Gains over no persona on other turns: {', '.join(uneven)}."] if uneven else []
-    return gains, notes
+    return gains, [
+        f"Gains over no persona with {counts}: {'; '.join(cells)}."
+        for counts, cells in uneven.items()
+    ]
 
 
 def _significance(
     tables: Sequence[Table], groups: Groups
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Tests the pairs of each column once; and notes on pairs of different turns."""
+    """Tests the pairs of each column once, on the turns that both have; and notes on the others."""
     tests, notes, tested = [], [], set()
     for table in tables:
         for index, column in enumerate(table.columns):
@@ -171,18 +177,19 @@ def _significance(
                 if {one, two} in tested:
                     continue
                 tested.add(frozenset((one, two)))
-                turns = groups[one][0].ranks
-                if not turns.same_turns(groups[two][0].ranks):
+                turns, others = groups[one][0].ranks.common_turns(groups[two][0].ranks)
+                if not len(turns):
                     notes.append(
                         f"{table.name}, {first} and {second}: no significance test, since "
-                        "they were not tested on the same turns."
+                        "no turn was tested with both."
                     )
                     continue
                 test = {"table": table.name, "column": column, "first": first, "second": second}
                 test["turns"] = len(turns)
                 for measure in MEASURES:
                     found = significance.paired_t_test(
-                        _over_seeds(groups[one], measure), _over_seeds(groups[two], measure)
+                        _over_seeds(groups[one], measure)[turns],
+                        _over_seeds(groups[two], measure)[others],
                     )
                     test[measure] = {
                         "difference": _percent(found.difference),
@@ -190,6 +197,10 @@ def _significance(
                         "p": found.p,
                     }
                 tests.append(test)
+    for measure in MEASURES:
+        adjusted = significance.holm([test[measure]["p"] for test in tests])
+        for test, p in zip(tests, adjusted, strict=True):
+            test[measure]["p_of_all"] = float(p)
     return tests, notes
 
 
@@ -210,8 +221,7 @@ def _pairs(table: Table, index: int, groups: Groups) -> Iterator[tuple[Named, Na
     cells = [cell for _, cell in found]
     for named in found if table.number is None else ():
         base = named[1].base
-        turns = groups[cells[0]][0].ranks
-        if base in groups and base not in cells and groups[base][0].ranks.same_turns(turns):
+        if base in groups and base not in cells:
             system = registry.find(base.setting.system)
             without = " without persona" if system.reads_persona else ""
             first, second = ordered([named, (f"{system.title}{without}", base)])

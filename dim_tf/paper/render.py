@@ -24,6 +24,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         **results,
         measures=MEASURES,
         level=LEVEL,
+        zip=zip,
         title=lambda system: registry.find(system).title,
     )
 

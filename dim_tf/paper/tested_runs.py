@@ -37,6 +37,7 @@ class TestResult:
     cell: TableCell  # the run's setting, and the version that it was tested on
     ranks: TurnRanks  # of the tested turns
     of: int  # number of turns of the split
+    update: int | None  # of the tested weights; None if the run was not trained here
 
     @property
     def seed(self) -> int | None:
@@ -45,12 +46,13 @@ class TestResult:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What all runs of a cell share: the settings and the run of the initial weights."""
+        """What all runs of a cell share: settings, training data and run of the initial weights."""
         training = self.run.training_config
         values = {**self.run.model_config.to_dict(), **(training.to_dict() if training else {})}
         values = {name: value for name, value in values.items() if name not in _LEFT_OUT}
         initial = self.run.initial and _SEED.sub("", self.run.initial["run"])
-        return {**values, "initial": initial}
+        data = {"training data": self.run.prepared["fingerprint"][:12]} if training else {}
+        return {**values, **data, "initial": initial}
 
     @property
     def updates(self) -> int | None:
@@ -76,10 +78,14 @@ def open_runs(paths: Iterable[str | os.PathLike]) -> list[Record]:
                 f"{path}: found no run folder ({CONFIG} is missing) and none in it; "
                 "train one with python -m dim_tf.train, or several with python -m dim_tf.reproduce"
             )
-        tested = {each: run for each, run in runs.items() if _own_tests(run)}
+        tested = {
+            each: run
+            for each, run in runs.items()
+            if any(test.is_current for test in _own_tests(run))
+        }
         if tested and len(tested) < len(runs):
             names = ", ".join(run.name for each, run in runs.items() if each not in tested)
-            print(f"left out, not tested yet: {names}", file=sys.stderr)
+            print(f"left out, not tested yet with the best weights: {names}", file=sys.stderr)
         found.update(tested or runs)
     return list(found.values())
 
@@ -89,14 +95,16 @@ def setting_of(run: Record) -> Setting:
     return Setting.of(run.model, run.persona, run.version, run.model_config.use_context)
 
 
-def comparable_results(runs: Sequence[Record]) -> tuple[list[TestResult], int | None]:
+def comparable_results(
+    runs: Sequence[Record],
+) -> tuple[list[TestResult], int | None, list[str]]:
     """The test results of runs on the turns that all of them were tested on.
 
     Tests of outdated weights do not count.
 
     Returns:
-        The results on the whole split or else on the largest common sample, and the number of turns
-        of that sample (None: the whole split).
+        The results on the whole split or else on the largest common sample; the number of turns of
+        that sample (None: the whole split); and notes on the tests of other samples.
 
     Raises:
         UsageError: A run was not tested, or they were tested on other data or turns.
@@ -119,7 +127,14 @@ def comparable_results(runs: Sequence[Record]) -> tuple[list[TestResult], int | 
         )
     results = [_load(run, test) for run, each in zip(runs, chosen, strict=True) for test in each]
     _check_same_data(results)
-    return results, turns
+    notes = []
+    for run, every, each in zip(runs, tests, chosen, strict=True):
+        versions = {test.version for test in each}
+        if left := [test.key for test in every if test.version not in versions]:
+            notes.append(
+                f"Left out, since not all runs have such a sample: {run.name}: {'; '.join(left)}."
+            )
+    return results, turns, notes
 
 
 def outdated_tests(run: Record) -> list[str]:
@@ -129,7 +144,7 @@ def outdated_tests(run: Record) -> list[str]:
 
 def _load(run: Record, test: _Test) -> TestResult:
     cell = TableCell(setting_of(run), test.version)
-    return TestResult(run, cell, ranks.load(run, test.key), test.of)
+    return TestResult(run, cell, ranks.load(run, test.key), test.of, test.update)
 
 
 def _check_same_data(results: Sequence[TestResult]) -> None:
@@ -159,7 +174,8 @@ class _Test(NamedTuple):
     version: str
     turns: int | None  # of the sample; None for the whole split
     of: int  # turns of the split
-    is_current: bool  # whether it is of the best weights
+    update: int | None  # of the tested weights
+    is_current: bool  # whether these are the best ones
 
     @property
     def size(self) -> str:
@@ -179,8 +195,8 @@ def _own_tests(run: Record) -> list[_Test]:
         match = _KEY.fullmatch(key)
         if match and match["persona"] == run.persona:
             turns = match["turns"] and int(match["turns"])
-            current = run.is_current(entry)
-            found.append(_Test(key, match["version"], turns, entry["of"], current))
+            update, current = entry.get("update"), run.is_current(entry)
+            found.append(_Test(key, match["version"], turns, entry["of"], update, current))
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import cmd
+import contextlib
 import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ class _Answer:
         return f"({none} fits; this is the nearest) "
 
 
-class Chat(cmd.Cmd):
+class Chat:
     """Answers each line with the best reply of a pool; lines that start with / are commands.
 
     Args:
@@ -56,8 +56,11 @@ class Chat(cmd.Cmd):
         persona: Sequence[str],
         prompt: str = "",
     ):
-        super().__init__()
         self.prompt = prompt
+        self._commands = {
+            f"/{name}": getattr(self, name)
+            for name in ("why", "top", "persona", "reset", "help", "quit")
+        }
         self._ranker, self._rank = ranker, rank
         self._persona = list(persona)
         self._context: list[str] = []
@@ -67,57 +70,55 @@ class Chat(cmd.Cmd):
 
     def run(self) -> None:
         """Talks until the input ends or `/quit`; Ctrl-C clears the line of a terminal."""
-        while True:
+        with contextlib.suppress(ImportError):
+            import readline  # noqa: F401  edits and history of the lines
+        ended = False
+        while not ended:
             try:
-                return self.cmdloop()
+                ended = self._handle(input(self.prompt).strip())
+            except EOFError:
+                print(end="\n" if self.prompt else "")
+                return
             except KeyboardInterrupt:
                 if not self.prompt:
                     raise
                 print()
 
-    def persona(self) -> str:
+    @property
+    def persona_line(self) -> str:
         """The persona in one line."""
         return f"persona: {shown(' | '.join(self._persona)) or '-'}"
 
-    def onecmd(self, line: str) -> bool:
+    def _handle(self, line: str) -> bool:
         """Handles a line; returns whether the conversation ends."""
-        if line == "EOF":  # what `Cmd` makes of the end of the input
-            print(end="\n" if self.prompt else "")
-            return True
-        line = line.strip()
         try:
             with print_warnings(self._warned):
                 if line.startswith("/"):
-                    return bool(super().onecmd(line[1:]))
+                    return bool(self._command(*line.split(maxsplit=1)))
                 if line:
                     self._answer(line)
         except (DataError, PoolError, UsageError) as error:
             print(f"error: {error}", flush=True)
         return False
 
-    def emptyline(self) -> bool:
-        """Handles a single slash; `Cmd` would repeat the last command."""
-        return self.default("")
+    def _command(self, name: str, arg: str = "") -> bool | None:
+        if name not in self._commands:
+            hint = did_you_mean(name, self._commands) or "; /help lists the commands"
+            raise UsageError(f"unknown command {name}{hint}")
+        return self._commands[name](arg)
 
-    def default(self, line: str) -> bool:
-        """Raises `UsageError`: the command is unknown."""
-        name = line.partition(" ")[0]
-        known = [f"/{each[3:]}" for each in self.get_names() if each.startswith("do_")]
-        hint = did_you_mean(f"/{name}", known) or "; /help lists the commands"
-        raise UsageError(f"unknown command /{name}{hint}")
-
-    def do_help(self, arg: str) -> None:
+    def help(self, arg: str) -> None:
         """/help               list the commands."""
-        for name in ("why", "top", "persona", "reset", "help", "quit"):
-            print(inspect.getdoc(getattr(self, f"do_{name}")), flush=True)
+        for command in self._commands.values():
+            print(inspect.getdoc(command), flush=True)
 
-    def do_why(self, arg: str) -> None:
+    def why(self, arg: str) -> None:
         """/why                show the attention of the last answer."""
         last = self._last()
         found = self._ranker.explain(last.context, last.persona, last.text)
         print(found.text() or "the model does not match words, so it has no attention", flush=True)
 
-    def do_top(self, arg: str) -> None:
+    def top(self, arg: str) -> None:
         """/top [N]            show the first N rows of the last ranking (10)."""
         last = self._last()
         try:
@@ -126,27 +127,31 @@ class Chat(cmd.Cmd):
             raise UsageError(f"/top: {error}") from None
         print(text_files.table(last.ranking[:count]), flush=True)
         if last.chosen["rank"] > 1:
-            print(f"answered: rank {last.chosen['rank']}; earlier rows were given before")
+            print(
+                f"answered: rank {last.chosen['rank']}; earlier rows were given before", flush=True
+            )
 
-    def do_persona(self, arg: str) -> None:
+    def persona(self, arg: str) -> None:
         """/persona [A | B]    show the persona, or replace its sentences; - removes them."""
         if arg:
             texts = [] if arg == "-" else [text.strip() for text in arg.split("|")]
             self._persona = [text for text in texts if text]
-        print(self.persona(), flush=True)
+        print(self.persona_line, flush=True)
 
-    def do_reset(self, arg: str) -> None:
+    def reset(self, arg: str) -> None:
         """/reset              clear the conversation."""
         self._context, self._given, self._latest = [], set(), None
         print("the conversation is cleared", flush=True)
 
-    def do_quit(self, arg: str) -> bool:
+    def quit(self, arg: str) -> bool:
         """/quit               end, as Ctrl-D does."""
         return True
 
     def _answer(self, line: str) -> None:
         context = [*self._context, line]
         ranking = self._rank(context, self._persona)
+        if not ranking:
+            raise UsageError("the pool has no reply left")
         fresh = (row for row in ranking if _normal(row["candidate"]) not in self._given)
         answer = _Answer(context, list(self._persona), ranking, next(fresh, ranking[0]))
         # Only now: Ctrl-C or an error leaves the conversation unchanged.

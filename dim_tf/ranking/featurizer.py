@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -10,10 +11,14 @@ from dim_tf.data.text import Vocabulary
 from dim_tf.runs.run import Run
 
 Sentence = Sequence[str]
+_ATTACHED = re.compile(r"(.*[\w'])([.,!?;:]+)")
 
 
 class Featurizer:
     """Makes texts into the inputs of a model, by the text rules and the vocabulary of its run.
+
+    Where the rules split only at spaces, "water." is read as "water ." if the vocabulary lacks it:
+    the texts of PERSONA-CHAT are written like that, those of people are not.
 
     Args:
         run: Run. The run.
@@ -32,7 +37,8 @@ class Featurizer:
 
     def context(self, texts: Sequence[str]) -> list[Sentence]:
         """The words of the utterances that the model reads."""
-        return self._rules.context(texts)[-self._config.max_utterances :]
+        read = texts[-self._config.max_utterances :]  # the rules count from the last one
+        return [list(self._set_off(words)) for words in self._rules.context(read)]
 
     def persona(self, texts: Sequence[str]) -> list[Sentence]:
         """The words of the profiles that the model reads."""
@@ -41,7 +47,15 @@ class Featurizer:
     def candidates(self, texts: Sequence[str]) -> list[Sentence]:
         """The words of each candidate that the model reads."""
         length = self._config.max_response_len
-        return [tuple(self._rules.candidate(text)[:length]) for text in texts]
+        return [tuple(self._set_off(self._rules.candidate(text)))[:length] for text in texts]
+
+    def _set_off(self, words: Sequence[str]) -> Iterator[str]:
+        for word in words:
+            attached = _ATTACHED.fullmatch(word)
+            if attached and word not in self._vocabulary:
+                yield from attached.groups()
+            else:
+                yield word
 
     def distinct(self, texts: Sequence[str]) -> tuple[list[Sentence], np.ndarray]:
         """The distinct candidates, and the index of each text among them, int [C].

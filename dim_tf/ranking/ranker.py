@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from dim_tf.data.text import json_type_name, profile_text
+from dim_tf.data.text import MARK_LEFT_OUT, json_type_name, text_error, without_mark
 from dim_tf.errors import CheckpointError, ConfigError, DataError, UsageError, did_you_mean
 from dim_tf.evaluation.calibration import Calibration
 from dim_tf.evaluation.metrics import probabilities
@@ -207,10 +207,8 @@ class Ranker:
         """
         from dim_tf.ranking.attention import Explanation, heatmaps
 
-        if not isinstance(candidate, str):
-            raise DataError(
-                f"found {json_type_name(candidate)}, expected a text", field="candidate"
-            )
+        if problem := text_error(candidate):
+            raise DataError(problem, field="candidate")
         turn = self._turn(context, persona, [candidate], stacklevel=3)
         inputs, featurizer = self._inputs([turn]), self._featurizer
         [words] = featurizer.candidates([candidate])
@@ -240,7 +238,10 @@ class Ranker:
         stacklevel: int,
     ) -> Turn:
         context = check_texts(context, "context")
-        persona = [profile_text(text) for text in check_texts(persona, "persona")]
+        given = check_texts(persona, "persona")
+        persona = list(map(without_mark, given))
+        if persona != given:
+            warnings.warn(MARK_LEFT_OUT, stacklevel=stacklevel)
         if not isinstance(candidates, Pool):
             candidates = check_candidates(candidates)
         self._check_owner(candidates)

@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 import os
 import uuid
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from dim_tf.cli.progress import Progress
 from dim_tf.errors import DataError, UsageError
 from dim_tf.io import atomic
 from dim_tf.ranking.ranker import Ranker
-from dim_tf.retrieval.lexical import Lexical
+from dim_tf.retrieval.lexical import Lexical, has_word
 from dim_tf.retrieval.pool_folder import (
     LEXICAL,
     MANIFEST,
@@ -65,13 +66,14 @@ def build(
     folder = Path(path)
     atomic.check_place(folder)
     check_uri(uri)
+    sha256 = digest(source)
     ranker = Ranker.load(run)
     vector_size = ranker.encode_replies(["-"]).shape[1]
     is_pretrained = pretrained.find(run) != Path(run)
     began = Manifest(
         state="building",
         source=_absolute(source),
-        digest=digest(source),
+        digest=sha256,
         pending="",
         lines=0,
         replies=0,
@@ -85,7 +87,8 @@ def build(
     )
     # What is refused is refused before anything is written.
     _begun(folder, began)
-    _check(source)
+    if not _check(source):
+        raise DataError("no reply has a word of two letters or more", path=source)
     folder.mkdir(parents=True, exist_ok=True)
     with changing(folder):
         manifest = _begun(folder, began)
@@ -109,7 +112,7 @@ def add(path: str | os.PathLike, source: str) -> Manifest:
 
     Raises:
         DataError: As in `build`; the folder is no pool, or is unfinished.
-        UsageError: Another change was stopped; another process uses the folder.
+        UsageError: Another process uses the folder.
         CheckpointError: The pool's run is missing or has other weights.
         PoolError: As of `Vectors`.
     """
@@ -142,7 +145,7 @@ def delete(path: str | os.PathLike, ids: Sequence[str]) -> Manifest:
         gone = set(ids)
         unknown = sorted(gone - vectors.known(ids))
         # An interrupted deletion may have deleted some.
-        if unknown and not manifest.pending:
+        if unknown and manifest.pending != pending:
             raise UsageError(f"{folder}: found no reply with the id {unknown[0]}")
         if len(vectors) == len(gone) - len(unknown):
             raise UsageError(f"{folder}: nothing would be left; remove the folder instead")
@@ -177,7 +180,7 @@ def _begun(folder: Path, began: Manifest) -> Manifest:
 
 @contextlib.contextmanager
 def _change(folder: Path, pending: str) -> Iterator[tuple[Manifest, Vectors]]:
-    """A pool to change; one whose change was stopped takes nothing but the same change."""
+    """A pool to change; warns if another change of it was stopped and will not be completed."""
     Manifest.read(folder)  # refuses before the folder is locked
     with changing(folder):
         manifest = Manifest.read(folder)
@@ -186,7 +189,8 @@ def _change(folder: Path, pending: str) -> Iterator[tuple[Manifest, Vectors]]:
                 "unfinished: the command that made it was stopped; repeat it", path=folder
             )
         if manifest.pending not in ("", pending):
-            raise UsageError(f"{folder}: unfinished; first repeat {manifest.pending}")
+            stopped = f"{manifest.pending} was stopped, so only a part of it may be done"
+            warnings.warn(f"{folder}: {stopped}; repeat it after this", stacklevel=4)
         with opened_vectors(folder, manifest) as vectors:
             yield manifest, vectors
 
@@ -215,10 +219,9 @@ def _distinct(source: str) -> Iterator[tuple[int, Reply]]:
         raise DataError("found no reply", path=source)
 
 
-def _check(source: str) -> None:
-    """Reads a source to its end; raises `DataError` as in `build`."""
-    for _ in _distinct(source):
-        pass
+def _check(source: str) -> bool:
+    """Reads a source to its end, raises `DataError`; returns whether BM25 can find a reply."""
+    return max([has_word(reply.text) for _, reply in _distinct(source)])
 
 
 def _batches(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +15,7 @@ from dim_tf.io import atomic
 from dim_tf.retrieval.vectors import missing
 
 IDS = "ids.npz"
+_WORD = re.compile(r"\w\w")  # as bm25s splits texts
 
 
 class Lexical:
@@ -38,7 +40,7 @@ class Lexical:
             ids.append(row["id"].encode())
             texts.append(row["text"])
         tokens = bm25s.tokenize(texts, stopwords=None, show_progress=False)
-        if not any(tokens.ids):
+        if not any(tokens.ids):  # no text has a word, see `has_word`
             raise DataError("no reply has a word of two letters or more")
         index = bm25s.BM25()
         index.index(tokens, show_progress=False)
@@ -77,6 +79,11 @@ class Lexical:
         best = np.argpartition(-scores, count - 1)[:count]
         best = best[np.argsort(-scores[best], kind="stable")]
         return [(self._ids[each].decode(), float(scores[each])) for each in best if scores[each]]
+
+
+def has_word(text: str) -> bool:
+    """Whether BM25 can find a text: it has a word of two letters or more."""
+    return bool(_WORD.search(text))
 
 
 def _bm25s() -> Any:

@@ -1,4 +1,4 @@
-"""The replies that a pool is made from: a text a line, JSON Lines, or a prepared folder."""
+"""The replies that a pool is made from: one text per line, JSON Lines, or a prepared folder."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_replies(source: str) -> Iterator[tuple[int, Reply]]:
     Args:
         source: str. `prepared:DIR` for the candidates of a prepared folder; a file of JSON Lines by
             its name, such as `.jsonl` or `.jsonl.gz`, with `text`, perhaps `id`, and other fields;
-            or a file with a text a line.
+            or a file with one text per line.
 
     Raises:
         DataError: The source is missing or damaged, or a line is no reply.

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, Self
 
-from dim_tf.data.text import profile_text
+from dim_tf.data.text import without_mark
 from dim_tf.ranking.ranker import Ranker, check_count
 from dim_tf.retrieval.pool_folder import PoolFolder, load_encoder
 
@@ -110,7 +110,7 @@ class Searcher:
         check_count("first_stage", first_stage)
         count = max(first_stage, top_k or 0)
         # The run may read fewer profiles than take part in the search.
-        profiles = [profile_text(text) for text in persona]
+        profiles = list(map(without_mark, persona))
         found = fuse(self.retrieve(turn.context, profiles, count, filter), count)
         texts = self.pool.vectors.texts(found) if found else {}
         # A reply on a server may have been deleted since the pool was opened.

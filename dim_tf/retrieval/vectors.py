@@ -142,7 +142,8 @@ class Vectors:
 
     def known(self, ids: Sequence[str]) -> set[str]:
         """Those of the ids that the collection has."""
-        return {row["id"] for row in self._call("query", ids=list(ids))}
+        pages = (ids[first : first + PAGE] for first in range(0, len(ids), PAGE))
+        return {row["id"] for page in pages for row in self._call("query", ids=list(page))}
 
     def __len__(self) -> int:
         [row] = self._call("query", filter="", output_fields=["count(*)"])

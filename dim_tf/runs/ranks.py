@@ -44,6 +44,22 @@ class TurnRanks:
         """
         return {"hits@1": (self.ranks == 1).astype("float64"), "MRR": 1.0 / self.ranks}[name]
 
+    def common_turns(self, other: Self) -> tuple[np.ndarray, np.ndarray]:
+        """The turns that both have, as indices into either.
+
+        >>> rows = np.arange(3)
+        >>> first = TurnRanks(rows, rows + 1, np.array([5, 6, 7]), "")
+        >>> second = TurnRanks(rows, rows + 1, np.array([5, 9, 7]), "")
+        >>> [each.tolist() for each in first.common_turns(second)]
+        [[0, 2], [0, 2]]
+        """
+        keys = (np.stack([each.rows, each.gold], axis=1) for each in (self, other))
+        ours, theirs = (
+            np.ascontiguousarray(key.astype("int64")).view("i8,i8")[:, 0] for key in keys
+        )
+        _, first, second = np.intersect1d(ours, theirs, assume_unique=True, return_indices=True)
+        return first, second
+
     def same_turns(self, other: Self) -> bool:
         """Whether both are ranks of the same turns in the same order."""
         return (

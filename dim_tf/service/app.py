@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -26,6 +27,7 @@ from dim_tf.service import metrics, schemas
 from dim_tf.service.batcher import BUSY, Batcher
 from dim_tf.service.guard import LOG, Guard, problem
 
+Answer = TypeVar("Answer")
 STATIC = Path(__file__).with_name("static")
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": schemas.Problem} for status in (400, 401, 413, 422, 503)
@@ -76,29 +78,32 @@ def create_app(
             raise DataError(f"found {found} profiles, this model reads {read}", field="persona")
 
     @protected.post("/rank", response_model_exclude_unset=True)
-    async def rank(request: schemas.RankRequest) -> schemas.Ranking:
+    async def rank(request: schemas.RankRequest, http: Request) -> schemas.Ranking:
         """Ranks candidates by how well they fit the context and the persona."""
         check(request)
-        rows = await batcher.do(ranker.turn(request.context, request.persona, request.candidates))
+        turn = ranker.turn(request.context, request.persona, request.candidates)
+        rows = await while_connected(http, batcher.do(turn))
         return schemas.Ranking(ranking=rows[: request.top_k])
 
     if searcher:
 
         @protected.post("/reply", response_model_exclude_unset=True)
-        async def reply(request: schemas.ReplyRequest) -> schemas.Replies:
+        async def reply(request: schemas.ReplyRequest, http: Request) -> schemas.Replies:
             """Finds replies of the pool and ranks them."""
             check(request)
-            rows = await batcher.do(functools.partial(searcher.reply, **request.model_dump()))
+            work = functools.partial(searcher.reply, **request.model_dump())
+            rows = await while_connected(http, batcher.do(work))
             return schemas.Replies(ranking=rows)
 
     @protected.post("/explain")
-    async def explain(request: schemas.ExplainRequest) -> schemas.Explanation:
+    async def explain(request: schemas.ExplainRequest, http: Request) -> schemas.Explanation:
         """Gives the attention weights of a reply."""
         check(request)
         work = functools.partial(
             ranker.explain, request.context, request.persona, request.candidate
         )
-        return schemas.Explanation.model_validate(await batcher.do(work), from_attributes=True)
+        found = await while_connected(http, batcher.do(work))
+        return schemas.Explanation.model_validate(found, from_attributes=True)
 
     @protected.get("/metrics", response_class=Response)
     async def read_metrics() -> Response:
@@ -136,6 +141,28 @@ def create_app(
     return Guard(app, time_limit, token)
 
 
+async def while_connected(http: Request, answer: Coroutine[Any, Any, Answer]) -> Answer:
+    """Awaits an answer, and gives it up once its client has gone, so that it waits no longer.
+
+    Raises:
+        HTTPException: 499, the client has gone.
+    """
+
+    async def gone() -> None:
+        while (await http.receive())["type"] != "http.disconnect":
+            pass
+
+    tasks = [asyncio.ensure_future(answer), asyncio.ensure_future(gone())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not tasks[0].done():
+            raise HTTPException(499, "the client has gone")
+        return await tasks[0]
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
 def _answer_errors(app: FastAPI) -> None:
     """Makes each error one line of JSON that shows nothing of the program."""
 
@@ -145,8 +172,12 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
+        if isinstance(error.body, bytes):
+            return problem(422, "send JSON with Content-Type: application/json")
         path, message = first_problem(error)
         field = path.removeprefix("body").lstrip(".")
+        if path == "body" and message == "missing":
+            message = "the body is empty, expected an object"
         is_name = field and not field.isdigit()  # of text that is no JSON, it is the place
         return problem(422, str(DataError(message, field=field if is_name else None)))
 

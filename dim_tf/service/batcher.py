@@ -78,7 +78,7 @@ class Batcher:
         self._changed()
         try:
             return await job.result
-        except asyncio.CancelledError:  # the request has taken too long
+        except asyncio.CancelledError:  # the time is up, or the client has gone
             with contextlib.suppress(ValueError):
                 self._waiting.remove(job)
             self._changed()

@@ -34,6 +34,8 @@ class System:
         needs_context: bool. Whether it cannot work with `use_context=False`.
         base: str. The system that it is without persona, from which the paper counts gains; None
             if that is the system itself.
+        context_read: str. What it reads of a context, if not its last `max_utterances` utterances.
+        matches_words: bool. Whether the model is a `dim_tf.models.base.MatchingModel`.
         dual_encoder: bool. Whether the model is a `dim_tf.models.dual_encoder.DualEncoder`.
         trained: bool. Whether it is trained by updates; the model of another system has a method
             `adapt`, which makes it from the training turns.
@@ -49,6 +51,8 @@ class System:
     reads_persona: bool = True
     needs_context: bool = False
     base: str | None = None
+    context_read: str | None = None
+    matches_words: bool = False
     dual_encoder: bool = False
     trained: bool = True
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -58,11 +62,6 @@ class System:
     def title(self) -> str:
         """Its name in a table."""
         return self.paper_name or self.name
-
-    @property
-    def matches_words(self) -> bool:
-        """Whether it matches word by word, with an encoder over frozen word vectors."""
-        return self.trained and not self.dual_encoder
 
     def check(self, config: ModelConfig, training: TrainingConfig | None = None) -> None:
         """Raises `ConfigError` for settings that it does not support."""
@@ -105,8 +104,8 @@ def register(*systems: System) -> None:
 
 
 # The paper's, in its order.
-IMN = {"needs_context": True, "base": "imn"}
-EMBEDDINGS: dict[str, Any] = {
+PERSONA_FUSION: dict[str, Any] = {"needs_context": True, "base": "imn", "matches_words": True}
+BAG_OF_WORDS: dict[str, Any] = {
     "dual_encoder": True,
     "defaults": {
         "max_utterances": 4,
@@ -122,6 +121,7 @@ EMBEDDINGS: dict[str, Any] = {
 }
 TRANSFORMER: dict[str, Any] = {
     "needs_context": True,
+    "context_read": "the last 48 words",
     "dual_encoder": True,
     "defaults": {
         "negatives_from": "batch",
@@ -135,13 +135,19 @@ TRANSFORMER: dict[str, Any] = {
     },
 }
 register(
-    System("ir", "IR baseline", "dim_tf.models.ir:IR", trained=False),
-    System("starspace", "Starspace", "dim_tf.models.starspace:Starspace", **EMBEDDINGS),
+    System(
+        "ir",
+        "IR baseline",
+        "dim_tf.models.ir:IR",
+        context_read="the last utterance",
+        trained=False,
+    ),
+    System("starspace", "Starspace", "dim_tf.models.starspace:Starspace", **BAG_OF_WORDS),
     System(
         "profile_memory",
         "Profile Memory",
         "dim_tf.models.profile_memory:ProfileMemory",
-        **EMBEDDINGS,
+        **BAG_OF_WORDS,
     ),
     System(
         "kv_profile_memory",
@@ -150,7 +156,7 @@ register(
         needs_context=True,
         trained=False,
         starts_from="profile_memory",
-        **EMBEDDINGS,
+        **BAG_OF_WORDS,
     ),
     System(
         "ft_pc",
@@ -159,10 +165,17 @@ register(
         starts_from="transformer",
         **TRANSFORMER,
     ),
-    System("imn", "IMN", "dim_tf.models.imn:IMN", reads_persona=False, needs_context=True),
-    System("imn_ctx", "IMN_ctx", "dim_tf.models.imn_ctx:IMNCtx", **IMN),
-    System("imn_utr", "IMN_utr", "dim_tf.models.imn_utr:IMNUtr", **IMN),
-    System("dim", "DIM", "dim_tf.models.dim:DIM", base="imn"),
+    System(
+        "imn",
+        "IMN",
+        "dim_tf.models.imn:IMN",
+        reads_persona=False,
+        needs_context=True,
+        matches_words=True,
+    ),
+    System("imn_ctx", "IMN_ctx", "dim_tf.models.imn_ctx:IMNCtx", **PERSONA_FUSION),
+    System("imn_utr", "IMN_utr", "dim_tf.models.imn_utr:IMNUtr", **PERSONA_FUSION),
+    System("dim", "DIM", "dim_tf.models.dim:DIM", base="imn", matches_words=True),
     # The paper has it fine-tuned only, as FT-PC.
     System("transformer", builder="dim_tf.models.transformer:Transformer", **TRANSFORMER),
 )

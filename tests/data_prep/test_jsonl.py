@@ -112,6 +112,13 @@ def test_bad_lines_are_named_with_their_field(tmp_path, record, message):
         read(tmp_path, *[DIALOGUE] * message.startswith(":2"), record)
 
 
+def test_personas_of_speakers_need_dialogues(tmp_path):
+    path = tmp_path / "own.jsonl"
+    path.write_text(json.dumps(TURN))
+    with pytest.raises(DataError, match=r':1: field "response": found a turn, expected a dialogue'):
+        read_dialogues(path, "b", False, True)
+
+
 def test_an_empty_file_is_an_error(tmp_path):
     with pytest.raises(DataError, match=r"own\.jsonl: the file is empty"):
         read(tmp_path, "", "\n")

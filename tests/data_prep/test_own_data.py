@@ -106,6 +106,10 @@ def test_dialogues_without_revised_personas_are_left_out_of_revised_tables_and_c
     original = {turn.line: turn.candidates for turn in tables["train_self_original"]}
     assert turns[-1].candidates == original[turns[-1].line]
     assert notes == ("6 of 12 turns have no revised persona: not in these tables",)
+    one_side = [dialogue(number, split="train", persona_b_revised=["rb"]) for number in range(6)]
+    tables, notes = tables_of(tmp_path, one_side)
+    assert "train_self_revised" not in tables
+    assert notes == ("12 of 12 turns have no revised persona: not in these tables",)
 
 
 def test_turns_a_line_give_none_and_self(tmp_path):

@@ -46,7 +46,8 @@ def test_a_bar_alone_separates_candidates_and_odd_characters_stay(tmp_path):
     [
         ("", ": the file is empty, expected dialogues"),
         ("hello\thi\t\thi\n", ":1: found 'hello.*hi', expected a line number"),
-        ("1 a\tb\t\tb\n\n", ":2: found '', expected a line number"),
+        ("\n\n", ": the file is empty, expected dialogues"),
+        ("1 a\tb\t\tb\n\n3 a\tb\t\tb\n", ":3: found line number '3', expected 2 or"),
         ("2 a\tb\t\tb\n", ":1: found line number '2', expected 1"),
         ("1 a\tb\t\tb\n3 a\tb\t\tb\n", ":2: found line number '3', expected 2 or, for a new"),
         ("1 a\tb\n", ":1: found 2 fields, expected 4: .*files without candidates"),

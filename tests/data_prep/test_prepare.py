@@ -78,6 +78,13 @@ def test_word2vec_from_a_file(tmp_path):
     assert manifest_of(folder)["word2vec"] == atomic.sha256(path)
 
 
+def test_vectors_of_none_of_the_words_are_refused(tmp_path):
+    vectors = tmp_path / "vectors.txt"
+    write_vectors(vectors, WordVectors(["SKI", "I"], np.eye(2, dtype=np.float32)))
+    with pytest.raises(DataError, match=r"vectors\.txt: found no word of the data"):
+        prepare_tiny(tmp_path / "tiny", vectors=vectors)
+
+
 def test_the_authors_vocabularies_are_kept_to_the_letter(tmp_path):
     corpus = tiny_corpus(words=("<pad>", "fiance", "ski"), characters={2: "s", 5: "k"})
     data = PreparedData.load(prepare_tiny(tmp_path / "tiny", corpus))

@@ -134,6 +134,9 @@ def test_folders_and_files_of_no_known_kind_are_named(tmp_path):
         (tmp_path / f"{number}.csv").write_text("x")
     with pytest.raises(DataError, match=r"found 0.csv, 1.csv, .*4.csv and 3 more, expected files"):
         open_source(str(tmp_path))
+    (tmp_path / "8.jsonl").write_text("{}")
+    with pytest.raises(DataError, match=r"and 4 more, expected a single file of JSON Lines"):
+        open_source(str(tmp_path))
     with pytest.raises(DataError, match=r"0\.csv: .* expected sample"):
         open_source(str(tmp_path / "0.csv"))
 

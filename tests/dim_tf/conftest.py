@@ -14,7 +14,7 @@ import pytest
 
 import data_prep.__main__ as data_prep
 from dim_tf.systems import registry
-from tests.tiny import build_tiny
+from tests.tiny import SYSTEM
 
 ROOT = Path(__file__).parents[2]
 SUBJECTS = ("cats", "dogs", "tea", "chess", "rain", "bread", "trains", "snow")
@@ -82,7 +82,7 @@ def prepared(corpus, vectors, tmp_path_factory) -> Path:
 @pytest.fixture
 def tiny_model(monkeypatch) -> None:
     """Lets `build_model` know the model "tiny"."""
-    monkeypatch.setitem(registry.SYSTEMS, "tiny", registry.System(name="tiny", builder=build_tiny))
+    monkeypatch.setitem(registry.SYSTEMS, "tiny", SYSTEM)
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +92,7 @@ def trained(prepared, tmp_path_factory) -> Path:
 
     path = tmp_path_factory.mktemp("runs") / "trained"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(registry.SYSTEMS, "tiny", registry.System(name="tiny", builder=build_tiny))
+        patch.setitem(registry.SYSTEMS, "tiny", SYSTEM)
         train.main(["--prepared", str(prepared), "--run", str(path), *TINY])
     return path
 

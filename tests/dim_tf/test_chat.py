@@ -16,7 +16,6 @@ import pytest
 
 from dim_tf import chat
 from dim_tf.cli import parser
-from dim_tf.ranking.chat import Chat
 from dim_tf.ranking.ranker import Ranker
 from tests.tiny_run import SHORT, saved, tiny_ranker, tiny_run
 
@@ -117,8 +116,17 @@ def test_reset_help_and_quit(talk):
     assert said[2].startswith("error: ")
     assert said[0] == said[3]
     assert len(said) == 4
-    listed = {line.split()[0].lstrip("/") for line in talk("/help")}
-    assert listed == {name[3:] for name in dir(Chat) if name.startswith("do_")}
+    listed = {line.split()[0] for line in talk("/help")}
+    assert listed == {"/why", "/top", "/persona", "/reset", "/help", "/quit"}
+
+
+def test_eof_is_a_word_like_any_other(talk):
+    assert [line[:5] for line in talk("EOF", "hello")] == ["bot> ", "bot> "]
+
+
+def test_an_empty_ranking_is_said_and_the_chat_goes_on(ranker, talk, monkeypatch):
+    monkeypatch.setattr(ranker, "rank", lambda *arguments, **options: [])
+    assert talk("hello", "/help")[0] == "error: the pool has no reply left"
 
 
 @pytest.mark.parametrize(

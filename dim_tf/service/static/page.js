@@ -39,16 +39,19 @@ async function post(path, body) {
 
 // One request at a time: its answer is shown before the next is sent.
 async function attempt(work) {
-  const buttons = document.querySelectorAll("#say button, #rows button");
-  buttons.forEach((button) => { button.disabled = true; });
+  disable(true);
   find("problem").textContent = "";
   try {
     await work();
   } catch (error) {
     find("problem").textContent = `Error: ${error.message}`;
   }
-  document.querySelectorAll("#say button, #rows button")
-    .forEach((button) => { button.disabled = false; });
+  disable(false);
+}
+
+function disable(disabled) {
+  document.querySelectorAll("#say button, #rows button, #restart")
+    .forEach((button) => { button.disabled = disabled; });
 }
 
 function utter(who, text, note) {
@@ -68,6 +71,7 @@ async function say() {
   const { ranking } = document.body.dataset.pool
     ? await post("reply", { ...turn, top_k: Math.min(SHOWN + given.size, Number(document.body.dataset.candidates)) })
     : await post("rank", { ...turn, candidates: lines("candidates") });
+  if (ranking.length === 0) throw new Error("the pool has no reply left");
   const answer = ranking.find((row) => !given.has(plain(row.candidate))) ?? ranking[0];
   asked = turn;
   context = [...turn.context, short(answer.candidate)];

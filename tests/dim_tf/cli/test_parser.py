@@ -102,12 +102,13 @@ def test_sigterm_lets_temporary_files_be_removed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
+def test_a_bug_shows_its_traceback_and_has_a_status_of_its_own(capsys):
     def mistaken(argv):
         raise ValueError("a mistake")
 
-    with pytest.raises(ValueError, match="a mistake"):
-        parser.run(mistaken, [])
+    assert parser.run(mistaken, []) == 70
+    error = capsys.readouterr().err
+    assert "Traceback" in error and "ValueError: a mistake" in error
 
 
 EXHAUSTED = type("ResourceExhaustedError", (Exception,), {})

@@ -77,7 +77,7 @@ def test_slices_hold_every_turn_once_and_their_mean_is_the_whole(data, table):
     # Each dialogue has two turns, and the context of the second one holds the first.
     contexts = found.slices["utterances of context"]
     assert [(each.label, each.turns) for each in contexts] == [("1", 7), ("3", 7)]
-    (length,) = found.slices["words of the gold reply"]
+    (length,) = found.slices["tokens of the gold reply"]
     assert length.label == "1 to 5"
     (sharing,) = found.slices["content words of the gold reply"]
     assert sharing.label == "shared with the persona"

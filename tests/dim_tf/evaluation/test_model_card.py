@@ -5,12 +5,13 @@ import numpy as np
 from dim_tf.evaluation import metrics, model_card, significance
 from dim_tf.evaluation.calibration import weights_fingerprint
 from dim_tf.io import atomic
+from dim_tf.models.transformer import CONTEXT_WORDS
 from dim_tf.runs.ranks import TurnRanks, path_of, save as save_ranks
 from dim_tf.runs.run import Run
 from tests.tiny_calibration import calibration
 
 
-def test_card_of_a_trained_run_says_data_sizes_recipe_and_results(trained):
+def test_card_of_a_trained_run_says_data_sizes_recipe_and_results(trained, tiny_model):
     run = Run.open(trained)
     card = model_card.text(run)
     assert (trained / "MODEL_CARD.md").read_text() == card
@@ -42,6 +43,15 @@ def test_card_of_a_dual_encoder_with_licences(run_copy):
     assert card.startswith("# Starspace: ")
     assert "see LICENCES.md" in card and "ignores words outside its vocabulary" in card
     assert "* recipe:" not in card and "* recipe:" in model_card.text(run)
+
+
+def test_card_says_what_a_system_reads_of_a_context(run_copy):
+    run = Run.open(run_copy)
+    transformer, ir = (
+        model_card.text(dataclasses.replace(run, model=name)) for name in ("transformer", "ir")
+    )
+    assert f"* It reads the last {CONTEXT_WORDS} words of a context, " in transformer
+    assert "* It reads the last utterance of a context, " in ir
 
 
 def evaluated(run, update, ranks=(1, 1, 2, 4)):

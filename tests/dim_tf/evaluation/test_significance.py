@@ -28,10 +28,10 @@ def test_t_test_is_paired():
 def test_no_difference_and_a_constant_one():
     same = np.array([1.0, 0.0, 1.0])
     assert paired_t_test(same, same) == (0.0, 0.0, 1.0)
-    assert paired_t_test(same + 1, same) == (1.0, math.inf, 0.0)
-    assert paired_t_test(same, same + 1) == (-1.0, -math.inf, 0.0)
-    # One turn says nothing.
-    assert paired_t_test(same[:1], same[1:2]) == (1.0, 0.0, 1.0)
+    # By chance three turns have the same sign with a probability of 2 / 2^3, a single one always.
+    assert paired_t_test(same + 1, same) == (1.0, math.inf, 0.25)
+    assert paired_t_test(same, same + 1) == (-1.0, -math.inf, 0.25)
+    assert paired_t_test(same[:1], same[1:2]) == (1.0, math.inf, 1.0)
 
 
 def test_interval_is_that_of_the_normal_distribution_for_many_turns_and_always_the_same():
@@ -39,5 +39,14 @@ def test_interval_is_that_of_the_normal_distribution_for_many_turns_and_always_t
     low, high = interval(values)
     half = 1.96 * math.sqrt(0.7 * 0.3 / 2000)
     assert (low, high) == pytest.approx((0.7 - half, 0.7 + half), abs=0.003)
-    assert interval(values) == (low, high)
-    assert interval(np.ones(5)) == (1.0, 1.0)
+    halves = values / 2  # by the bootstrap
+    low, high = interval(halves)
+    assert (low, high) == pytest.approx((0.35 - half / 2, 0.35 + half / 2), abs=0.003)
+    assert interval(halves) == (low, high)
+
+
+def test_interval_of_few_hits_is_wilsons():
+    # (k + z^2 / 2 +- z sqrt(k (n - k) / n + z^2 / 4)) / (n + z^2): with k = n, n / (n + z^2) to 1.
+    squared = 1.959964**2
+    assert interval(np.ones(5)) == pytest.approx((5 / (5 + squared), 1))
+    assert interval(np.zeros(5)) == pytest.approx((0, squared / (5 + squared)))

@@ -1,5 +1,7 @@
 """What the charts draw."""
 
+import math
+
 import pytest
 
 from dim_tf.paper import charts
@@ -25,6 +27,11 @@ def test_bars_are_the_papers_scores_and_ours(runs):
         for bars in axes.containers
         if bars.get_label() in ("paper", "ours")
     }
+    # The deviation over two seeds; with one, the interval over the turns.
+    bars = next(bars for bars in axes.containers if bars.get_label() == "ours")
+    segments = dict(zip(names, bars.errorbar.lines[2][0].get_segments(), strict=True))
+    low, high = segments["DIM"][:, 0]
+    assert (high - low) / 2 == pytest.approx(5 / math.sqrt(2), abs=1e-3)
     papers, ours = widths["paper"], widths["ours"]
     assert papers["DIM"] == 78.8 and papers["Starspace"] == 48.1
     assert ours["DIM"] == pytest.approx(77.5) and ours["Starspace"] == 0
@@ -34,7 +41,9 @@ def test_curves_are_the_validations_of_each_run(runs):
     hits, mrr = charts.curves(runs).axes
     drawn = [(list(line.get_xdata()), list(line.get_ydata())) for line in hits.lines]
     updates = [[150, 300], [150, 300], [100, 200]]
-    assert drawn == [(each, [100 * update / 999 for update in each]) for each in updates]
+    turns = [[16 * update for update in each] for each in updates]
+    hits_at_1 = [[100 * update / 999 for update in each] for each in updates]
+    assert drawn == list(zip(turns, hits_at_1, strict=True))
     assert list(mrr.lines[2].get_ydata()) == [20.0, 40.0]
     first, second, other = (line.get_color() for line in hits.lines)
     assert first == second != other

@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from dim_tf.errors import DataError, UsageError
 from dim_tf.io import atomic
 from dim_tf.paper import comparison
+from dim_tf.paper.render import markdown
 from dim_tf.paper.tested_runs import open_runs
 from tests.tiny_results import made_up_run, ranks_with
 
@@ -45,6 +47,7 @@ def test_means_deviations_and_gains_over_seeds(make):
     assert cell["MRR"]["each"] == [90.0, 87.5]
     assert cell["hits@1"]["low"] < 77.5 < cell["hits@1"]["high"]
     assert (cell["training_turns"], cell["updates"], cell["test_turns"]) == (1234, [300, 300], 40)
+    assert cell["tested_updates"] == [300, 300]
     dim = row(results, 3, "DIM")
     assert dim[0]["ours"] == "dim_self_original, tested on original"
     assert dim[0]["gain"] == {"hits@1": 27.5, "MRR": 13.75}
@@ -137,7 +140,12 @@ def test_pairs_of_two_tables_are_tested_only_on_the_same_turns(make):
     runs = [make("a", ranks_with(30)), make("b", ranks_with(20), persona="none")]
     (test,) = compare(runs)["significance"]
     assert (test["table"], test["second"]) == ("Table 4", "DIM without persona")
-    runs[1] = make("c", ranks_with(20), persona="none", gold=7)
+    # Without the last two turns: 28 and 20 of 38 are hits.
+    runs[1] = make("c", ranks_with(20, 38), persona="none")
+    (test,) = compare(runs)["significance"]
+    assert test["turns"] == 38
+    assert test["hits@1"]["difference"] == pytest.approx(100 * 10 / 38, abs=1e-4)
+    runs[1] = make("d", ranks_with(20), persona="none", gold=7)
     results = compare(runs)
     assert results["significance"] == []
     assert "Table 4, DIM and DIM without persona: no significance test" in results["notes"][-1]
@@ -193,6 +201,7 @@ def test_runs_that_cannot_be_compared(make):
         ("units", {"seed": 2, "rnn_units": 9}, r"differ in rnn_units \(8 and 9\)"),
         ("length", {"seed": 2, "updates": 9}, r"differ in max_updates \(300 and 9\)"),
         ("begun", {"seed": 2, "initial": "x"}, r"differ in initial \(None and x\)"),
+        ("other", {"seed": 2, "trained_on": "c" * 64}, r"differ in training data \(a+ and c+\)"),
         ("turns", {"seed": 2, "gold": 3}, "tested on different turns"),
         ("column", {"model": "imn_utr", "gold": 3}, "tested on different turns"),
     ):
@@ -210,7 +219,10 @@ def test_gains_between_different_turns_have_a_note(make):
     gain = row(results, 3, "DIM")[1]["gain"]["hits@1"]
     assert gain == pytest.approx(100 * 30 / 38 - 50, abs=1e-4)
     (note,) = [note for note in results["notes"] if "Gains" in note]
-    assert "dim_self_revised" in note and "(38 turns; 40)" in note
+    assert "dim_self_revised" in note and "38 test turns instead of 40" in note
+    results = compare([imn, make("b", ranks_with(30), "dim", "their", training_turns=999)])
+    (note,) = [note for note in results["notes"] if "Gains" in note]
+    assert "dim_their_original" in note and "999 training turns instead of 1,234" in note
 
 
 def test_seeds_may_start_from_runs_of_their_own_seed(make):
@@ -229,6 +241,46 @@ def test_a_split_no_larger_than_the_sample_counts_as_sampled(make):
     sample = make("b", ranks_with(20, 35), "imn_ctx", sample_of=40)
     results = compare([small, sample])
     assert results["data"]["sample"] == 35 and len(results["cells"]) == 2
+
+
+def test_a_test_of_a_sample_that_others_lack_has_a_note(make):
+    run = make("a", ranks_with(20, 25), sample_of=40)
+    other = make("b", ranks_with(30), tests={"revised": ranks_with(9)})
+    results = atomic.read_json(run / "results.json")
+    revised = atomic.read_json(other / "results.json")["test_self_revised"]
+    atomic.write_json(run / "results.json", {**results, "test_self_revised": revised})
+    shutil.copy(other / "ranks/test_self_revised.npz", run / "ranks")
+    found = compare([run, make("c", ranks_with(9), "imn_utr", version="revised")])
+    assert list(found["cells"]) == [
+        "dim_self_original, tested on revised",
+        "imn_utr_self_revised, tested on revised",
+    ]
+    assert "a: test_self_original, 25 turns" in found["notes"][-1]
+
+
+def test_of_a_folder_a_run_whose_test_is_outdated_is_left_out(make, tmp_path, capsys):
+    make("a", ranks_with(30))
+    run = make("b", ranks_with(20), "imn", "none")
+    results = atomic.read_json(run / "results.json")
+    results["test_none_original"]["update"] = 150
+    atomic.write_json(run / "results.json", results)
+    assert list(compare([tmp_path])["cells"]) == ["dim_self_original, tested on original"]
+    assert capsys.readouterr().err.rstrip().endswith(": b")
+
+
+def test_bold_are_the_tests_that_are_significant_among_all(make):
+    """Holm: the smallest p counts three times among three tests."""
+    runs = [
+        make("a", ranks_with(30)),
+        make("b", ranks_with(23), "imn_utr"),
+        make("c", ranks_with(23), "imn_ctx"),
+    ]
+    results = compare(runs)
+    ps = [test["hits@1"]["p"] for test in results["significance"]]
+    adjusted = [test["hits@1"]["p_of_all"] for test in results["significance"]]
+    assert len(ps) == 3 and adjusted[ps.index(min(ps))] == pytest.approx(3 * min(ps))
+    assert 0.005 < min(ps) < 0.01 and "**+" not in markdown(results)
+    assert "for the 3 tests of a measure" in markdown(results)
 
 
 def test_tests_of_outdated_weights_do_not_count(make):

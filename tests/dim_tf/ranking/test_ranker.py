@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from dim_tf.errors import CheckpointError, ConfigError, DataError, UsageError
 from dim_tf.evaluation.calibration import weights_fingerprint
+from dim_tf.ranking.featurizer import Featurizer
 from dim_tf.ranking.ranker import Ranker
 from tests.numpy_dim import NumpyDIM
 from tests.tiny_calibration import calibration
@@ -87,7 +89,7 @@ def test_scores_are_those_of_the_equations(ranker):
             ["you", "like", "tea", "?", "_eos_"],
         ],
         persona=[["i", "like", "dogs", "."], ["i", "'", "m", "fine"]],
-        candidates=[["i'm", "fine."], ["dogs", "like", "unfathomable", "tea"]],
+        candidates=[["i'm", "fine", "."], ["dogs", "like", "unfathomable", "tea"]],
     )
     np.testing.assert_allclose(scores(ranking), expected, rtol=0, atol=1e-5)
 
@@ -106,6 +108,21 @@ def test_the_last_utterances_and_the_first_words_are_read(ranker):
         [["hello"]],
     )
     np.testing.assert_allclose(scores(ranking), expected, rtol=0, atol=1e-5)
+
+
+def test_punctuation_is_set_off_where_the_vocabulary_lacks_the_word_with_it(ranker):
+    """As texts are written, and as those of PERSONA-CHAT are."""
+    written = ["Tea.", "I'm fine!?", "tea.", "i like dogs,"]
+    spaced = ["tea .", "i'm fine !?", "tea .", "i like dogs ,"]
+    found, expected = (scores(ranker.rank(CONTEXT, PERSONA, texts)) for texts in (written, spaced))
+    assert found == expected
+    # The speaker's own utterance, the one before the last.
+    contexts = ["hello", "i like tea.", "dogs"], ["hello", "i like tea .", "dogs"]
+    found, expected = (scores(ranker.rank(context, PERSONA, spaced)) for context in contexts)
+    assert found == expected
+    run = dataclasses.replace(ranker.run, words=[*WORDS[:-1], "tea."])
+    read = Featurizer(run, True).candidates(["tea. dogs. ... 3.5 .tea"])
+    assert read == [("tea.", "dogs", ".", "...")]
 
 
 def test_form_of_a_ranking(ranker):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import re
 import time
@@ -12,7 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given, strategies as st
 
-from dim_tf.service import batcher
+from dim_tf.service import batcher, metrics
 from dim_tf.service.app import create_app
 from dim_tf.service.guard import LOG
 from tests import fuzz
@@ -149,6 +151,71 @@ def test_more_than_may_wait_is_sent_away_and_what_takes_too_long_ends(held):
         assert client.get("/readyz").status_code == client.get("/healthz").status_code == 200
         held.gate.set()
         assert client.post("/rank", json=TURN).status_code == 200
+
+
+def test_a_client_that_has_gone_waits_no_longer(held):
+    """Its request is neither ranked nor counted among those that wait."""
+    app = create_app(held)
+    body = json.dumps(TURN).encode()
+
+    async def ask(gone):
+        messages = [{"type": "http.request", "body": body}, {"type": "http.disconnect"}]
+
+        async def receive():
+            if len(messages) == 1:
+                await gone.wait()
+            return messages.pop(0)
+
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        headers = [(b"content-type", b"application/json")]
+        scope = {"type": "http", "method": "POST", "path": "/rank", "headers": headers}
+        scope |= {"query_string": b"", "http_version": "1.1", "scheme": "http", "root_path": ""}
+        await app({**scope, "state": {}}, receive, send)
+        return sent[0]["status"]
+
+    async def talk():
+        gone, stays = asyncio.Event(), asyncio.Event()
+        first = asyncio.ensure_future(ask(stays))
+        while not held.batches:
+            await asyncio.sleep(0.01)
+        second = asyncio.ensure_future(ask(gone))
+        while "dim_tf_waiting_requests 1.0" not in metrics.text().decode():
+            await asyncio.sleep(0.01)
+        gone.set()
+        assert await second == 499
+        held.gate.set()
+        assert await first == 200
+
+    async def run():
+        async with app_lifespan(app):
+            await talk()
+
+    asyncio.run(run())
+    assert held.batches == [1]
+
+
+@contextlib.asynccontextmanager
+async def app_lifespan(app):
+    """Starts an application and ends it, as a server does."""
+    events = asyncio.Queue()
+    answers = asyncio.Queue()
+    await events.put({"type": "lifespan.startup"})
+    running = asyncio.ensure_future(app({"type": "lifespan", "state": {}}, events.get, answers.put))
+    assert (await answers.get())["type"] == "lifespan.startup.complete"
+    yield
+    await events.put({"type": "lifespan.shutdown"})
+    await running
+
+
+def test_a_body_without_its_type_or_without_content_says_what_to_send(client):
+    body = json.dumps(TURN).encode()
+    assert "Content-Type: application/json" in client.post("/rank", content=body).json()["error"]
+    sent = {"Content-Type": "application/json"}
+    assert client.post("/rank", content=b"", headers=sent).json()["error"].startswith("the body is")
 
 
 def until(true, seconds=30):

@@ -20,7 +20,12 @@ def test_a_base_is_a_system_that_reads_no_persona():
     assert not any(registry.get(base).reads_persona for base in bases)
 
 
-@pytest.mark.parametrize("name", ["ir", "starspace", "transformer"])
-def test_a_system_without_the_encoder_refuses_to_scale_it(name):
+OTHER = registry.System("other", builder="mine:Model")  # any other Keras model
+
+
+@pytest.mark.parametrize(
+    "system", [*map(registry.get, ("ir", "starspace", "transformer")), OTHER], ids=lambda s: s.name
+)
+def test_a_system_without_the_encoder_refuses_to_scale_it(system):
     with pytest.raises(ConfigError, match="input_scale"):
-        registry.get(name).check(ModelConfig(char_vocab_size=1), TrainingConfig(input_scale=2.0))
+        system.check(ModelConfig(char_vocab_size=1), TrainingConfig(input_scale=2.0))

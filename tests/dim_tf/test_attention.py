@@ -74,8 +74,8 @@ def test_texts(run, tmp_path, capsys):
     (page,) = (path.read_text() for path in (run / "attention").glob("text_*.html"))
     assert "<dd>i like cats &lt;3</dd>" in page
     assert "of 3</dd>" in page
-    # The last utterance is the partner's: only that one is split into words and punctuation.
-    for word in ("hi!", "_eos_", "?", "love", "ski"):
+    # The first utterance is split at spaces only; but the vocabulary lacks "hi!".
+    for word in ("hi", "!", "_eos_", "?", "love", "ski"):
         assert f'<th scope="col"><span>{word}</span></th>' in page
     assert '<th scope="row">&lt;3</th>' in page
     call(run, "--persona", "i ski", "--response", "tea 茶茶\x1b")

@@ -12,7 +12,7 @@ from data_prep import archives, download, jsonl, own_data, personachat, processe
 from data_prep.dialogues import Corpus, Table
 from dim_tf.data import tf1_vocab
 from dim_tf.data.dataset import PERSONAS, SPLITS, VERSIONS
-from dim_tf.errors import DataError, did_you_mean
+from dim_tf.errors import DataError, UsageError, did_you_mean
 from dim_tf.io import text_lines
 from dim_tf.io.atomic import sha256
 
@@ -24,6 +24,8 @@ EXPECTED = (
 )
 
 _LISTED_NAMES = 5
+# What only the reader of own data takes.
+_OWN_OPTIONS = ("sides", "candidates", "resplit", "speaker_sentences")
 
 Sources = tuple[dict[str, str], ...]  # as of `Corpus`
 
@@ -54,6 +56,7 @@ def open_source(source: str, options: SourceOptions | None = None) -> Corpus:
     Raises:
         DataError: The source is missing or damaged. Damaged turns are reported when the tables are
             read.
+        UsageError: An option is for JSON Lines, and the source is something else.
     """
     options = options or SourceOptions()
     path = Path(source)
@@ -75,7 +78,7 @@ def open_source(source: str, options: SourceOptions | None = None) -> Corpus:
         official = summed["sha256"] == download.PERSONACHAT_SHA256
         return replace(corpus, licence="CC BY 4.0" if official else "")
     if own:
-        names = ("sides", "candidates", "seed", "resplit", "lenient", "speaker_sentences")
+        names = (*_OWN_OPTIONS, "seed", "lenient")
         tables, notes = own_data.open_tables(path, **{n: getattr(options, n) for n in names})
         others = sorted(path.iterdir()) if path.is_dir() else []
         notes += _ignored(file.name for file in others if file.is_file() and file not in own)
@@ -103,6 +106,10 @@ def _open_folder(
     folder: Path, label: str, name: str, options: SourceOptions, sources: Sources | None = None
 ) -> Corpus:
     """Opens the known files of `folder`, or of its only subfolder that has any."""
+    for option in _OWN_OPTIONS:
+        if getattr(options, option) != getattr(SourceOptions(), option):
+            shown = f"--{option.replace('_', '-')}"
+            raise UsageError(f"{shown}: only a source of JSON Lines takes it; leave it out")
     folder, reader = _find_reader(folder, label)
     files = sorted(path for path in folder.iterdir() if path.is_file())
     tables: list[Table] = []

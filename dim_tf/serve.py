@@ -22,7 +22,10 @@ TOKEN = "DIM_TF_TOKEN"
 def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
-    token = (arguments.token or os.environ.get(TOKEN, "")).strip()
+    given = arguments.token or os.environ.get(TOKEN, "")
+    token = given.strip()
+    if given and not token:
+        raise UsageError("the token is blank: give letters, or leave it out")
     if not token and not _is_loopback(arguments.host):
         raise UsageError(
             f"--host {arguments.host}: others can reach this address; give --token, or set {TOKEN}"

@@ -173,7 +173,7 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
         if bug or "--debug" in argv:
             traceback.print_exc()
         if bug:
-            return os.EX_SOFTWARE
+            return 70  # EX_SOFTWARE
         if stopped:
             print("stopped by Ctrl-C", file=sys.stderr)
             return 130

@@ -153,7 +153,10 @@ def _gains(
         # As in the paper, fewer turns to train on (their) or to test on (revised) are no obstacle.
         for turns in ("training_turns", "test_turns"):
             own, without = (cells[each.id][turns] for each in (cell, base))
-            if own != without and None not in (own, without):
+            same = groups[cell][0].ranks.same_turns(groups[base][0].ranks)
+            if own == without and turns == "test_turns" and not same:
+                uneven.setdefault("other test turns", {})[cell.id] = None
+            elif own != without and None not in (own, without):
                 counts = f"{own:,} {turns.replace('_', ' ')} instead of {without:,}"
                 uneven.setdefault(counts, {})[cell.id] = None
         gains[cell.id] = {
@@ -177,19 +180,19 @@ def _significance(
                 if {one, two} in tested:
                     continue
                 tested.add(frozenset((one, two)))
-                turns, others = groups[one][0].ranks.common_turns(groups[two][0].ranks)
-                if not len(turns):
+                turns = groups[one][0].ranks.shared_turns(groups[two][0].ranks)
+                if not turns:
                     notes.append(
                         f"{table.name}, {first} and {second}: no significance test, since "
-                        "no turn was tested with both."
+                        "they were not tested on the same turns."
                     )
                     continue
                 test = {"table": table.name, "column": column, "first": first, "second": second}
-                test["turns"] = len(turns)
+                test["turns"] = turns
                 for measure in MEASURES:
                     found = significance.paired_t_test(
-                        _over_seeds(groups[one], measure)[turns],
-                        _over_seeds(groups[two], measure)[others],
+                        _over_seeds(groups[one], measure)[:turns],
+                        _over_seeds(groups[two], measure)[:turns],
                     )
                     test[measure] = {
                         "difference": _percent(found.difference),

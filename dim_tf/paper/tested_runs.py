@@ -131,9 +131,8 @@ def comparable_results(
     for run, every, each in zip(runs, tests, chosen, strict=True):
         versions = {test.version for test in each}
         if left := [test.key for test in every if test.version not in versions]:
-            notes.append(
-                f"Left out, since not all runs have such a sample: {run.name}: {'; '.join(left)}."
-            )
+            size = "the whole split" if turns is None else f"samples of {turns:,} turns"
+            notes.append(f"Left out of a comparison on {size}: {run.name}: {'; '.join(left)}.")
     return results, turns, notes
 
 

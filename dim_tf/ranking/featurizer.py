@@ -42,7 +42,8 @@ class Featurizer:
 
     def persona(self, texts: Sequence[str]) -> list[Sentence]:
         """The words of the profiles that the model reads."""
-        return [self._rules.profile(text) for text in texts[: self.profiles_read]]
+        words = (self._rules.profile(text) for text in texts[: self.profiles_read])
+        return [list(self._set_off(each)) for each in words]
 
     def candidates(self, texts: Sequence[str]) -> list[Sentence]:
         """The words of each candidate that the model reads."""

@@ -57,7 +57,8 @@ def build(
         uri: str. The Milvus server; empty for Milvus Lite in the folder.
 
     Raises:
-        DataError: The source is missing or damaged, or has no reply; an id has two texts.
+        DataError: The source is missing or damaged, or has no reply with a word; an id has two
+            texts.
         UsageError: The folder holds something else, or another process uses it; the run is no dual
             encoder.
         CheckpointError: The run cannot be opened.
@@ -190,7 +191,7 @@ def _change(folder: Path, pending: str) -> Iterator[tuple[Manifest, Vectors]]:
             )
         if manifest.pending not in ("", pending):
             stopped = f"{manifest.pending} was stopped, so only a part of it may be done"
-            warnings.warn(f"{folder}: {stopped}; repeat it after this", stacklevel=4)
+            warnings.warn(f"{folder}: {stopped}; do the rest after this", stacklevel=4)
         with opened_vectors(folder, manifest) as vectors:
             yield manifest, vectors
 
@@ -221,7 +222,10 @@ def _distinct(source: str) -> Iterator[tuple[int, Reply]]:
 
 def _check(source: str) -> bool:
     """Reads a source to its end, raises `DataError`; returns whether BM25 can find a reply."""
-    return max([has_word(reply.text) for _, reply in _distinct(source)])
+    found = False
+    for _, reply in _distinct(source):
+        found = found or has_word(reply.text)
+    return found
 
 
 def _batches(

@@ -44,21 +44,24 @@ class TurnRanks:
         """
         return {"hits@1": (self.ranks == 1).astype("float64"), "MRR": 1.0 / self.ranks}[name]
 
-    def common_turns(self, other: Self) -> tuple[np.ndarray, np.ndarray]:
-        """The turns that both have, as indices into either.
+    def shared_turns(self, other: Self) -> int:
+        """How many first turns both are ranks of; 0 if one table does not begin as the other.
+
+        A table of revised personas may lack turns; the others then have other rows.
 
         >>> rows = np.arange(3)
         >>> first = TurnRanks(rows, rows + 1, np.array([5, 6, 7]), "")
-        >>> second = TurnRanks(rows, rows + 1, np.array([5, 9, 7]), "")
-        >>> [each.tolist() for each in first.common_turns(second)]
-        [[0, 2], [0, 2]]
+        >>> second = TurnRanks(rows[:2], rows[:2] + 1, np.array([5, 6]), "")
+        >>> other = dataclasses.replace(second, gold=np.array([6, 7]))
+        >>> first.shared_turns(second), first.shared_turns(other)
+        (2, 0)
         """
-        keys = (np.stack([each.rows, each.gold], axis=1) for each in (self, other))
-        ours, theirs = (
-            np.ascontiguousarray(key.astype("int64")).view("i8,i8")[:, 0] for key in keys
+        count = min(len(self), len(other))
+        begins = (
+            TurnRanks(each.rows[:count], each.ranks[:count], each.gold[:count], each.fingerprint)
+            for each in (self, other)
         )
-        _, first, second = np.intersect1d(ours, theirs, assume_unique=True, return_indices=True)
-        return first, second
+        return count if next(begins).same_turns(next(begins)) else 0
 
     def same_turns(self, other: Self) -> bool:
         """Whether both are ranks of the same turns in the same order."""

@@ -152,15 +152,17 @@ async def while_connected(http: Request, answer: Coroutine[Any, Any, Answer]) ->
         while (await http.receive())["type"] != "http.disconnect":
             pass
 
-    tasks = [asyncio.ensure_future(answer), asyncio.ensure_future(gone())]
+    answering, listening = asyncio.ensure_future(answer), asyncio.ensure_future(gone())
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if not tasks[0].done():
-            raise HTTPException(499, "the client has gone")
-        return await tasks[0]
+        await asyncio.wait([answering, listening], return_when=asyncio.FIRST_COMPLETED)
+        if answering.done():
+            return answering.result()
+        listening.result()  # raises if listening failed
+        raise HTTPException(499, "the client has gone")
     finally:
-        for task in tasks:
-            task.cancel()
+        answering.cancel()
+        listening.cancel()
+        await asyncio.gather(answering, listening, return_exceptions=True)
 
 
 def _answer_errors(app: FastAPI) -> None:

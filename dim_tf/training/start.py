@@ -14,7 +14,7 @@ import numpy as np
 from dim_tf.cli.flags import MODEL_FIELDS, TRAINING_FIELDS, given_settings
 from dim_tf.config import RECIPES, ModelConfig, TrainingConfig
 from dim_tf.data.dataset import PreparedData
-from dim_tf.errors import UsageError
+from dim_tf.errors import ConfigError, UsageError
 from dim_tf.runs.run import LATEST, Run, check_free
 from dim_tf.runtime import backend
 from dim_tf.systems import registry
@@ -125,6 +125,9 @@ def new_run(
     if persona == "both":
         sizes["max_profiles"] *= 2
     config = _model_config(model, persona, changes, sizes)
+    if persona == "both" and config.use_persona and config.max_profiles < sizes["max_profiles"]:
+        found = f"found {config.max_profiles}, expected {sizes['max_profiles']} or more"
+        raise ConfigError(f"max_profiles: {found}: of both personas the partner's comes last")
     training_config = _training_config(model, changes)
     return Run(
         path=Path(path),

@@ -9,7 +9,7 @@ import pytest
 
 from data_prep import download
 from data_prep.sources import SourceOptions, open_source
-from dim_tf.errors import DataError
+from dim_tf.errors import DataError, UsageError
 
 TURNS = "1 your persona: i ski .\n2 hi\tyo\t\tno|yo\n"
 PROCESSED = "hi _eos_\tno|yo\t1\tNA\ti ski .\n"
@@ -118,6 +118,16 @@ def test_json_lines_are_known_by_their_name(tmp_path, name):
     turn = next(corpus.tables[1].turns())
     assert set(turn.candidates) == {"hi 2", "yo 2", "yo 1"}
     assert (turn.gold, turn.self_profiles) == (2, ("b",))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"sides": "both"}, {"candidates": 5}, {"resplit": True}, {"speaker_sentences": 3}],
+)
+def test_options_for_json_lines_are_refused_with_another_source(options):
+    name = next(iter(options)).replace("_", "-")
+    with pytest.raises(UsageError, match=f"--{name}: only a source of JSON Lines"):
+        open_source("sample", SourceOptions(**options))
 
 
 def test_files_of_no_split_are_named(tmp_path):

@@ -63,7 +63,7 @@ def evaluated(run, update, ranks=(1, 1, 2, 4)):
     atomic.write_json(run.path / "results.json", {"test_self_original": result})
 
 
-def test_intervals_are_the_bootstrap_ones_of_the_ranks(run_copy):
+def test_intervals_are_those_of_the_ranks(run_copy):
     run = Run.open(run_copy)
     evaluated(run, run.best()["update"])
     hits = "{:.3f}, {:.3f}".format(*significance.interval(np.array([1.0, 1.0, 0.0, 0.0])))

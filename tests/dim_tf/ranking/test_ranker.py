@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dim_tf.data.text import TextRules
 from dim_tf.errors import CheckpointError, ConfigError, DataError, UsageError
 from dim_tf.evaluation.calibration import weights_fingerprint
 from dim_tf.ranking.featurizer import Featurizer
@@ -123,6 +124,8 @@ def test_punctuation_is_set_off_where_the_vocabulary_lacks_the_word_with_it(rank
     run = dataclasses.replace(ranker.run, words=[*WORDS[:-1], "tea."])
     read = Featurizer(run, True).candidates(["tea. dogs. ... 3.5 .tea"])
     assert read == [("tea.", "dogs", ".", "...")]
+    run = dataclasses.replace(ranker.run, text=TextRules("whitespace"))
+    assert Featurizer(run, True).persona(["i like tea."]) == [["i", "like", "tea", "."]]
 
 
 def test_form_of_a_ranking(ranker):

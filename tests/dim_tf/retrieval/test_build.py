@@ -50,7 +50,7 @@ def test_a_stopped_build_goes_on_and_a_change_too(run, source, tmp_path, monkeyp
         build.add(folder, str(source))
     with pytest.raises(DataError, match="unfinished"):
         Searcher.open(folder, "RUN")
-    # Another change is no way out of a stopped one, but it is taken.
+    # Another change completes the pool, with a warning that the stopped one is not done.
     with pytest.warns(UserWarning, match=r"--add .* was stopped"):
         assert build.delete(folder, ["dogs"]).replies == 4
     assert build.add(folder, str(source)).replies == 5

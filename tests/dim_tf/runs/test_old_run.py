@@ -1,7 +1,6 @@
 """What an earlier version wrote still serves: tests/data/old_run/README.md says how it was made."""
 
 import json
-import re
 from pathlib import Path
 
 import keras
@@ -124,7 +123,6 @@ def test_old_and_new_runs_are_in_one_report(old, train_with, resumed, capsys):
     for setting, updates in (
         ("DIM, self, original", 9),
         ("DIM, self, revised", 2),
-        (r"IMN\_utr, self, original", 4),
+        (r"IMN\_utr, self, original", "2 of 4"),
     ):
-        ends = re.compile(rf"\| (\d of )?{updates} \|$")
-        assert any(setting in row and ends.search(row) for row in rows), setting
+        assert any(setting in row and row.endswith(f"| {updates} |") for row in rows), rows

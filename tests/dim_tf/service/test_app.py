@@ -191,7 +191,7 @@ def test_a_client_that_has_gone_waits_no_longer(held):
         assert await first == 200
 
     async def run():
-        async with app_lifespan(app):
+        async with asyncio.timeout(30), app_lifespan(app):
             await talk()
 
     asyncio.run(run())
@@ -206,9 +206,11 @@ async def app_lifespan(app):
     await events.put({"type": "lifespan.startup"})
     running = asyncio.ensure_future(app({"type": "lifespan", "state": {}}, events.get, answers.put))
     assert (await answers.get())["type"] == "lifespan.startup.complete"
-    yield
-    await events.put({"type": "lifespan.shutdown"})
-    await running
+    try:
+        yield
+    finally:
+        await events.put({"type": "lifespan.shutdown"})
+        await running
 
 
 def test_a_body_without_its_type_or_without_content_says_what_to_send(client):

@@ -8,12 +8,19 @@ import pytest
 
 from dim_tf import train
 from dim_tf.data.dataset import PreparedData
+from dim_tf.errors import ConfigError
 from dim_tf.training import start
 
 
 def test_imn_reads_no_persona():
     arguments = train.build_parser().parse_args(["--prepared=x", "--run=y", "--model=imn"])
     assert start.check_request(arguments).chosen == {"model": "imn", "persona": "none"}
+
+
+def test_both_personas_need_room_for_both(prepared):
+    data = PreparedData.load(prepared)
+    with pytest.raises(ConfigError, match="max_profiles: found 5, expected 10 or more"):
+        start.new_run("run", data, {"max_profiles": 5}, "dim", "both", "revised")
 
 
 @pytest.mark.parametrize("model", ["dim", "imn"])

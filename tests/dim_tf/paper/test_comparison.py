@@ -145,7 +145,7 @@ def test_pairs_are_tested_on_the_turns_that_both_tables_begin_with(make):
     (test,) = compare(runs)["significance"]
     assert test["turns"] == 38
     assert test["hits@1"]["difference"] == pytest.approx(100 * 10 / 38, abs=1e-4)
-    # A table that lacks the first turns numbers the others anew.
+    # In a table that lacks the first turns, the others have other rows.
     runs[1] = make("e", ranks_with(20, 38), persona="none", gold=2)
     assert compare(runs)["significance"] == []
     runs[1] = make("d", ranks_with(20), persona="none", gold=7)

@@ -195,11 +195,11 @@ def _shape(
     except DataError as error:
         expected = "expected an object on each line, or one JSON array of objects"
         raise DataError(f"{error}; {expected}", path=path, line=line) from None
-    if speakers and not (isinstance(fields, dict) and "response" in fields):
-        return SpeakerLine
     if speakers:
-        message = "found a turn, expected a dialogue: --speaker-sentences needs whole dialogues"
-        raise DataError(message, path=path, line=line, field="response")
+        if isinstance(fields, dict) and "response" in fields:
+            message = "found a turn, expected a dialogue: --speaker-sentences needs whole dialogues"
+            raise DataError(message, path=path, line=line, field="response")
+        return SpeakerLine
     if isinstance(fields, dict):
         if {"utterances", "speaker_a"} <= fields.keys() and "persona_a" not in fields:
             message = "missing; expected a persona, or --speaker-sentences N to make them"

@@ -52,11 +52,8 @@ class Featurizer:
 
     def _set_off(self, words: Sequence[str]) -> Iterator[str]:
         for word in words:
-            attached = _ATTACHED.fullmatch(word)
-            if attached and word not in self._vocabulary:
-                yield from attached.groups()
-            else:
-                yield word
+            attached = None if word in self._vocabulary else _ATTACHED.fullmatch(word)
+            yield from attached.groups() if attached else (word,)
 
     def distinct(self, texts: Sequence[str]) -> tuple[list[Sentence], np.ndarray]:
         """The distinct candidates, and the index of each text among them, int [C].

@@ -63,16 +63,13 @@ class MatchingModel(keras.Model):
         batch: PackedBatch,
         training: bool = False,
         encoded: Encoded | None = None,
-        return_intermediates: bool = False,
-    ) -> Any:
+    ) -> Tensor:
         """The logits of a packed batch, [B, C]: the equations of the system.
 
         Args:
             batch: PackedBatch. The batch.
             training: bool. Whether dropout is active.
             encoded: Encoded. The output of the encoder if it is known, as in `dim_tf.runtime`.
-            return_intermediates: bool. Whether to return a dict of what is computed on the way
-                instead, for pictures and tests.
         """
         raise NotImplementedError
 

@@ -24,7 +24,7 @@ from dim_tf.models.layers import (
     Prediction,
     WordEmbedding,
 )
-from dim_tf.packing.layout import PackedBatch
+from dim_tf.packing.layout import PackedBatch, Tensor
 from dim_tf.packing.masks import length_mask
 
 
@@ -91,11 +91,19 @@ class DIM(MatchingModel):
         batch: PackedBatch,
         training: bool = False,
         encoded: Encoded | None = None,
-        return_intermediates: bool = False,
-    ) -> Any:
-        """The equations in the paper's order; see `MatchingModel.forward` for the arguments."""
-        states, _ = encoded or self.encode(batch.sentences, training)  # [M, D]                (4-6)
-        attention, features, context, persona = {}, [], None, None
+    ) -> Tensor:
+        """The logits, [B, C]; see `MatchingModel.forward` for the arguments."""
+        return self.intermediates(batch, training, encoded)["logits"]
+
+    def intermediates(
+        self,
+        batch: PackedBatch,
+        training: bool = False,
+        encoded: Encoded | None = None,
+    ) -> dict[str, Any]:
+        """The tensors of the equations by name, in the paper's order; the last are the logits."""
+        encoded = encoded or self.encode(batch.sentences, training)  # [M, D]                  (4-6)
+        states, attention, features, context, persona = encoded.states, {}, [], None, None
         if "utterances" in self.matched:
             weights = self.context_attention(states, batch.responses, batch.utterances)
             attention["utterances"] = weights  # [B, C, X, R], [B, C, R, X]      (7, weights of 8-9)
@@ -106,8 +114,8 @@ class DIM(MatchingModel):
         matched, responses = self.matcher(states, batch, attention, training=training)
         if "utterances" in self.matched:
             utterances = matched["utterances"]  # [B, U, C, 2D]
-            context = self.aggregator(utterances, batch.contexts, training=training)  #      (20-21)
-            features += [context, responses["utterances"]]  # [B, C, 2D] both
+            context = self.aggregate(utterances, encoded, batch, training)  # [B, C, 2D]     (20-21)
+            features += [context, responses["utterances"]]
         if "personas" in self.matched:
             profile_mask = length_mask(batch.personas_num, self.config.max_profiles)  # [B, P]
             persona = self.persona_pooling(matched["personas"], profile_mask)  # [B, C, 2D]  (22-23)
@@ -115,12 +123,22 @@ class DIM(MatchingModel):
         joined = ops.concatenate(features, axis=-1)  # [B, C, 8D]                               (24)
         joined = self.joined_dropout(joined, training=training)
         logits = self.prediction(joined, training=training)  # [B, C]                           (25)
+        return {
+            "states": states,
+            "attention": attention,
+            "matched": matched,
+            "responses": responses,
+            "context": context,
+            "persona": persona,
+            "joined": joined,
+            "logits": logits,
+        }
 
-        if not return_intermediates:
-            return logits
-        found = {"states": states, "attention": attention, "matched": matched, "joined": joined}
-        found |= {"responses": responses, "context": context, "persona": persona}
-        return {**found, "logits": logits}
+    def aggregate(
+        self, utterances: Tensor, encoded: Encoded, batch: PackedBatch, training: bool
+    ) -> Tensor:
+        """Matched utterances [B, U, C, 2D] to contexts [B, C, 2D] (equations 20 and 21)."""
+        return self.aggregator(utterances, batch.contexts, training=training)
 
     # === Config ===
 

@@ -17,8 +17,7 @@ from keras import ops
 
 from dim_tf.config import CHARACTER_FILTERS, CHARACTER_WIDTHS, PROJECTION_UNITS
 from dim_tf.models.dtypes import at_least_float32
-from dim_tf.packing.layout import PackedBatch, SentenceLayout, Tensor
-from dim_tf.packing.packed_sequence import PackedRows
+from dim_tf.packing.layout import SentenceLayout, Tensor
 
 CHARACTER_FEATURES = CHARACTER_FILTERS * len(CHARACTER_WIDTHS)
 MASKED_SCORE = -1e9
@@ -206,53 +205,3 @@ class Prediction(keras.layers.Layer):
     def call(self, features: Tensor, training: bool = False) -> Tensor:
         hidden = self.dropout(self.hidden(features), training=training)  # [..., 256]
         return (ops.matmul(hidden, self.kernel) + self.bias)[..., 0]
-
-
-# The persona in IMN: profiles are added to vectors of the context (equations 1-3).
-
-
-class ProfileVectors(keras.layers.Layer):
-    """The vector of each profile: [max; last state] of the encoder's outputs."""
-
-    def call(self, states: Tensor, last: Tensor, batch: PackedBatch) -> Tensor:
-        """Pools the profiles.
-
-        Args:
-            states: [M, D]. The encoded words; others may follow them.
-            last: [N, D]. The last states of the sorted sentences.
-            batch: PackedBatch. Its sentences are utterances, profiles and responses, in this order.
-
-        Returns:
-            [B, P, 2D], 0 for empty profiles.
-        """
-        rows = PackedRows(batch.sentences.rows)
-        pooled = rows.max_pool(states[: ops.shape(batch.sentences.rows.mask)[0]])
-        vectors = rows.unsort(ops.concatenate([pooled, last], axis=-1))  # [sentences, 2D]
-        turns, utterances = ops.shape(batch.source("utterances").rows.unsorted_indices)
-        _, profiles = ops.shape(batch.source("personas").rows.unsorted_indices)
-        first = turns * utterances
-        vectors = vectors[first : first + turns * profiles]
-        return ops.reshape(vectors, (turns, profiles, 2 * states.shape[-1]))
-
-
-class Fusion(keras.layers.Layer):
-    """v + sum over the profiles of softmax(v . p_n) p_n (equations 1 and 2).
-
-    The paper leaves open how p_n is encoded and whether the product is scaled. Here a profile is
-    encoded and pooled like every other sentence, so that it has the size of v; the product is bare,
-    as in the matching (equation 7). Without profiles the result is v.
-    """
-
-    def call(self, vectors: Tensor, profiles: Tensor, mask: Tensor) -> Tensor:
-        """Adds the persona to vectors [B, ..., F].
-
-        Args:
-            vectors: [B, ..., F].
-            profiles: [B, P, F]. 0 for an empty profile.
-            mask: float32 [B, P]. 1.0 for a profile.
-        """
-        shape = ops.shape(vectors)
-        flat = ops.reshape(vectors, (shape[0], -1, vectors.shape[-1]))  # [B, Y, F]
-        scores = ops.matmul(flat, ops.transpose(profiles, (0, 2, 1)))  # [B, Y, P]
-        weights = masked_softmax(scores, ops.expand_dims(mask, 1))  # [B, Y, P]
-        return ops.reshape(flat + ops.matmul(weights, profiles), shape)

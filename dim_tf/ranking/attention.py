@@ -52,7 +52,7 @@ class Attention:
         return {name: np.asarray(values) for name, values in weights.items()}
 
     def _weights(self, batch: PackedBatch) -> dict[str, Any]:
-        attention = self._model.forward(batch, return_intermediates=True)["attention"]
+        attention = self._model.intermediates(batch)["attention"]
         return {
             name: attention[source].to_source
             for name, (source, _) in SOURCES.items()

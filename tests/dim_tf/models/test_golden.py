@@ -108,7 +108,7 @@ def tensors(golden, built):
     inputs = part(golden, "in/")
 
     def compute(batch):
-        return built.forward(batch, return_intermediates=True)
+        return built.intermediates(batch)
 
     if keras.backend.backend() == "jax":
         import jax

@@ -31,9 +31,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
 
 from benchmarks.child import MODELS
-from dim_tf.cli.flags import TRAINING_FIELDS, add_settings, given_settings
+from dim_tf.cli.flags import add_settings, given_settings
 from dim_tf.cli.parser import Parser, positive, run as run_command
 from dim_tf.cli.progress import Progress
+from dim_tf.config import TRAINING_FIELDS
 from dim_tf.data.dataset import PreparedData
 from dim_tf.io import atomic
 from dim_tf.runs.run import LATEST, Run

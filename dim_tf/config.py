@@ -13,7 +13,7 @@ from dim_tf.errors import ConfigError, first_problem
 
 # The settings of a recipe; a setting given on its own wins.
 Recipe = Literal["paper", "fast"]
-RECIPES: Mapping[Recipe, Mapping[str, Any]] = {
+RECIPES: Mapping[str, Mapping[str, Any]] = {
     "paper": {},
     "fast": {"input_scale": 6.0, "negatives": "4:3000 9"},
 }
@@ -26,6 +26,8 @@ PREPARED_SIZES = (
     "max_profile_len",
     "max_word_len",
 )
+# Settings of a model that the prepared folder decides.
+DATA_FIELDS = ("word_dim", "char_vocab_size", "max_candidates")
 CHARACTER_WIDTHS = (3, 4, 5)
 CHARACTER_FILTERS = 50
 PROJECTION_UNITS = 256
@@ -193,6 +195,10 @@ class TrainingConfig(_Config):
     def negatives_schedule(self) -> list[tuple[int, int | None]]:
         """Pairs (K, last update that shows K negatives; None for no limit)."""
         return [] if self.negatives is None else parse_schedule(self.negatives)
+
+
+MODEL_FIELDS = tuple(ModelConfig.model_fields)
+TRAINING_FIELDS = tuple(TrainingConfig.model_fields)
 
 
 def parse_schedule(text: str) -> list[tuple[int, int | None]]:

@@ -6,8 +6,8 @@ r"""Export a run for programs without `dim_tf`: `python -m dim_tf.export --run R
 The exported model takes the int32 inputs of `dim_tf.build_model`, with one or more turns
 and candidates, and gives `logits`, float32 [B, C]. It needs TensorFlow or ONNX Runtime, but not
 this project. It computes in float32, skips padding as `dim_tf` does, and runs on a CPU wherever it
-was made. The logits of absent candidates (`responses_len` 0) are undefined. Its logits are compared
-with the run's before it takes its name.
+was made. The logits of absent candidates (`responses_len` 0) are undefined. Before the export gets
+its name, its logits are compared with the run's.
 
 Call a SavedModel by its signature, `serving_default`:
 

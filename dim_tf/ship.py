@@ -19,7 +19,7 @@ from dim_tf.cli.parser import Parser, print_warnings, run as run_command
 from dim_tf.errors import UsageError
 from dim_tf.evaluation import model_card
 from dim_tf.evaluation.calibration import Calibration
-from dim_tf.runs.run import BEST, VECTORS, Run, weights_fingerprint
+from dim_tf.runs.run import BEST, VECTORS, Run, check_free, weights_fingerprint
 from dim_tf.runs.small_copy import LICENCES, small_copy
 
 
@@ -27,8 +27,7 @@ def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
     run, out = Run.open(arguments.run), Path(arguments.out)
-    if out.exists():
-        raise UsageError(f"--out {out} exists; give another folder")
+    check_free(out)
     if not Path(arguments.licences).is_file():
         raise UsageError(f"--licences {arguments.licences}: found no such file, expected a text")
     with small_copy(run, out) as small:

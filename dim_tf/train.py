@@ -24,6 +24,8 @@ def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = build_parser().parse_args(argv)
     trainer = start_training(arguments)
+    import keras
+
     from dim_tf.training.trainer import Stopped
 
     run, state = trainer.run.path, trainer.state
@@ -33,7 +35,9 @@ def main(argv: Sequence[str]) -> int | None:
         options = ["--prepared", str(arguments.prepared), "--run", str(run)]
         options += ["--deterministic"] * arguments.deterministic
         options += [*["--jit-compile"] * arguments.jit_compile, "--resume"]
-        again = shlex.join(["python", "-m", "dim_tf.train", *options])
+        again = shlex.join([sys.executable, "-m", "dim_tf.train", *options])
+        if keras.backend.backend() != "tensorflow":
+            again = f"KERAS_BACKEND={keras.backend.backend()} {again}"
         print(f"stopped after update {state.update:,}; to resume: {again}", file=sys.stderr)
         return 130
     print(

@@ -7,14 +7,19 @@ import json
 from typing import Any
 
 from dim_tf.cli.parser import Parser, positive
-from dim_tf.config import NEGATIVE_SOURCES, PRECISIONS, RECIPES, ModelConfig, TrainingConfig
+from dim_tf.config import (
+    DATA_FIELDS,
+    MODEL_FIELDS,
+    NEGATIVE_SOURCES,
+    PRECISIONS,
+    RECIPES,
+    TRAINING_FIELDS,
+    ModelConfig,
+    TrainingConfig,
+)
 from dim_tf.errors import ConfigError, UsageError, did_you_mean
 
-MODEL_FIELDS = tuple(ModelConfig.model_fields)
-TRAINING_FIELDS = tuple(TrainingConfig.model_fields)
 DEFAULTS = {**ModelConfig.defaults(), **TrainingConfig.defaults()}
-# The prepared folder decides these.
-DATA_FIELDS = ("word_dim", "char_vocab_size", "max_candidates")
 
 
 def add_settings(parser: Parser) -> None:

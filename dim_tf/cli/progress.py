@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 
@@ -44,6 +45,7 @@ class Progress:
             self.say(str(self._bar))
 
     def say(self, line: str) -> None:
-        """Prints a line without breaking the bar."""
-        self._bar.write(line, file=sys.stderr)
-        sys.stderr.flush()
+        """Prints a line without breaking the bar; the work goes on where nobody reads it."""
+        with contextlib.suppress(BrokenPipeError):
+            self._bar.write(line, file=sys.stderr)
+            sys.stderr.flush()

@@ -67,6 +67,11 @@ class TurnTable:
     def __len__(self) -> int:
         return len(self.target)
 
+    @property
+    def gold(self) -> np.ndarray:
+        """The gold reply of each turn, [N]."""
+        return self.candidates[np.arange(len(self)), self.target]
+
     def take(self, rows: np.ndarray) -> TurnTable:
         """The table of some of the turns."""
         columns = [field.name for field in dataclasses.fields(self)][3:]

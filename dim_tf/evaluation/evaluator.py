@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SAMPLE_SEED = 2019
 # Default number of turns per batch.
 BATCH = 32
-# Size buckets are fitted to about so many batches.
+# Size buckets are fitted to about this many batches.
 SAMPLE_BATCHES = 24
 
 

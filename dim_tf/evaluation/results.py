@@ -45,7 +45,7 @@ class RankedTable:
         turns = len(result.rows)
         out = out or run.path / f"{self._stem(f'persona_{table.split}_out')}.txt"
         write_scores(out, result)
-        gold = table.candidates[result.rows, result.target]
+        gold = table.gold[result.rows]
         key = key_of(table, turns, self.precision)
         fingerprint = self.data.text_fingerprint
         ranks.save(run, key, TurnRanks(result.rows, result.ranks, gold, fingerprint))

@@ -116,7 +116,7 @@ def _put_in_place(new: Path, path: Path, replace: bool) -> None:
 
 @contextlib.contextmanager
 def locking(folder: str | os.PathLike, message: str) -> Iterator[None]:
-    """Locks a folder until the end or the death of the process.
+    """Locks a folder; the lock of a process that dies is free.
 
     Raises:
         UsageError: Another process holds the lock; `message` says what that means.
@@ -179,6 +179,8 @@ def append_line(path: str | os.PathLike, line: str) -> None:
     """Adds a line to a file; not atomic: a killed process can leave a partial line."""
     with _naming(path), Path(path).open("a", encoding="utf-8") as handle:
         handle.write(line + "\n")
+        handle.flush()
+        os.fsync(handle.fileno())
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:

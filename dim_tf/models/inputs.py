@@ -37,6 +37,11 @@ def word_inputs(config: ModelConfig) -> dict[str, keras.KerasTensor]:
     return {name: each for name, each in every.items() if not name.endswith("_char")}
 
 
+def input_names(model: keras.Model) -> list[str]:
+    """The inputs that a model reads."""
+    return [tensor.name for tensor in keras.tree.flatten(model.inputs)]
+
+
 def empty_inputs(tensors: Any) -> dict[str, np.ndarray]:
     """One turn of padding with one candidate, for the input tensors of a model."""
     return {

@@ -25,7 +25,7 @@ Arrays = Mapping[str, np.ndarray]
 def pack(
     inputs: Arrays, sources: Sequence[str] = SOURCES, bucket: BucketShape = EXACT
 ) -> PackedBatch:
-    """Packs the eleven inputs of a model.
+    """Packs the inputs of a model.
 
     Args:
         inputs: The inputs, see `dim_tf.systems.registry.build_model`.

@@ -33,7 +33,7 @@ class Tree:
         return len(self.tree_flatten()[0])
 
     def tree_flatten(self) -> tuple[list[Any], tuple[Any, ...], tuple[str, ...]]:
-        """The children, what the structure is besides them, and the names of the children."""
+        """The children, the static part of the structure, and the names of the children."""
         values = {name: value for name, value in vars(self).items() if value is not None}
         static = values.pop("step_sizes", None)
         return list(values.values()), (static, *values), tuple(values)

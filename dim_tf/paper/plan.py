@@ -9,7 +9,6 @@ from typing import Any
 
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import UsageError, did_you_mean, one_of
-from dim_tf.evaluation.evaluator import sample_rows
 from dim_tf.evaluation.results import key_of
 from dim_tf.io import templates
 from dim_tf.paper import published
@@ -135,7 +134,7 @@ def make(
             names = ", ".join(f"{split}_{persona}_{v}" for split, v in absent)
             missing.append(f"{setting.name}: {names}")
         tested_on = tuple(v for v in versions if ("test", v) not in absent)
-        if tested_on and {*absent} <= {*needed[2:]}:
+        if tested_on and not {*needed[:2]} & {*absent}:  # it can be trained
             for seed in seeds:
                 runs.append(_planned(data, folder, setting, seed, changes, tested_on, test_turns))
     if not runs:
@@ -186,13 +185,14 @@ def _planned(
     if path.exists():
         found = Run.open(path)
         _check_same(found, run)
-        # All runs share one vocabulary: it is in memory once.
-        planned.run = dataclasses.replace(found, word_vectors=data.word_vectors)
+        # All runs share one vocabulary: keep it in memory once.
+        vocabulary = {n: getattr(data, n) for n in ("words", "characters", "word_vectors")}
+        planned.run = dataclasses.replace(found, **vocabulary)
         state = State(**checkpoint.read_state(path / LATEST))
         planned.done = state.update
         planned.trained = state.finished(found.training_config, updates)
         tables = [data.table("test", setting.persona, version) for version in tested_on]
-        counts = [len(sample_rows(len(table), test_turns)) for table in tables]
+        counts = [min(len(table), test_turns or len(table)) for table in tables]
         planned.tested = all(ranks.is_current(found, key) for key in map(key_of, tables, counts))
     return planned
 

@@ -59,6 +59,8 @@ def _check_base(planned: PlannedRun, plan: Plan) -> None:
 def _train(planned: PlannedRun, data: PreparedData, deterministic: bool) -> None:
     import keras
 
+    from dim_tf.training.trainer import Stopped
+
     # As in a process of its own: nothing of the previous runs is left, not even names of layers.
     keras.utils.clear_session()
     gc.collect()
@@ -72,6 +74,8 @@ def _train(planned: PlannedRun, data: PreparedData, deterministic: bool) -> None
     finally:
         planned.done = training.state.update
     planned.trained = True
+    if training.stop_asked:
+        raise Stopped
 
 
 def _test(planned: PlannedRun, data: PreparedData, turns: int | None) -> None:

@@ -45,7 +45,7 @@ class TurnRanks:
         return {"hits@1": (self.ranks == 1).astype("float64"), "MRR": 1.0 / self.ranks}[name]
 
     def shared_turns(self, other: Self) -> int:
-        """How many first turns both are ranks of; 0 if one table does not begin as the other.
+        """The number of leading turns that both rank; 0 if the tables begin differently.
 
         A table of revised personas may lack turns; the others then have other rows.
 
@@ -57,11 +57,11 @@ class TurnRanks:
         (2, 0)
         """
         count = min(len(self), len(other))
-        begins = (
-            TurnRanks(each.rows[:count], each.ranks[:count], each.gold[:count], each.fingerprint)
-            for each in (self, other)
-        )
-        return count if next(begins).same_turns(next(begins)) else 0
+        return count if self._first(count).same_turns(other._first(count)) else 0
+
+    def _first(self, count: int) -> Self:
+        columns = {name: getattr(self, name)[:count] for name in ("rows", "ranks", "gold")}
+        return dataclasses.replace(self, **columns)
 
     def same_turns(self, other: Self) -> bool:
         """Whether both are ranks of the same turns in the same order."""

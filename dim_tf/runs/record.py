@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.metadata
-import json
 import os
 import platform
 from collections.abc import Mapping
@@ -31,6 +30,7 @@ from dim_tf.data.dataset import Persona, Version
 from dim_tf.data.text import TextRules
 from dim_tf.errors import CheckpointError, ConfigError, DataError
 from dim_tf.io import atomic, json_model
+from dim_tf.io.text_lines import json_value
 from dim_tf.runs import pretrained
 
 FORMAT = 1
@@ -124,11 +124,11 @@ class Record(RunConfig):
         lines = atomic.read_lines(path) if path.exists() else []
         for number, line in enumerate(lines, start=1):
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
+                row = json_value(line)
+            except DataError as error:
                 if number == len(lines):
                     break
-                raise DataError(f"not JSON: {error.msg}", path=path, line=number) from None
+                raise DataError(str(error), path=path, line=number) from None
             if not isinstance(row, dict) or not {"kind", "update"} <= row.keys():
                 expected = 'expected an object with "kind" and "update"'
                 raise DataError(f"found {line[:40]}, {expected}", path=path, line=number)

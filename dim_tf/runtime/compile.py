@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from dim_tf.models.base import MatchingModel
-from dim_tf.models.inputs import empty_inputs
+from dim_tf.models.inputs import empty_inputs, input_names
 from dim_tf.packing import layout
 from dim_tf.packing.batch import pack
 from dim_tf.packing.buckets import BucketShape, SizeBuckets, largest_shape
@@ -41,7 +41,7 @@ class Executor:
         jit_compile: bool. Whether TensorFlow compiles with XLA, for fixed sizes.
 
     Attributes:
-        names: tuple of str. The inputs that the model reads.
+        names: list of str. The inputs that the model reads.
         supports_packing: bool. Whether the model runs on packed batches.
         fixed: bool. Whether it runs in fixed sizes.
     """
@@ -50,7 +50,7 @@ class Executor:
         self, model: keras.Model, samples: Iterable[Arrays] = (), jit_compile: bool = False
     ) -> None:
         self._model, self.jit_compile = model, jit_compile
-        self.names = tuple(tensor.name for tensor in keras.tree.flatten(model.inputs))
+        self.names = input_names(model)
         self.supports_packing = isinstance(model, MatchingModel)
         self.fixed = self.supports_packing and (jit_compile or backend_name() == "jax")
         self._buckets: dict[Any, SizeBuckets] = {}
@@ -83,7 +83,7 @@ class Executor:
         return pack(inputs, sources, self._buckets[shapes].smallest(BucketShape.of(exact)))
 
     def example(self) -> Batch:
-        """A batch for the types and the structure of all: of one turn of padding, or symbolic."""
+        """A batch with the structure and dtypes of all: one turn of padding, or symbolic."""
         if self.supports_packing:
             return self.pack(empty_inputs(self._model.inputs))
         return {tensor.name: tensor for tensor in keras.tree.flatten(self._model.inputs)}
@@ -99,6 +99,7 @@ def tensor_specs(example: Any) -> list[Any]:
     """TensorFlow's specifications of the arrays of batches like this one, of any size."""
     import tensorflow as tf
 
+    # `states` and `last` are those of `dim_tf.runtime.scorer.CachedScorer`.
     fixed_axes = {"batch_sizes": 0, "characters": 1, "states": 1, "last": 1}
 
     def spec(path: tuple[Any, ...], leaf: Any) -> Any:

@@ -23,8 +23,8 @@ from dim_tf.packing.layout import EncoderBatch, Tensor
 from dim_tf.runtime.backend import check_process
 from dim_tf.runtime.compile import Arrays, Executor, backend_name, compile_forward
 
-# At most so many candidates go through a model at once, so that memory is bounded. Where sizes are
-# fixed, programs are compiled for these two numbers, and a chunk is filled up to one of them.
+# At most this many candidates go through a model at once, so that memory is bounded. Where sizes
+# are fixed, programs are compiled for these two numbers, and a chunk is filled up to one of them.
 SMALL_CHUNK, LARGE_CHUNK = 20, 100
 REPLY_INPUTS = ("responses", "responses_len")
 

@@ -28,7 +28,10 @@ def save(
     for name, variable in _variables(model, optimizer).items():
         arrays[name] = np.asarray(keras.ops.convert_to_numpy(variable.value))
         if not np.isfinite(arrays[name]).all():
-            raise DivergedError(f"{variable.path} holds NaN or infinity; {path} is unchanged")
+            raise DivergedError(
+                f"{variable.path} holds NaN or infinity; {path} is unchanged; start a new run with "
+                "a lower --learning-rate"
+            )
     atomic.write_npz(path, {**arrays, "state": np.array(json.dumps(state))})
 
 

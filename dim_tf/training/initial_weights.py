@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dim_tf.cli.flags import DATA_FIELDS
+from dim_tf.config import DATA_FIELDS
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import UsageError
 from dim_tf.runs.run import Run

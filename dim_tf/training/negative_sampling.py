@@ -22,7 +22,7 @@ class NegativeSampler:
 
     def __init__(self, table: TurnTable, rows: np.ndarray, config: TrainingConfig):
         self._table, self._config = table, config
-        gold = table.candidates[rows, table.target[rows]]
+        gold = table.gold[rows]
         self._pool = np.unique(gold)
         # Sorted by dialogue, the replies of one dialogue are a slice.
         dialogue = table.dialogue[rows]
@@ -57,7 +57,7 @@ class NegativeSampler:
 
     def _draw_from_split(self, turns: TurnTable, count: int, rng: np.random.Generator) -> TurnTable:
         candidates = np.full((len(turns), count + 1), ABSENT, turns.candidates.dtype)
-        candidates[:, 0] = turns.candidates[np.arange(len(turns)), turns.target]
+        candidates[:, 0] = turns.gold
         # The replies of a turn's own dialogue are no negatives of it.
         for row, dialogue in enumerate(turns.dialogue):
             first, end = np.searchsorted(self._dialogue, [dialogue, dialogue + 1])
@@ -75,9 +75,8 @@ def gold_of_batch(turns: TurnTable) -> tuple[np.ndarray, np.ndarray]:
         The distinct gold replies, int [1, B], padded with `ABSENT`, and the column of that of each
         turn, [B].
     """
-    gold = turns.candidates[np.arange(len(turns)), turns.target]
-    distinct, column = np.unique(gold, return_inverse=True)
-    missing = len(gold) - len(distinct)
+    distinct, column = np.unique(turns.gold, return_inverse=True)
+    missing = len(turns) - len(distinct)
     candidates = np.pad(distinct, (0, missing), constant_values=ABSENT)[None]
     return candidates, column.astype(turns.target.dtype)
 

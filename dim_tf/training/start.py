@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dim_tf.cli.flags import MODEL_FIELDS, TRAINING_FIELDS, given_settings
-from dim_tf.config import RECIPES, ModelConfig, TrainingConfig
+from dim_tf.cli.flags import given_settings
+from dim_tf.config import MODEL_FIELDS, RECIPES, TRAINING_FIELDS, ModelConfig, TrainingConfig
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import ConfigError, UsageError
 from dim_tf.runs.run import LATEST, Run, check_free
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dim_tf.training.trainer import Trainer
 
 DEFAULT_MODEL, DEFAULT_PERSONA = "dim", "self"
+ADAPT_BATCH = 1000  # turns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,23 +234,21 @@ def initial_model(
     return model
 
 
-def _adapt(model: keras.Model, run: Run, data: PreparedData, batch_size: int = 1000) -> None:
+def _adapt(model: keras.Model, run: Run, data: PreparedData) -> None:
     """Adapts a model to the training turns, if it has a method `adapt`."""
-    import keras
+    from dim_tf.models.inputs import input_names
 
     if not hasattr(model, "adapt"):
         return
     table, config = data.table("train", run.persona, run.version), run.model_config
     rows = training_rows(table.dialogue, run.training_config)
-    names = [tensor.name for tensor in keras.tree.flatten(model.inputs)]
+    names = input_names(model)
 
     def batches() -> Iterator[dict[str, np.ndarray]]:
-        for first in range(0, len(rows), batch_size):
-            turns = table.take(rows[first : first + batch_size])
-            every = np.arange(len(turns))
-            gold = turns.candidates[every, turns.target][:, None]
-            turns = dataclasses.replace(turns, candidates=gold)
-            yield data.inputs(turns, every, config, names=names)[0]
+        for first in range(0, len(rows), ADAPT_BATCH):
+            turns = table.take(rows[first : first + ADAPT_BATCH])
+            turns = dataclasses.replace(turns, candidates=turns.gold[:, None])
+            yield data.inputs(turns, np.arange(len(turns)), config, names=names)[0]
 
     model.adapt(batches(), run.words)
 
@@ -275,7 +274,7 @@ def _model_config(
 def _training_config(model: str, changes: Mapping[str, Any]) -> TrainingConfig:
     """The settings of a training: `changes`, those of their recipe, the system's defaults."""
     system, recipe = registry.get(model), changes.get("recipe")
-    named = next((found for name, found in RECIPES.items() if name == recipe), {})
+    named = RECIPES.get(str(recipe), {})  # an unknown one is refused below
     settings = {**system.defaults, **named, **changes}
     settings = {name: value for name, value in settings.items() if name in TRAINING_FIELDS}
     if settings.get("negatives") is not None and "negatives_from" not in changes:
@@ -304,9 +303,9 @@ def _check_same(run: Run, changes: Mapping[str, Any]) -> None:
 
 def _make_deterministic(wanted: bool) -> None:
     """Makes results repeatable to the bit: always on a CPU; on a GPU, at a cost, if `wanted`."""
-    if wanted:
-        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
-        os.environ["XLA_FLAGS"] = flags.strip()
+    flag, flags = "--xla_gpu_deterministic_ops=true", os.environ.get("XLA_FLAGS", "")
+    if wanted and flag not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {flag}".strip()
     backend.load()
     import keras
 

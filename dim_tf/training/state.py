@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ class State:
         validated: int. The update of the last validation; -1 before the first.
         best: dict. The row of the best validation, or None.
         without_gain: int. Validations since then.
-        seconds: float. Training time, summed over restarts.
+        seconds: float. Time of updates and validations, summed over restarts.
         window: list. [loss, accuracy] of each update since the last training row.
         window_seconds: float. The time of these updates.
         window_turns: int. The turns of these updates.
@@ -83,6 +84,7 @@ def training_rows(dialogue: np.ndarray, config: TrainingConfig) -> np.ndarray:
     return np.flatnonzero(np.isin(dialogue, rng.permutation(dialogues)[:count]))
 
 
+@functools.lru_cache(maxsize=1)  # every update asks for it
 def epoch_order(seed: int, epoch: int, turns: int) -> np.ndarray:
     """The order of the training turns in an epoch (from 0).
 

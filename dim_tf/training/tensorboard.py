@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,9 +97,8 @@ def ranking_text(data: PreparedData, table: TurnTable, result: Result, number: i
 
 def _pixels(figure: Any) -> np.ndarray:
     """uint8 [height, width, 4]."""
-    from matplotlib.image import imread
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    buffer.seek(0)
-    return (imread(buffer) * 255).astype("uint8")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())

@@ -39,9 +39,10 @@ def adam(config: TrainingConfig) -> keras.optimizers.Optimizer:
 
 
 class StepDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """As Keras' `ExponentialDecay` in steps, which on JAX may fall one update late.
+    """A learning rate that falls in steps.
 
-    XLA multiplies by the inverse of `decay_steps` there, and rounds.
+    Keras' `ExponentialDecay` may fall one update late on JAX, where XLA multiplies by the inverse
+    of `decay_steps`, and rounds.
     """
 
     def __init__(self, config: TrainingConfig) -> None:

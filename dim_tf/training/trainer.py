@@ -37,6 +37,7 @@ from dim_tf.evaluation.evaluator import (
 )
 from dim_tf.evaluation.model_card import MODEL_CARD
 from dim_tf.io import atomic
+from dim_tf.models.inputs import input_names
 from dim_tf.runs.record import METRICS
 from dim_tf.runs.run import BEST, LATEST, Run
 from dim_tf.runtime.scorer import batch_scorer
@@ -73,7 +74,7 @@ class Trainer:
         self.updates = total_updates(self.config, len(self.rows))
         self.state = State()
         self._negatives = NegativeSampler(self.table, self.rows, self.config)
-        self._names = [tensor.name for tensor in keras.tree.flatten(model.inputs)]
+        self._names = input_names(model)
         self._optimizer = adam(self.config)
         self._step = TrainingStep(
             model,
@@ -146,9 +147,14 @@ class Trainer:
                 if self._stop:
                     self.save()
                     raise Stopped
-                self._update(*next(batches))
+                self._update(batches)
                 if self.state.update % self.config.save_every == 0 and not self._validation_due():
                     self.save()
+
+    @property
+    def stop_asked(self) -> bool:
+        """Whether Ctrl-C or SIGTERM came, be it after the last update."""
+        return self._stop
 
     @property
     def finished(self) -> bool:
@@ -192,8 +198,9 @@ class Trainer:
         epochs, updates = divmod(update, self.updates_per_epoch)
         return epochs * len(self.rows) + updates * self.config.batch_size
 
-    def _update(self, inputs: dict[str, np.ndarray], target: np.ndarray) -> None:
+    def _update(self, batches: Iterator[tuple[dict[str, np.ndarray], np.ndarray]]) -> None:
         state, began = self.state, time.monotonic()
+        inputs, target = next(batches)
         state.update += 1
         self._unread.append((state.update, *self._step.update(state.update, inputs, target)))
         write_row = state.update % LOG_EVERY == 0

@@ -1,6 +1,7 @@
 """The command, with the tiny model instead of the paper's systems."""
 
 import dataclasses
+import signal
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from dim_tf.io import atomic
 from dim_tf.paper import render
 from dim_tf.runs.run import Run
 from dim_tf.systems import registry
+from dim_tf.training.trainer import Trainer
 from tests.tiny import build_tiny
 
 SHORT = ("--rnn-units=4", "--batch-size=8", "--updates=4", "--eval-every=2", "--save-every=1")
@@ -93,6 +95,21 @@ def test_stopped_it_resumes_and_each_run_is_as_if_trained_alone(prepared, tiny_c
     for name in ("best.weights.h5", "config.json"):
         found = (folder / "tiny_none_original_seed2" / name).read_bytes()
         assert found == (alone / name).read_bytes()
+
+
+def test_it_stops_before_the_next_run_if_the_last_validation_is_under_way(call, monkeypatch):
+    def stopping(self):
+        result = rank(self)
+        if self.state.update == 4:
+            signal.raise_signal(signal.SIGINT)
+        return result
+
+    rank = Trainer._rank_validation_turns
+    monkeypatch.setattr(Trainer, "_rank_validation_turns", stopping)
+    folder = call("--table", 5, "--systems", "dim")
+    first = Run.open(folder / "dim_self_original_seed1")
+    assert (first.best_update() in (2, 4), first.results()) == (True, {})
+    assert not (folder / "dim_self_revised_seed1").exists()
 
 
 def test_a_run_that_diverges_does_not_keep_the_others_from_being_done(call, capsys, tmp_path):

@@ -1,7 +1,9 @@
 """Progress bars and log lines."""
 
 import io
+import os
 import re
+import sys
 
 from dim_tf.cli import progress
 from dim_tf.cli.progress import Progress
@@ -21,6 +23,17 @@ def test_a_log_is_silent_in_between(capsys):
     with Progress("ranking", None, "turns") as shown:
         shown.advance(10)
     assert capsys.readouterr().err == ""
+
+
+def test_work_goes_on_where_nobody_reads_the_log(monkeypatch):
+    monkeypatch.setattr(progress, "LOG_EVERY_S", 0.0)
+    reading, writing = os.pipe()
+    os.close(reading)
+    monkeypatch.setattr("sys.stderr", io.FileIO(writing, "w"))
+    monkeypatch.setattr("sys.stderr", io.TextIOWrapper(sys.stderr, write_through=True))
+    with Progress("training", 50, "turns") as shown:
+        shown.advance(25)
+        shown.say("a line")
 
 
 def test_a_terminal_has_a_bar(monkeypatch):

@@ -58,9 +58,10 @@ def test_the_name_of_a_record_is_that_of_its_folder(runs, monkeypatch):
 def test_a_damaged_row_in_the_middle(runs):
     path = runs / "dim/metrics.jsonl"
     first, last = atomic.read_lines(path)
-    atomic.write_lines(path, [first, "{", last])
-    with pytest.raises(DataError, match=r"metrics.jsonl:2: not JSON"):
-        Record.open(runs / "dim").metrics()
+    for damaged in ("{", "1" * 5000):
+        atomic.write_lines(path, [first, damaged, last])
+        with pytest.raises(DataError, match=r"metrics.jsonl:2: not JSON"):
+            Record.open(runs / "dim").metrics()
     atomic.write_lines(path, [first, json.dumps({"kind": "valid", "update": 1})])
     with pytest.raises(DataError, match=r"metrics.jsonl:2: .*MRR"):
         Record.open(runs / "dim").metrics()

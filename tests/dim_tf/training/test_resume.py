@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
@@ -72,9 +74,13 @@ def test_a_signal_saves_the_state_and_resuming_is_exact(
     run = tmp_path / "run"
     stopped = train_process(run, DIE=f"{moment}:{name}")
     assert stopped.returncode == 130
-    last = stopped.stderr.splitlines()[-1]
-    assert last.startswith(f"stopped after update {update}; to resume: python -m dim_tf.train")
-    assert last.endswith("--resume")
+    message, again = stopped.stderr.splitlines()[-1].split("; to resume: ")
+    assert message == f"stopped after update {update}"
+    name = keras.backend.backend()
+    *variable, python, _, command = again.split()[: 3 if name == "tensorflow" else 4]
+    assert variable == ([] if name == "tensorflow" else [f"KERAS_BACKEND={name}"])
+    assert (python, command) == (sys.executable, "dim_tf.train")
+    assert again.endswith("--resume")
     with np.load(run / "latest.npz") as arrays:
         assert json.loads(str(arrays["state"]))["update"] == update
     done = train_process(run, "--resume")

@@ -27,13 +27,19 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session", autouse=True)
 def make_deterministic():
-    """Keeps trainings from a setting of the whole process; gives what makes it."""
+    """Keeps trainings from making the whole process deterministic; gives what does."""
     from dim_tf.training import start
 
     with pytest.MonkeyPatch.context() as patch:
         original = start._make_deterministic
         patch.setattr(start, "_make_deterministic", lambda wanted: None)
         yield original
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    """Servers of tests are reached directly."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
 @pytest.fixture

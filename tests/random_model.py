@@ -69,7 +69,7 @@ def word_table():
 
 
 def built(name, **changes):
-    """A model with weights of its own, and these."""
+    """A model with random weights, and these by the authors' names."""
     model = build_model(name, CONFIG.replace(**changes), word_table())
     variables = random_variables(np.random.default_rng(2), model)
     load_tf1_variables(model, variables)

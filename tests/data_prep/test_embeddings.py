@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from data_prep import embeddings
 from data_prep.embeddings import train_word2vec, vectors_file
 from dim_tf.errors import DataError, UsageError
+
+ROOT = Path(__file__).parents[2]
 
 WORD2VEC = """
 from data_prep.embeddings import fingerprint, train_word2vec
@@ -21,6 +24,7 @@ def test_word2vec_is_equal_to_the_bit_in_another_process():
     sums = {
         subprocess.run(
             [sys.executable, "-c", WORD2VEC],
+            cwd=ROOT,
             env={**os.environ, "PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,

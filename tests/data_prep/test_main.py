@@ -65,6 +65,7 @@ def test_own_data_with_vectors(command, vectors, tmp_path):
     assert data.words[-1] == "skate" and data.word_vectors.shape[1] == 2
     np.testing.assert_array_equal(data.word_vectors[data.words.index("ski")], [0, 1])
     assert data.manifest["options"]["candidates"] == 3
+    assert data.rules.nfc
     assert {source["name"] for source in data.manifest["sources"]} == {"own.jsonl", "glove.txt"}
     assert data.manifest["sources"][-1]["sha256"] == atomic.sha256(vectors)
     assert len(data.table("train", "self", "original")) == 12
@@ -94,7 +95,13 @@ def test_other_options_or_sources_need_overwrite(command, source, vectors, capsy
     source.write_text(source.read_text().replace("fun", "sport"))
     assert command() == 2
     assert "another source" in capsys.readouterr().err
+    source.write_text(source.read_text().replace("sport", "fun"))
+    manifest = tmp_path / "out/manifest.json"
+    manifest.write_text(manifest.read_text().replace('"nfc": true', '"nfc": false'))
+    assert command() == 2  # an older version made it
+    assert "NFC: found False, expected True" in capsys.readouterr().err
     assert PreparedData.load(tmp_path / "out").fingerprint == before
+    source.write_text(source.read_text().replace("fun", "sport"))
     assert command("--overwrite") == 0
     data = PreparedData.load(tmp_path / "out")
     assert "sport" in data.words and data.fingerprint != before

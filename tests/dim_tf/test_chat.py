@@ -151,7 +151,7 @@ def test_control_characters_of_a_reply_do_not_reach_the_terminal(talk, tmp_path)
         assert said.endswith(r"tea \x1b[31m\x07")
 
 
-def test_a_number_that_is_none(talk):
+def test_what_is_no_number(talk):
     expected = "error: /top: found x, expected a whole number of at least 1"
     assert talk("hello", "/top x")[1].startswith(expected)
 

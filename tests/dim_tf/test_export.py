@@ -58,11 +58,11 @@ def logits(inputs):
 }
 
 
-def make_run(path: Path, data: PreparedData, precision: str) -> Run:
+def make_run(path: Path, data: PreparedData, precision: str, model: str) -> Run:
     """A run with random weights, for the words of a prepared folder."""
     run = Run(
         path=path,
-        model="dim",
+        model=model,
         model_config=ModelConfig(
             char_vocab_size=len(data.characters),
             max_utterances=3,
@@ -84,11 +84,11 @@ def make_run(path: Path, data: PreparedData, precision: str) -> Run:
         characters=data.characters,
         word_vectors=data.word_vectors,
     )
-    model, rng = run.build_model(), np.random.default_rng(3)
-    for variable in model.trainable_variables:
+    built, rng = run.build_model(), np.random.default_rng(3)
+    for variable in built.trainable_variables:
         variable.assign(rng.normal(0, 0.5, variable.shape))
     with run.creating() as unfinished:
-        unfinished.save_best(model)
+        unfinished.save_best(built)
     return Run.open(path)
 
 
@@ -99,7 +99,10 @@ def data(prepared) -> PreparedData:
 
 @pytest.fixture(scope="module")
 def make(data, tmp_path_factory):
-    return lambda precision: make_run(tmp_path_factory.mktemp("runs") / "run", data, precision)
+    def call(precision, model="dim"):
+        return make_run(tmp_path_factory.mktemp("runs") / "run", data, precision, model)
+
+    return call
 
 
 @pytest.fixture(scope="module")
@@ -134,11 +137,15 @@ def load_elsewhere(form: str, out: Path, batches: list[dict[str, np.ndarray]]) -
 
 @on_tensorflow
 @pytest.mark.parametrize(
-    ("form", "precision"),
-    [("savedmodel", "float32"), pytest.param("onnx", "bfloat16", marks=pytest.mark.slow)],
+    ("form", "precision", "model"),
+    [
+        ("savedmodel", "float32", "dim"),
+        ("savedmodel", "float32", "starspace"),
+        pytest.param("onnx", "bfloat16", "dim", marks=pytest.mark.slow),
+    ],
 )
-def test_another_process_gets_the_same_logits(form, precision, make, data, tmp_path, capsys):
-    run, out = make(precision), tmp_path / "new" / "exported"
+def test_another_process_gets_the_same_logits(form, precision, model, make, data, tmp_path, capsys):
+    run, out = make(precision, model), tmp_path / "new" / "exported"
     command = ["--run", str(run.path), "--format", form, "--out", str(out)]
     assert parser.run(export.main, command) == 0
     assert f"{out}: {form}, float32; its logits differ" in capsys.readouterr().out
@@ -148,7 +155,8 @@ def test_another_process_gets_the_same_logits(form, precision, make, data, tmp_p
     few = {name: values[:1] for name, values in turns.items()}
     few |= {name: values[:, :2] for name, values in few.items() if name.startswith("responses")}
     scorer = Scorer(run.load_model("float32"))
-    batches = [turns, few]  # B and C are free
+    # B and C are free.
+    batches = [{name: inputs[name] for name in scorer.names} for inputs in (turns, few)]
     for inputs, found in zip(batches, load_elsewhere(form, out, batches), strict=True):
         expected = scorer(inputs)
         allowed = 1e-5 * max(1.0, np.abs(expected).max())

@@ -1,6 +1,6 @@
 """Random input to the ranker: an answer or a clear error, whatever it is.
 
-By default a few hundred inputs, the same each time. `--slow` makes it 2,000, new ones each time:
+By default 40 inputs a test, the same each time. `--slow` makes it 1,000, new ones each time:
 
     ./tests/run.sh --slow -k fuzz
 """

@@ -101,7 +101,7 @@ def test_workers_share_the_work_and_end_in_peace(tmp_path):
                 f"{address}/metrics", headers={"Authorization": "Bearer secret"}
             )
             counted, found = 'dim_tf_requests_total{path="/rank",status="200"} 40.0', ""
-            until = time.monotonic() + 10  # a request is counted after its answer is sent
+            until = time.monotonic() + 30  # a request is counted after its answer is sent
             while counted not in found and time.monotonic() < until:
                 found = urllib.request.urlopen(metrics).read().decode()
             assert counted in found

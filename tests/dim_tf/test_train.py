@@ -10,6 +10,8 @@ from dim_tf.config import RECIPES
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import CheckpointError, ConfigError, DataError, DivergedError, UsageError
 from dim_tf.runs.run import Run
+from dim_tf.runtime.scorer import Scorer
+from dim_tf.training import start
 from dim_tf.training.negative_sampling import NegativeSampler
 from dim_tf.training.trainer import Trainer
 from tests.run_content import content
@@ -26,6 +28,14 @@ def test_without_tensorflow_gensim_and_nltk_it_trains_and_evaluates_on_jax(
     evaluated = tiny_command("evaluate", *folders, **blocked)
     assert evaluated.returncode == 0, evaluated.stderr
     assert evaluated.stdout.splitlines()[-1].startswith("test hits@1 ")
+
+
+@pytest.mark.parametrize("options", [[], ["--deterministic"]])
+def test_training_is_deterministic_if_asked(run_train, monkeypatch, options):
+    asked = []
+    monkeypatch.setattr(start, "_make_deterministic", asked.append)
+    run_train("run", "--max-updates=1", *options)
+    assert asked == [bool(options)]
 
 
 def test_finished_run_resumed_changes_nothing(run_train, capsys):
@@ -295,11 +305,21 @@ def test_prepared_folder_without_a_validation_split(prepared, run_train, tmp_pat
 
 
 def test_divergence_names_the_update_and_keeps_the_last_good_checkpoint(run_train, tmp_path):
-    with pytest.raises(DivergedError, match=r"the loss of update \d+ is (nan|inf)|holds NaN"):
+    with pytest.raises(DivergedError, match=r"the loss of update \d+ is (nan|inf)"):
         run_train("run", "--learning-rate=1e38")
     with np.load(tmp_path / "run" / "latest.npz") as arrays:
         for name in arrays.files:
             assert name == "state" or np.isfinite(arrays[name]).all()
+
+
+def test_a_validation_with_scores_that_are_not_finite_is_named(run_train, monkeypatch, tmp_path):
+    def broken(scorer, inputs):
+        return np.full(inputs["responses_len"].shape, np.nan, "float32")
+
+    monkeypatch.setattr(Scorer, "__call__", broken)
+    with pytest.raises(DivergedError, match="validation after update 4"):
+        run_train("run", "--eval-every=4")
+    assert Run.open(tmp_path / "run").best() is None
 
 
 # === Starting from another run ===

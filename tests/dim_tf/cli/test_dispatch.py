@@ -86,4 +86,4 @@ def test_importing_the_commands_does_not_wait_for_keras():
     modules = ", ".join(module for module, _ in dispatch.COMMANDS.values())
     slow = {"keras", "tensorflow", "jax", "scipy", "gensim", "matplotlib"}
     code = f"import sys, {modules}; print(*({slow} & set(sys.modules)))"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "\n"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True) == "\n"

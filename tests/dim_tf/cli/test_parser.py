@@ -59,7 +59,7 @@ def test_output_that_does_not_get_out_is_one_line():
         assert version(stdout=full) == (2, b"error: No space left on device\n")
 
 
-def test_nobody_who_reads_the_output_is_no_error():
+def test_a_reader_that_has_gone_is_no_error():
     reader, writer = os.pipe()
     os.close(reader)
     assert version(stdout=writer) == (1, b"")

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from dim_tf.data.dataset import INPUTS, PreparedData
 from dim_tf.errors import ConfigError, DataError
 from dim_tf.io import atomic
 from tests.tiny_corpus import prepare_tiny, tiny_corpus
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +191,7 @@ def test_loading_needs_neither_keras_nor_gensim(folder):
         "import sys; from dim_tf.data.dataset import PreparedData; PreparedData.load(sys.argv[1]);"
         "print([m for m in ('keras', 'tensorflow', 'gensim', 'nltk') if m in sys.modules])"
     )
-    assert subprocess.check_output([sys.executable, "-c", code, str(folder)]) == b"[]\n"
+    assert subprocess.check_output([sys.executable, "-c", code, str(folder)], cwd=ROOT) == b"[]\n"
 
 
 def manifest(**changes):

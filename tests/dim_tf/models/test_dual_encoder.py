@@ -8,7 +8,7 @@ import pytest
 
 from dim_tf import train
 from dim_tf.data.dataset import PreparedData
-from dim_tf.errors import ConfigError
+from dim_tf.errors import ConfigError, UsageError
 from dim_tf.evaluation import evaluator
 from dim_tf.evaluation.calibration_fit import calibrate
 from dim_tf.ranking.ranker import Ranker
@@ -52,6 +52,13 @@ def test_long_word_vectors_become_200_components(name):
     assert words.shape == (7, 200)
     np.testing.assert_allclose(words @ words.T, vectors @ vectors.T, rtol=0, atol=1e-3)
     assert type(model).from_config(model.get_config()).words.embeddings.shape == words.shape
+
+
+def test_other_words_than_it_has_learnt_are_refused(run, prepared):
+    data = PreparedData.load(prepared)
+    data.text_fingerprint = "of another text"
+    with pytest.raises(UsageError, match="has learnt the words"):
+        Run.open(run).with_vocabulary_of(data)
 
 
 @pytest.mark.backend

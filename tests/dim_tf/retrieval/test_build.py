@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,18 @@ def test_a_stopped_build_goes_on_and_a_change_too(run, source, tmp_path, monkeyp
     with pytest.warns(UserWarning, match=r"--add .* was stopped"):
         assert build.delete(folder, ["dogs"]).replies == 4
     assert build.add(folder, str(source)).replies == 5
+
+
+def test_a_stopped_deletion_is_repeated(pool, monkeypatch):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(build, "_finish", stop)
+        build.delete(pool, ["dogs"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert build.delete(pool, ["dogs"]).replies == 4
 
 
 def test_what_a_build_stored_that_noted_nothing_is_not_kept(run, source, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from dim_tf import serve
 from dim_tf.cli import parser
 from dim_tf.errors import PoolError
 from dim_tf.retrieval.searcher import Searcher
+from dim_tf.service import server
 from dim_tf.service.app import create_app
 from tests import fuzz
 from tests.dim_tf.retrieval.turns import CONTEXT, PERSONA
@@ -38,6 +39,14 @@ def test_the_service_replies_from_a_pool(made, ranker, monkeypatch, capsys):
     options = ["--run", "personachat", "--pool", str(made), "--workers", "2"]
     assert parser.run(serve.main, options) == 2
     assert "--uri" in capsys.readouterr().err
+
+
+def test_a_worker_opens_the_pool(pool, tmp_path, monkeypatch):
+    monkeypatch.setenv(server.metrics.FOLDER, str(tmp_path))
+    app = server.load_app("RUN", str(pool), "", 1, 30)
+    with TestClient(app) as client:
+        answer = client.post("/reply", json={"context": CONTEXT, "persona": PERSONA})
+        assert len(answer.json()["ranking"]) == 5
 
 
 @fuzz.counts

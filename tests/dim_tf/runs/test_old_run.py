@@ -1,6 +1,7 @@
 """What an earlier version wrote still serves: tests/data/old_run/README.md says how it was made."""
 
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -39,8 +40,9 @@ def train_with(old):
 
 
 @pytest.fixture(scope="module")
-def resumed(train_with):
-    return train_with("stopped", "--resume")
+def resumed(old, train_with):
+    shutil.copytree(old / "stopped", old / "resumed")
+    return train_with("resumed", "--resume")
 
 
 def test_the_prepared_folder_opens(old):

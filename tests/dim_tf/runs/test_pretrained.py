@@ -75,7 +75,3 @@ def test_the_models_of_the_repository(name):
     )
     assert [row["index"] for row in ranking] == [1, 0]
     assert ranking[0]["fits"] and ranking[0]["probability"] > 0.99
-
-
-def test_the_model_that_the_readme_names_is_there():
-    assert "personachat" in pretrained.names()

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,10 +10,12 @@ from dim_tf.config import ModelConfig, TrainingConfig
 from dim_tf.errors import ConfigError
 from dim_tf.systems import registry
 
+ROOT = Path(__file__).parents[3]
+
 
 def test_importing_it_imports_no_keras():
     code = "import sys, dim_tf.systems.registry; sys.exit('keras' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_a_base_is_a_system_that_reads_no_persona():

@@ -167,7 +167,7 @@ def test_moving_statistics_are_kept():
     np.testing.assert_allclose(np.asarray(normalised.moving_mean.value), 3.0, rtol=1e-6)
 
 
-def test_scorer_uses_the_weights_of_the_moment_and_takes_any_number_of_turns_and_candidates():
+def test_a_scorer_uses_current_weights_for_any_size():
     model = tiny(dropout=0.5)
     scorer = Scorer(model)
     inputs, _ = batch(model, 3)
@@ -179,17 +179,6 @@ def test_scorer_uses_the_weights_of_the_moment_and_takes_any_number_of_turns_and
         variable.assign(variable.value * 2.0)
     assert not np.allclose(scorer(inputs), before)
     assert scorer(batch(model, 2, candidates=7)[0]).shape == (2, 7)
-
-
-def test_learning_rate_is_what_the_optimizer_uses():
-    config = TrainingConfig(decay_steps=10)
-    optimizer = adam(config)
-    optimizer.build(tiny().trainable_variables)
-    for update in (1, 10, 11, 35):
-        optimizer.iterations.assign(update - 1)
-        expected = float(np.asarray(optimizer.learning_rate))
-        assert learning_rate(config, update) == pytest.approx(expected, rel=1e-6)
-    assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0.9, 0.999, 1e-8)
 
 
 SHORT = CONFIG.replace(

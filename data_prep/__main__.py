@@ -19,7 +19,7 @@ from data_prep.prepare import EXTRA_WORDS, Settings, known_words
 from data_prep.sources import SourceOptions, open_source
 from dim_tf.cli.parser import Parser, print_warnings, run as run_command, seed, whole
 from dim_tf.data.text import TextRules
-from dim_tf.errors import UsageError
+from dim_tf.errors import DataError, UsageError
 
 COUNT = partial(whole, low=0, high=10**9)
 PROFILES = partial(whole, low=1, high=10**3)
@@ -36,8 +36,15 @@ def main(argv: Sequence[str]) -> int | None:
     options = SourceOptions(lenient=args.check, **{name: getattr(args, name) for name in names})
     with print_warnings(), open_source(args.source, options) as corpus:
         if args.check:
-            report = build_report(corpus, tensors.SIZES, rules, known_words(corpus, like))
+            reading = rules if like is None else like.reading_rules
+            report = build_report(corpus, tensors.SIZES, reading, known_words(corpus, like))
             print(report.to_text(), end="")
+            for name, table in report.tables.items():
+                if table.gold_absent:
+                    raise DataError(
+                        f"{name}: {table.gold_absent:,} turns have no gold reply among their "
+                        "candidates; without --check the first of them ends the command"
+                    )
             return
         settings = Settings(
             rules=rules,

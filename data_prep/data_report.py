@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from itertools import combinations
 
@@ -114,7 +114,7 @@ def build_report(
     tables, seen = {}, {split: set() for split in SPLITS}
     reporters = {
         False: _TableReporter(rules, sizes, known),
-        True: _TableReporter(replace(rules, tokeniser="whitespace"), sizes, known),
+        True: _TableReporter(rules.of_tokens(), sizes, known),
     }
     for table in corpus.tables:
         tables[table.name], dialogues = reporters[table.tokenised].report(table)

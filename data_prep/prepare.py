@@ -44,6 +44,11 @@ class Settings:
     seed: int = 1  # of the candidates' order and of Word2Vec
     dense: bool = False  # also write the model's inputs as padded arrays
 
+    @property
+    def reading_rules(self) -> TextRules:
+        """The rules by which the texts are read: with `like`, as a ranker with its words does."""
+        return self.rules if self.like is None else self.like.reading_rules
+
 
 def prepare(
     corpus: Corpus,
@@ -68,7 +73,8 @@ def prepare(
         )
     content = _content(corpus, settings)
     _write(folder, content)
-    report = build_report(corpus, tensors.SIZES, settings.rules, known_words(corpus, settings.like))
+    known = known_words(corpus, settings.like)
+    report = build_report(corpus, tensors.SIZES, settings.reading_rules, known)
     atomic.write_json(folder / "report.json", report.to_dict())
     atomic.write_text(folder / "report.txt", report.to_text())
     manifest = {
@@ -103,7 +109,7 @@ class _Content:
 
 def _content(corpus: Corpus, settings: Settings) -> _Content:
     sentences = tensors.Sentences()
-    builder = tensors.TableBuilder(sentences, settings.rules, settings.seed)
+    builder = tensors.TableBuilder(sentences, settings.reading_rules, settings.seed)
     tables = {table.name: builder.build(table) for table in corpus.tables}
     characters = _characters(corpus, settings, sentences)
     words, pretrained = _words(corpus, settings, sentences)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -133,7 +132,7 @@ class TableBuilder:
         """
         rules = self._rules
         if table.tokenised:
-            rules = dataclasses.replace(rules, tokeniser="whitespace")
+            rules = rules.of_tokens()
         utterances, profiles, candidates = self._sentences.stores.values()
         partner = _row_of(utterances, lambda text: rules.utterance(text, partner=True))
         speaker = _row_of(utterances, lambda text: rules.utterance(text, partner=False))

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dim_tf.cli.parser import Parser, print_warnings, run as run_command, whole
+from dim_tf.cli.parser import Parser, print_warnings, run as run_command, sentence, whole
 from dim_tf.data.dataset import SPLITS, PreparedData
 from dim_tf.errors import UsageError
 from dim_tf.io import atomic
@@ -95,7 +95,7 @@ def _parser() -> Parser:
     turn.add_argument("--turn", type=_number, metavar="I", help=row)
     texts = parser.group("texts")
     texts.add_argument("--context", nargs="*", metavar="TEXT", help="read utterances, oldest first")
-    texts.add_argument("--persona", nargs="*", metavar="TEXT", help="read profiles")
+    texts.add_argument("--persona", nargs="*", type=sentence, metavar="TEXT", help="read profiles")
     texts.add_argument("--response", metavar="TEXT", help="draw this reply")
     texts.add_argument("--candidates", metavar="FILE", help="rank these replies, one per line")
     return parser

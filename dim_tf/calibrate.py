@@ -24,11 +24,8 @@ def main(argv: Sequence[str]) -> int | None:
     arguments = _parser().parse_args(argv)
     run = Run.open(pretrained.find_writable(arguments.run))
     atomic.check_place(run.path / CALIBRATION)
-    data, fitted = PreparedData.load(arguments.prepared), run
-    if run.prepared["fingerprint"]:
-        run.check_prepared(data)
-    else:  # converted: no folder that it was trained on is known
-        fitted = run.with_vocabulary_of(data)
+    data = PreparedData.load(arguments.prepared)
+    fitted = run.with_vocabulary_of(data)
     found = calibration_fit.calibrate(fitted, data, arguments.turns, arguments.batch_size)
     found.save(run.path)
     model_card.write(run)
@@ -40,7 +37,8 @@ def _parser() -> Parser:
     parser = Parser(prog="python -m dim_tf.calibrate", description=__doc__)
     add = parser.add_argument
     add("--run", required=True, help="calibrate this run folder")
-    add("--prepared", metavar="DIR", required=True, help="read its prepared folder DIR")
+    prepared = "read its prepared folder DIR, or one made with --like"
+    add("--prepared", metavar="DIR", required=True, help=prepared)
     add("--turns", type=positive, help="rank a fixed sample of this many turns of each split")
     add("--batch-size", type=positive, default=evaluator.BATCH, help="rank this many turns at once")
     return parser

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 # Pydantic's words -> ours.
 _PHRASES = {
+    "a valid dictionary or object to extract fields from": "an object",
     "greater than or equal to": "at least",
     "greater than": "more than",
     "less than or equal to": "at most",
@@ -127,7 +128,8 @@ def first_problem(error: ValidationError, known: Iterable[str] = ()) -> tuple[st
     # An unknown field explains one that is missing.
     problems = error.errors()
     problem = min(problems, key=lambda one: one["type"] not in _UNKNOWN)
-    field = ".".join(map(str, problem["loc"]))
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"])
+    field = field.removeprefix(".")
     if problem["type"] in _UNKNOWN:
         nested = len(problem["loc"]) > 1
         return field, f"unknown field{'' if nested else did_you_mean(field, known)}"
@@ -141,7 +143,7 @@ def first_problem(error: ValidationError, known: Iterable[str] = ()) -> tuple[st
     if problem["type"] == "literal_error":
         choices = re.findall("'(.*?)'", expected) or [expected]  # numbers have no quotes
         expected = one_of(choices) + did_you_mean(str(problem["input"]), choices)
-    found = repr(problem["input"])
+    found = "null" if problem["input"] is None else repr(problem["input"])
     found = found if len(found) <= 80 else f"{found[:40]}... of {len(found):,} characters"
     return field, f"found {found}, expected {expected}"
 

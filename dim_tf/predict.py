@@ -27,7 +27,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dim_tf.cli.parser import Parser, positive, print_warnings, run as run_command
+from dim_tf.cli.parser import Parser, positive, print_warnings, run as run_command, sentence
 from dim_tf.config import PRECISIONS
 from dim_tf.errors import UsageError
 from dim_tf.ranking.ranker import Ranker
@@ -44,7 +44,8 @@ def main(argv: Sequence[str]) -> int | None:
         return _rank_one(arguments)
     for name in (*FIELDS, "filter", "json"):
         if getattr(arguments, name):
-            raise UsageError(f"--{name} and --input exclude each other: the file holds the turns")
+            reason = "the output is JSON" if name == "json" else "the file holds the turns"
+            raise UsageError(f"--{name} and --input exclude each other: {reason}")
     output = arguments.output or STANDARD
     check_files(arguments.input, output)
     with print_warnings():
@@ -68,6 +69,8 @@ def _rank_one(arguments: argparse.Namespace) -> None:
             ) as searcher,
         ):
             ranking = searcher.reply(*turn, arguments.top_k or TOP_K, filter=arguments.filter or "")
+        if not ranking:
+            print("no reply of the pool passes --filter", file=sys.stderr)
     elif arguments.filter:
         raise UsageError("--filter: give a pool folder as --candidates")
     else:
@@ -94,7 +97,7 @@ def _parser() -> Parser:
     )
     one = parser.group("one turn")
     one.add_argument("--context", nargs="*", metavar="TEXT", help="read utterances, oldest first")
-    one.add_argument("--persona", nargs="*", metavar="TEXT", help="read profiles")
+    one.add_argument("--persona", nargs="*", type=sentence, metavar="TEXT", help="read profiles")
     one.add_argument(
         "--candidates",
         metavar="FILE",

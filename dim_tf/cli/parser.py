@@ -102,6 +102,13 @@ def _choice(choices: Iterable[Any]) -> Callable[[str], Any]:
     return chosen
 
 
+def sentence(text: str) -> str:
+    """An argument type: a text that is not the name of a file."""
+    if os.path.isfile(text):  # noqa: PTH113 -- False for what is too long to be a name
+        raise argparse.ArgumentTypeError(f"found the file {text}, expected sentences")
+    return text
+
+
 def positive(text: str) -> int:
     """An argument type: a whole number of at least 1."""
     return whole(text, 1, 10**12)

@@ -4,6 +4,7 @@ The authors' program tokenises the two speakers differently. The partner's utter
 profiles go through NLTK's `WordPunctTokenizer`, whose whole rule is `\w+|[^\w\s]+`. Candidates and
 the speaker's own utterances are only split at spaces: "i'm" is one token there and three elsewhere.
 Weights trained on such text need such text. The tokeniser "wordpunct" applies one rule to all text.
+Where a vocabulary is given, `TextRules.with_known_words` splits what it lacks.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import itertools
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,12 +125,41 @@ class TextRules:
             for index, text in enumerate(texts)
         ]
 
+    def of_tokens(self) -> TextRules:
+        """The rules of texts whose words are already apart."""
+        return TextRules("whitespace", self.lowercase, self.nfc)
+
+    def with_known_words(self, known: Container[str]) -> TextRules:
+        """These rules, but a word that is not known is split as "wordpunct" splits it.
+
+        With the authors' rule, a candidate "i'm a nurse!" is otherwise three words, of which the
+        vocabulary of PERSONA-CHAT, whose texts are written "i am a nurse !", has one.
+
+        >>> TextRules().with_known_words({"i'm", "a", "nurse", "!"}).candidate("i'm a nurse!")
+        ["i'm", 'a', 'nurse', '!']
+        """
+        return _RulesOfWords(**vars(self), known=known)
+
     def _tokens(self, text: str, authors_rule: str) -> list[str]:
         rule = authors_rule if self.tokeniser == "authors" else self.tokeniser
         text = text.lower() if self.lowercase else text
         text = unicodedata.normalize("NFC", text) if self.nfc else text
+        return text.split() if rule == "whitespace" else self._wordpunct(text)
+
+    def _wordpunct(self, text: str) -> list[str]:
         words = _words_with_marks() if self.nfc and not text.isascii() else _WORD_OR_PUNCTUATION
-        return text.split() if rule == "whitespace" else words.findall(text)
+        return words.findall(text)
+
+
+@dataclass(frozen=True)
+class _RulesOfWords(TextRules):
+    known: Container[str] = ()
+
+    def _tokens(self, text: str, authors_rule: str) -> list[str]:
+        tokens = []
+        for token in super()._tokens(text, authors_rule):
+            tokens += [token] if token in self.known else self._wordpunct(token)
+        return tokens
 
 
 class Vocabulary:

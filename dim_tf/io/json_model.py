@@ -25,7 +25,7 @@ def read(path: str | os.PathLike, kind: type[T], advice: str = "") -> T:
     """Reads a JSON file; raises `DataError` if it is missing, damaged or holds something else."""
     try:
         text = Path(path).read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"the file is missing{_and(advice)}", path=path) from None
     return parse(text, kind, path, advice=advice)
 

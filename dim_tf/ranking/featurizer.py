@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,14 +10,12 @@ from dim_tf.data.text import Vocabulary
 from dim_tf.runs.run import Run
 
 Sentence = Sequence[str]
-_ATTACHED = re.compile(r"(.*[\w'])([.,!?;:]+)")
 
 
 class Featurizer:
     """Makes texts into the inputs of a model, by the text rules and the vocabulary of its run.
 
-    Where the rules split only at spaces, "water." is read as "water ." if the vocabulary lacks it:
-    the texts of PERSONA-CHAT are written like that, those of people are not.
+    Words that the vocabulary lacks are split, see `TextRules.with_known_words`.
 
     Args:
         run: Run. The run.
@@ -26,9 +23,9 @@ class Featurizer:
     """
 
     def __init__(self, run: Run, reads_characters: bool):
-        self._config, self._rules = run.model_config, run.text
-        self._reads_characters = reads_characters
+        self._config, self._reads_characters = run.model_config, reads_characters
         self._vocabulary = Vocabulary(run.words, run.characters)
+        self._rules = run.text.with_known_words(self._vocabulary)
 
     @property
     def profiles_read(self) -> int:
@@ -38,22 +35,16 @@ class Featurizer:
     def context(self, texts: Sequence[str]) -> list[Sentence]:
         """The words of the utterances that the model reads."""
         read = texts[-self._config.max_utterances :]  # the rules count from the last one
-        return [list(self._set_off(words)) for words in self._rules.context(read)]
+        return self._rules.context(read)
 
     def persona(self, texts: Sequence[str]) -> list[Sentence]:
         """The words of the profiles that the model reads."""
-        words = (self._rules.profile(text) for text in texts[: self.profiles_read])
-        return [list(self._set_off(each)) for each in words]
+        return [self._rules.profile(text) for text in texts[: self.profiles_read]]
 
     def candidates(self, texts: Sequence[str]) -> list[Sentence]:
         """The words of each candidate that the model reads."""
         length = self._config.max_response_len
-        return [tuple(self._set_off(self._rules.candidate(text)))[:length] for text in texts]
-
-    def _set_off(self, words: Sequence[str]) -> Iterator[str]:
-        for word in words:
-            attached = None if word in self._vocabulary else _ATTACHED.fullmatch(word)
-            yield from attached.groups() if attached else (word,)
+        return [tuple(self._rules.candidate(text))[:length] for text in texts]
 
     def distinct(self, texts: Sequence[str]) -> tuple[list[Sentence], np.ndarray]:
         """The distinct candidates, and the index of each text among them, int [C].

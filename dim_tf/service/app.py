@@ -95,6 +95,12 @@ def create_app(
             rows = await while_connected(http, batcher.do(work))
             return schemas.Replies(ranking=rows)
 
+    else:
+
+        @protected.post("/reply", include_in_schema=False)
+        async def no_pool() -> None:
+            raise HTTPException(404, "this service has no pool; start it with --pool DIR")
+
     @protected.post("/explain")
     async def explain(request: schemas.ExplainRequest, http: Request) -> schemas.Explanation:
         """Gives the attention weights of a reply."""
@@ -180,7 +186,7 @@ def _answer_errors(app: FastAPI) -> None:
         field = path.removeprefix("body").lstrip(".")
         if path == "body" and message == "missing":
             message = "the body is empty, expected an object"
-        is_name = field and not field.isdigit()  # of text that is no JSON, it is the place
+        is_name = field and not field.startswith("[")  # of text that is no JSON, it is the place
         return problem(422, str(DataError(message, field=field if is_name else None)))
 
     @app.exception_handler(DataError)

@@ -138,6 +138,22 @@ def test_a_damaged_folder_is_not_taken_for_done(command, capsys, tmp_path, name)
     assert command("--overwrite") == 0 and command() == 0
 
 
+def test_like_another_folder_words_that_it_lacks_are_split(command, source, tmp_path):
+    assert command(out="first") == 0
+    source.write_text(source.read_text().replace("times", "times!").replace("i ski.", "i ski ."))
+    assert command("--like", tmp_path / "first", out="second") == 0
+    read = atomic.read_lines(tmp_path / "second/candidates.txt")
+    assert "i ski 0 times !" in read
+    assert "times!" not in PreparedData.load(tmp_path / "second").words
+
+
+def test_check_fails_where_preparing_would(command, source, capsys):
+    turn = {"context": ["hi"], "persona": [], "response": "yes", "candidates": ["no", "maybe"]}
+    source.write_text(f"{json.dumps(turn | {'split': 'train'})}\n" * 3)
+    assert command("--check", out=None) == 2
+    assert "3 turns have no gold reply" in capsys.readouterr().err
+
+
 def test_check_only_reports(command, capsys, tmp_path):
     before = sorted(tmp_path.iterdir())
     assert command("--check", out=None) == 0

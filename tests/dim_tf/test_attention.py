@@ -77,7 +77,7 @@ def test_texts(run, tmp_path, capsys):
     # The first utterance is split at spaces only; but the vocabulary lacks "hi!".
     for word in ("hi", "!", "_eos_", "?", "love", "ski"):
         assert f'<th scope="col"><span>{word}</span></th>' in page
-    assert '<th scope="row">&lt;3</th>' in page
+    assert '<th scope="row">&lt;</th>' in page
     call(run, "--persona", "i ski", "--response", "tea 茶茶\x1b")
     assert len(files_of(run / "attention")) == 4
     pages = [path.read_text() for path in (run / "attention").glob("text_*.html")]

@@ -94,9 +94,10 @@ def test_turns_with_a_single_candidate_are_left_out_or_refused(run_copy, prepare
     assert (run_copy / "calibration.json").read_bytes() == before
 
 
-def test_a_converted_run_is_calibrated_on_data_with_its_words_and_others(run_copy, prepared):
+@pytest.mark.parametrize("fingerprint", ["", "0" * 64], ids=["converted", "trained"])
+def test_a_run_is_calibrated_on_data_with_its_words_and_others(run_copy, prepared, fingerprint):
     config = json.loads((run_copy / "config.json").read_text())
-    config["prepared"]["fingerprint"] = ""
+    config["prepared"] |= {"fingerprint": fingerprint, "text_fingerprint": fingerprint}
     (run_copy / "config.json").write_text(json.dumps(config))
     words = atomic.read_lines(run_copy / "words.txt")
     vectors = atomic.read_npz(run_copy / "vectors.npz")["word_vectors"]
@@ -114,6 +115,8 @@ def test_prepared_folder_that_does_not_belong_to_the_run(run_copy, prepared):
     config = json.loads((run_copy / "config.json").read_text())
     config["prepared"]["text_fingerprint"] = "0" * 64
     (run_copy / "config.json").write_text(json.dumps(config))
+    characters = atomic.read_lines(run_copy / "chars.txt")
+    atomic.write_lines(run_copy / "chars.txt", [characters[0], *characters[:0:-1]])
     with pytest.raises(UsageError, match="does not match"):
         calibrate.main(["--run", str(run_copy), "--prepared", str(prepared)])
     assert not (run_copy / "calibration.json").exists()

@@ -121,6 +121,11 @@ def test_options_that_are_refused(options, message, capsys):
     assert capsys.readouterr().err.startswith(f"error: {message}")
 
 
+def test_a_file_is_no_persona(replies, capsys):
+    assert run("--persona", replies, "--candidates", replies) == 2
+    assert f"--persona: found the file {replies}" in capsys.readouterr().err
+
+
 def test_the_input_is_not_overwritten_by_the_output(tmp_path, capsys):
     turns = write_turns(tmp_path / "turns.jsonl", TURN)
     before = turns.read_text()

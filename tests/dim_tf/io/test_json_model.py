@@ -42,7 +42,7 @@ def test_it_is_read_as_it_was_written():
         ('{"sizes": {"char_vocab_size": 9}, "score": -1}', ["score", "found -1", "at least 0"]),
         ('{"sizes": {"char_vocab_size": 9}, "score": NaN}', ["score", "nan"]),
         ('{"sizes": {"char_vocab_size": 9}, "score": "1"}', ["score", "'1'", "number"]),
-        ('{"sizes": {"char_vocab_size": 9}, "turns": [1, "a"]}', ["turns.1", "'a'", "integer"]),
+        ('{"sizes": {"char_vocab_size": 9}, "turns": [1, "a"]}', ["turns[1]", "'a'", "integer"]),
     ],
 )
 def test_what_is_refused(text, facts):

@@ -113,6 +113,9 @@ def test_commands_make_a_pool_and_answer_from_it(run, tmp_path, monkeypatch, cap
     assert len(ranking) == 3
     assert ranking[0]["first_stage"]["dense"]["rank"] in (1, 2, 3)
     assert parser.run(predict.main, [*turn, "--filter", "=="]) == 2
+    assert parser.run(predict.main, [*turn, "--filter", "id == 'nothere'"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == [] and "passes --filter" in said.err
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"hello\n"), "utf-8"))
     assert parser.run(chat.main, ["--run", "RUN", "--pool", folder]) == 0
     assert capsys.readouterr().out == f"bot> {ranking[0]['candidate']}\n"

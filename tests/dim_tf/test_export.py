@@ -140,7 +140,7 @@ def load_elsewhere(form: str, out: Path, batches: list[dict[str, np.ndarray]]) -
     ("form", "precision", "model"),
     [
         ("savedmodel", "float32", "dim"),
-        ("savedmodel", "float32", "starspace"),
+        pytest.param("savedmodel", "float32", "starspace", marks=pytest.mark.slow),
         pytest.param("onnx", "bfloat16", "dim", marks=pytest.mark.slow),
     ],
 )

@@ -19,6 +19,11 @@ from dim_tf.io import atomic
 
 # Options that do not change the content of a prepared folder.
 NOT_CONTENT = ("source", "out", "overwrite", "check", "debug", "url", "sha256", "cache")
+# Parts of the key that are no options, and how messages name them.
+NO_OPTIONS = {
+    "tagger": "NLTK's tagger is installed",
+    "unknown_split": "unknown words are split",
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class BuildKey:
             name, sha256 = settings.like.name, settings.like.sha256
             sources.append({"role": "like", "name": name, "sha256": sha256})
             options["like"] = name
+            options["unknown_split"] = True  # not in folders of 0.1.0
         if options.get("speaker_sentences"):
             options["tagger"] = installed_tagger() is not None
         return cls(options, sources)
@@ -102,8 +108,7 @@ def is_up_to_date(out: Path, key: BuildKey, rules: TextRules) -> bool:
     changed = []
     for name, value in key.options.items():
         if options.get(name) != value:
-            is_option = name != "tagger"
-            shown = f"--{name.replace('_', '-')}" if is_option else "NLTK's tagger is installed"
+            shown = NO_OPTIONS.get(name, f"--{name.replace('_', '-')}")
             changed.append(f"{shown}: found {options.get(name)}, expected {value}")
     if manifest.get("sources") != key.sources:
         changed.append("another source, or other vectors")

@@ -33,11 +33,6 @@ class VocabularySource:
     word2vec_sha256: str | None  # of the table that these columns were taken from
 
     @property
-    def reading_rules(self) -> TextRules:
-        """The rules that split the words which are not among these."""
-        return self.rules.with_known_words(frozenset(self.words))
-
-    @property
     def word2vec(self) -> WordVectors | None:
         """The columns of Word2Vec, or None."""
         return self._columns(self.vectors.shape[1] - self.word2vec_dim, None)

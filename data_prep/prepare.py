@@ -44,11 +44,6 @@ class Settings:
     seed: int = 1  # of the candidates' order and of Word2Vec
     dense: bool = False  # also write the model's inputs as padded arrays
 
-    @property
-    def reading_rules(self) -> TextRules:
-        """The rules by which the texts are read: with `like`, as a ranker with its words does."""
-        return self.rules if self.like is None else self.like.reading_rules
-
 
 def prepare(
     corpus: Corpus,
@@ -74,7 +69,8 @@ def prepare(
     content = _content(corpus, settings)
     _write(folder, content)
     known = known_words(corpus, settings.like)
-    report = build_report(corpus, tensors.SIZES, settings.reading_rules, known)
+    rules = reading_rules(settings.rules, settings.like)
+    report = build_report(corpus, tensors.SIZES, rules, known)
     atomic.write_json(folder / "report.json", report.to_dict())
     atomic.write_text(folder / "report.txt", report.to_text())
     manifest = {
@@ -109,7 +105,8 @@ class _Content:
 
 def _content(corpus: Corpus, settings: Settings) -> _Content:
     sentences = tensors.Sentences()
-    builder = tensors.TableBuilder(sentences, settings.reading_rules, settings.seed)
+    rules = reading_rules(settings.rules, settings.like)
+    builder = tensors.TableBuilder(sentences, rules, settings.seed)
     tables = {table.name: builder.build(table) for table in corpus.tables}
     characters = _characters(corpus, settings, sentences)
     words, pretrained = _words(corpus, settings, sentences)
@@ -179,6 +176,11 @@ def _versions(settings: Settings) -> dict[str, str]:
     }
 
 
+def reading_rules(rules: TextRules, like: VocabularySource | None) -> TextRules:
+    """The rules by which texts are read: with `like`, as a ranker with its words reads them."""
+    return rules if like is None else rules.with_known_words(frozenset(like.words))
+
+
 def known_words(corpus: Corpus, like: VocabularySource | None) -> set[str] | None:
     """The words that have an id before the corpus is read; None if there are none."""
     if corpus.words is not None:
@@ -210,7 +212,8 @@ def _words(
     else:
         words = tf1_vocab.words_of_authors(corpus.words)
         extra = extra or 0
-    acceptable = functools.partial(vocabulary.can_be_token, rules=settings.rules)
+    rules = reading_rules(settings.rules, settings.like)
+    acceptable = functools.partial(vocabulary.can_be_token, rules=rules)
     further = []
     if settings.like is not None and corpus.words is None:
         further += filter(acceptable, settings.like.words)

@@ -69,7 +69,7 @@ def _rank_one(arguments: argparse.Namespace) -> None:
             ) as searcher,
         ):
             ranking = searcher.reply(*turn, arguments.top_k or TOP_K, filter=arguments.filter or "")
-        if not ranking:
+        if not ranking and arguments.filter:
             print("no reply of the pool passes --filter", file=sys.stderr)
     elif arguments.filter:
         raise UsageError("--filter: give a pool folder as --candidates")

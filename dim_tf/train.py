@@ -24,8 +24,7 @@ def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = build_parser().parse_args(argv)
     trainer = start_training(arguments)
-    import keras
-
+    from dim_tf.runtime.compile import backend_name
     from dim_tf.training.trainer import Stopped
 
     run, state = trainer.run.path, trainer.state
@@ -36,8 +35,8 @@ def main(argv: Sequence[str]) -> int | None:
         options += ["--deterministic"] * arguments.deterministic
         options += [*["--jit-compile"] * arguments.jit_compile, "--resume"]
         again = shlex.join([sys.executable, "-m", "dim_tf.train", *options])
-        if keras.backend.backend() != "tensorflow":
-            again = f"KERAS_BACKEND={keras.backend.backend()} {again}"
+        if backend_name() != "tensorflow":
+            again = f"KERAS_BACKEND={backend_name()} {again}"
         print(f"stopped after update {state.update:,}; to resume: {again}", file=sys.stderr)
         return 130
     print(

@@ -15,7 +15,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ _PROFILE_MARK = re.compile(r"^\s*(?:your|partner's) persona:\s*(?=\S)", re.IGNOR
 MARK_LEFT_OUT = "persona: left out 'your persona:', a mark of the data files"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _WORD_OR_PUNCTUATION = re.compile(r"\w+|[^\w\s]+")
+_ENCLOSED = re.compile(r"([^\w\s]*)(.*?)([^\w\s]*)", re.DOTALL)
 
 
 def json_type_name(value: Any) -> str:
@@ -130,15 +131,15 @@ class TextRules:
         return TextRules("whitespace", self.lowercase, self.nfc)
 
     def with_known_words(self, known: Container[str]) -> TextRules:
-        """These rules, but a word that is not known is split as "wordpunct" splits it.
+        """These rules, but a word that is not known is split at its punctuation.
 
-        With the authors' rule, a candidate "i'm a nurse!" is otherwise three words, of which the
-        vocabulary of PERSONA-CHAT, whose texts are written "i am a nurse !", has one.
+        Punctuation around a known word is set off; any other word is split as by "wordpunct".
 
-        >>> TextRules().with_known_words({"i'm", "a", "nurse", "!"}).candidate("i'm a nurse!")
-        ["i'm", 'a', 'nurse', '!']
+        >>> rules = TextRules().with_known_words({"i", "a", "part-time", "nurse", "!"})
+        >>> rules.candidate("i'm a part-time nurse!")
+        ['i', "'", 'm', 'a', 'part-time', 'nurse', '!']
         """
-        return _RulesOfWords(**vars(self), known=known)
+        return _RulesOfWords(self.tokeniser, self.lowercase, self.nfc, known)
 
     def _tokens(self, text: str, authors_rule: str) -> list[str]:
         rule = authors_rule if self.tokeniser == "authors" else self.tokeniser
@@ -153,13 +154,19 @@ class TextRules:
 
 @dataclass(frozen=True)
 class _RulesOfWords(TextRules):
-    known: Container[str] = ()
+    known: Container[str] = field(default=(), repr=False)
 
     def _tokens(self, text: str, authors_rule: str) -> list[str]:
-        tokens = []
-        for token in super()._tokens(text, authors_rule):
-            tokens += [token] if token in self.known else self._wordpunct(token)
-        return tokens
+        tokens = super()._tokens(text, authors_rule)
+        return [part for token in tokens for part in self._split(token)]
+
+    def _split(self, token: str) -> list[str]:
+        if token in self.known:
+            return [token]
+        before, word, after = _ENCLOSED.fullmatch(token).groups()
+        if word in self.known:
+            return [part for part in (before, word, after) if part]
+        return self._wordpunct(token)
 
 
 class Vocabulary:

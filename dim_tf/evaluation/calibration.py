@@ -72,6 +72,7 @@ class Calibration:
     threshold: float  # no candidate fits if the best score / T is below it
     weights: str  # sha256 of the weights file that the calibration belongs to
     prepared: str  # fingerprint of the prepared folder that it was fitted on
+    data: str = ""  # its name; empty if an earlier version fitted it
     persona: str  # of the turns that it was fitted on
     version: str  # of their personas
     valid: Figures

@@ -51,6 +51,7 @@ def calibrate(
         threshold=threshold,
         weights=ranked[0].weights,
         prepared=data.fingerprint,
+        data=data.manifest["name"],
         persona=run.persona,
         version=run.version,
         valid=measure(valid, len(tables[0]), temperature, threshold, VALID_SEED),

@@ -35,7 +35,7 @@ class MatchingModel(keras.Model):
     runs padded. Both have the same layers and results.
 
     A system makes its layers, `words`, `characters` and `encoder` among them, then calls this
-    constructor, and has a method `forward`.
+    constructor, and has a method `intermediates`.
 
     Args:
         config: ModelConfig. The sizes.
@@ -64,7 +64,20 @@ class MatchingModel(keras.Model):
         training: bool = False,
         encoded: Encoded | None = None,
     ) -> Tensor:
-        """The logits of a packed batch, [B, C]: the equations of the system.
+        """The logits of a packed batch, [B, C]; see `intermediates` for the arguments."""
+        logits: Tensor = self.intermediates(batch, training, encoded)["logits"]
+        return logits
+
+    def intermediates(
+        self,
+        batch: PackedBatch,
+        training: bool = False,
+        encoded: Encoded | None = None,
+    ) -> dict[str, Any]:
+        """The tensors of the equations of the system, by name.
+
+        They include `logits` [B, C], and `attention`: the `AttentionWeights` of each source that
+        the responses are matched with.
 
         Args:
             batch: PackedBatch. The batch.

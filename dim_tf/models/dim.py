@@ -86,22 +86,13 @@ class DIM(MatchingModel):
 
     # === Forward pass ===
 
-    def forward(
-        self,
-        batch: PackedBatch,
-        training: bool = False,
-        encoded: Encoded | None = None,
-    ) -> Tensor:
-        """The logits, [B, C]; see `MatchingModel.forward` for the arguments."""
-        return self.intermediates(batch, training, encoded)["logits"]
-
     def intermediates(
         self,
         batch: PackedBatch,
         training: bool = False,
         encoded: Encoded | None = None,
     ) -> dict[str, Any]:
-        """The tensors of the equations by name, in the paper's order; the last are the logits."""
+        """The equations in the paper's order; see `MatchingModel.intermediates`."""
         encoded = encoded or self.encode(batch.sentences, training)  # [M, D]                  (4-6)
         states, attention, features, context, persona = encoded.states, {}, [], None, None
         if "utterances" in self.matched:

@@ -153,7 +153,7 @@ class Trainer:
 
     @property
     def stop_asked(self) -> bool:
-        """Whether Ctrl-C or SIGTERM came, be it after the last update."""
+        """Whether Ctrl-C or SIGTERM came, even after the last update."""
         return self._stop
 
     @property

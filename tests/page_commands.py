@@ -43,6 +43,7 @@ _VALIDATION = ["--valid-turns", "4"]
 STAND_INS = {
     ("--like", "personachat"): "runs/personachat",
     ("--init-from", "personachat"): "runs/personachat",
+    ("--run", "runs/mine"): "runs/personachat",  # a copy of it
 }
 # The same for commands that read one of these folders, which has the words of a small run.
 STAND_INS_FOR = {

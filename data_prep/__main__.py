@@ -39,14 +39,14 @@ def main(argv: Sequence[str]) -> int | None:
             reading = reading_rules(rules, like)
             report = build_report(corpus, tensors.SIZES, reading, known_words(corpus, like))
             print(report.to_text(), end="")
-            absent = {n: table.gold_absent for n, table in report.tables.items()}
-            for name in filter(absent.get, absent):
+            absent = [(n, t.gold_absent) for n, t in report.tables.items() if t.gold_absent]
+            for name, count in absent:
                 print(
-                    f"error: {name}: {absent[name]:,} turns lack the gold reply among their "
-                    "candidates, which only --check accepts",
+                    f"error: {name}: {count:,} turns lack the gold reply among their candidates, "
+                    "which only --check accepts",
                     file=sys.stderr,
                 )
-            return 1 if any(absent.values()) else 0
+            return 1 if absent else 0
         settings = Settings(
             rules=rules,
             vectors=vectors_file(args.vectors),

@@ -66,11 +66,10 @@ def prepare(
         raise UsageError(
             f"--vectors: --like {settings.like.name} has Word2Vec vectors only; leave --vectors out"
         )
-    content = _content(corpus, settings)
-    _write(folder, content)
-    known = known_words(corpus, settings.like)
     rules = reading_rules(settings.rules, settings.like)
-    report = build_report(corpus, tensors.SIZES, rules, known)
+    content = _content(corpus, settings, rules)
+    _write(folder, content)
+    report = build_report(corpus, tensors.SIZES, rules, known_words(corpus, settings.like))
     atomic.write_json(folder / "report.json", report.to_dict())
     atomic.write_text(folder / "report.txt", report.to_text())
     manifest = {
@@ -103,13 +102,12 @@ class _Content:
     word2vec_sha256: str | None
 
 
-def _content(corpus: Corpus, settings: Settings) -> _Content:
+def _content(corpus: Corpus, settings: Settings, rules: TextRules) -> _Content:
     sentences = tensors.Sentences()
-    rules = reading_rules(settings.rules, settings.like)
     builder = tensors.TableBuilder(sentences, rules, settings.seed)
     tables = {table.name: builder.build(table) for table in corpus.tables}
     characters = _characters(corpus, settings, sentences)
-    words, pretrained = _words(corpus, settings, sentences)
+    words, pretrained = _words(corpus, settings, rules, sentences)
     word2vec, word2vec_sha256 = _word2vec(settings, sentences, words)
     vectors = matrix(words, [part for part in (pretrained, word2vec) if part is not None])
     known = Vocabulary(words, characters)
@@ -202,7 +200,7 @@ def _characters(corpus: Corpus, settings: Settings, sentences: tensors.Sentences
 
 
 def _words(
-    corpus: Corpus, settings: Settings, sentences: tensors.Sentences
+    corpus: Corpus, settings: Settings, rules: TextRules, sentences: tensors.Sentences
 ) -> tuple[list[str], WordVectors | None]:
     """The word of each id, and the pretrained vectors."""
     extra = settings.extra_words
@@ -212,7 +210,6 @@ def _words(
     else:
         words = tf1_vocab.words_of_authors(corpus.words)
         extra = extra or 0
-    rules = reading_rules(settings.rules, settings.like)
     acceptable = functools.partial(vocabulary.can_be_token, rules=rules)
     further = []
     if settings.like is not None and corpus.words is None:

@@ -57,15 +57,12 @@ def test_the_readme_is_short():
 def test_the_table_of_the_readme_is_that_of_the_results():
     section = README.read_text(encoding="utf-8").split("## Results")[1].split("\n## ")[0]
     lines = [line for line in section.replace("\\_", "_").splitlines() if line.startswith("|")]
-    rows = {line.split(" | ")[0]: line for line in readme_rows(RESULTS)}
-    for line in readme_rows(DOCS / "subset" / render.RESULTS_JSON):
-        rows.setdefault(line.split(" | ")[0], line)
-    assert sorted(lines[2:]) == sorted(rows.values())
+    assert sorted(lines[2:]) == sorted(readme_rows())
 
 
-def readme_rows(path):
+def readme_rows():
     """The systems that were trained: hits@1 without persona, with self and with their, original."""
-    results = json.loads(path.read_text(encoding="utf-8"))
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
     papers = {}
     for table in results["tables"][:2]:  # without persona, with persona
         for row in table["rows"]:
@@ -91,19 +88,14 @@ def readme_cell(ours, paper):
     return f"{found} ({paper['hits@1']})" if ours and paper else found
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.rglob(render.RESULTS_MD)))
-def test_pages_of_results_are_those_of_their_files(page):
-    results = json.loads(page.with_name(render.RESULTS_JSON).read_text(encoding="utf-8"))
-    assert render.markdown(results) in page.read_text(encoding="utf-8")
+def test_the_page_of_results_is_that_of_its_file():
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    assert render.markdown(results) in (DOCS / render.RESULTS_MD).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "records, page",
-    [("docs/runs", "docs"), ("docs/runs/equal", "docs/equal"), ("docs/runs/subset", "docs/subset")],
-)
-def test_results_are_those_of_the_records(records, page):
-    results = json.loads((ROOT / page / render.RESULTS_JSON).read_text(encoding="utf-8"))
-    assert comparison.compare(open_runs([ROOT / records])) == results
+def test_results_are_those_of_the_records():
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    assert comparison.compare(open_runs([ROOT / "docs/runs"])) == results
 
 
 COMPARED = {
@@ -137,33 +129,6 @@ def test_figures_of_the_comparison_are_those_of_its_records():
                 found = measured[row[0]]
                 expected = [f"{found['turns']:,}", f"{found['hits@1']:.3f} / {found['MRR']:.3f}"]
                 assert [row[1], row[column]] == expected
-
-
-def test_figures_of_the_trainings_are_those_of_their_records():
-    records = [Record.open(ROOT / "docs/runs/subset" / name) for name in ("dim", "imn_utr", "imn")]
-    trained = [
-        {row["update"]: row for row in record.metrics() if row["kind"] == "valid"}
-        for record in records
-    ]
-    rows = [
-        (f"valid, after {epochs}", [valid[update] for valid in trained])
-        for epochs, update in (("one epoch", 1020), ("two", 2040), ("three", 3060))
-    ]
-    assert {record.best_update() for record in records} == {3060}
-    dim, imn_utr, imn = (record.results() for record in records)
-    own = [dim["test_self_original"], imn_utr["test_self_original"], imn["test_none_original"]]
-    revised = [dim["test_self_revised"], imn_utr["test_self_revised"]]
-    rows += [("test", own), ("test, revised personas", revised)]
-    lines = []
-    for name, found in rows:
-        cells = [f"{one['hits@1']:.3f} / {one['MRR']:.3f}" for one in found] + ["–"]
-        lines.append(f"| {name} | {found[0]['turns']:,} | {' | '.join(cells[:3])} |")
-    assert "\n".join(lines) in TEXT
-
-    points = 100 * (dim["test_self_original"]["hits@1"] - dim["test_self_revised"]["hits@1"])
-    assert f"where DIM loses {points:.0f} points" in " ".join(TEXT.split())
-    points = 100 * (own[1]["hits@1"] - own[2]["hits@1"])
-    assert f"its {points:.1f} points above IMN" in " ".join(TEXT.split())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

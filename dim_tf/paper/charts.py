@@ -16,18 +16,25 @@ if TYPE_CHECKING:
     from dim_tf.runs.record import Record
 
 COLUMNS = 3
-STYLES = ("-", "--", ":")  # beyond the ten colours
+STYLES = ("-", "--", ":", "-.")  # beyond the ten colours
 
 
 def curves(runs: Sequence[Record]) -> Figure:
-    """Validation hits@1 and MRR against training turns; a line per run, a colour per setting."""
+    """Validation hits@1 and MRR against training turns; a line per run, a colour per setting.
+
+    Runs that were only validated before training have no line: the axis is logarithmic.
+    """
     figure = _figure(11, 4.5)
-    names = list(dict.fromkeys(setting_of(run).name for run in runs))
+    valid = [
+        (run, [row for row in run.metrics() if row["kind"] == "valid" and row["update"]])
+        for run in runs
+    ]
+    valid = [(run, rows) for run, rows in valid if rows]
+    names = list(dict.fromkeys(setting_of(run).name for run, _ in valid))
     for measure, axes in zip(MEASURES, figure.subplots(1, len(MEASURES)), strict=True):
-        for run in runs:
+        for run, rows in valid:
             name = setting_of(run).name
             index = names.index(name)
-            rows = [row for row in run.metrics() if row["kind"] == "valid"]
             turns = run.training_config.batch_size if run.training_config else 1
             axes.plot(
                 [row["update"] * turns for row in rows],

@@ -176,7 +176,8 @@ def _significance(
     tests, notes, tested = [], [], set()
     for table in tables:
         for index, column in enumerate(table.columns):
-            for (first, one), (second, two) in _pairs(table, index, groups):
+            for pair in _pairs(table, index, groups):
+                (first, one), (second, two) = pair
                 if {one, two} in tested:
                     continue
                 tested.add(frozenset((one, two)))
@@ -187,6 +188,7 @@ def _significance(
                         "they were not tested on the same turns."
                     )
                     continue
+                (first, one), (second, two) = _best_first(pair, groups, turns)
                 test = {"table": table.name, "column": column, "first": first, "second": second}
                 test["turns"] = turns
                 for measure in MEASURES:
@@ -208,17 +210,13 @@ def _significance(
 
 
 def _pairs(table: Table, index: int, groups: Groups) -> Iterator[tuple[Named, Named]]:
-    """The pairs of a column to test, the better one first.
+    """The pairs of a column to test.
 
     The best system is paired with all, every other with the next; in the table of original
     personas each is also paired with itself without persona.
     """
-
-    def ordered(named: Iterable[Named]) -> list[Named]:
-        return sorted(named, key=lambda each: -_over_seeds(groups[each[1]], MEASURES[0]).mean())
-
     found = [(row.name, row.cells[index]) for row in table.rows if row.cells[index] in groups]
-    rows = ordered(found)
+    rows = _best_first(found, groups)
     yield from itertools.product(rows[:1], rows[1:])
     yield from itertools.pairwise(rows[1:])
     cells = [cell for _, cell in found]
@@ -227,8 +225,12 @@ def _pairs(table: Table, index: int, groups: Groups) -> Iterator[tuple[Named, Na
         if base in groups and base not in cells:
             system = registry.find(base.setting.system)
             without = " without persona" if system.reads_persona else ""
-            first, second = ordered([named, (f"{system.title}{without}", base)])
-            yield first, second
+            yield named, (f"{system.title}{without}", base)
+
+
+def _best_first(named: Iterable[Named], groups: Groups, turns: int | None = None) -> list[Named]:
+    """Sorts cells by hits@1 on the first turns, or on all."""
+    return sorted(named, key=lambda each: -_over_seeds(groups[each[1]], MEASURES[0])[:turns].mean())
 
 
 def _notes(tables: Sequence[Table], cells: Mapping[str, Any]) -> list[str]:

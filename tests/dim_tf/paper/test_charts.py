@@ -15,6 +15,7 @@ def runs(tmp_path):
     made_up_run(tmp_path / "dim1", ranks_with(32), seed=1)
     made_up_run(tmp_path / "dim2", ranks_with(30), seed=2)
     made_up_run(tmp_path / "imn", ranks_with(20), "imn", "none", updates=200)
+    made_up_run(tmp_path / "ir", ranks_with(10), "ir", updates=0)  # no point on a log axis
     return open_runs([tmp_path])
 
 
@@ -45,5 +46,7 @@ def test_curves_are_the_validations_of_each_run(runs):
     hits_at_1 = [[100 * update / 999 for update in each] for each in updates]
     assert drawn == list(zip(turns, hits_at_1, strict=True))
     assert list(mrr.lines[2].get_ydata()) == [20.0, 40.0]
+    names = [text.get_text() for text in hits.figure.legends[0].get_texts()]
+    assert len(names) == 2 and not any("IR" in name for name in names)
     first, second, other = (line.get_color() for line in hits.lines)
     assert first == second != other

@@ -145,6 +145,11 @@ def test_pairs_are_tested_on_the_turns_that_both_tables_begin_with(make):
     (test,) = compare(runs)["significance"]
     assert test["turns"] == 38
     assert test["hits@1"]["difference"] == pytest.approx(100 * 10 / 38, abs=1e-4)
+    # 12 hits of 40 are more than 11 of 38, but on the turns of both it is 10 to 11.
+    dim = make("f", np.repeat([1, 2, 1], [10, 28, 2]))
+    (test,) = compare([dim, make("g", ranks_with(11, 38), persona="none")])["significance"]
+    assert test["first"] == "DIM without persona"
+    assert test["hits@1"]["difference"] == pytest.approx(100 / 38, abs=1e-4)
     # In a table that lacks the first turns, the others have other rows.
     runs[1] = make("e", ranks_with(20, 38), persona="none", gold=2)
     assert compare(runs)["significance"] == []

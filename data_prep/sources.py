@@ -13,8 +13,7 @@ from data_prep.dialogues import Corpus, Table
 from dim_tf.data import tf1_vocab
 from dim_tf.data.dataset import PERSONAS, SPLITS, VERSIONS
 from dim_tf.errors import DataError, UsageError, did_you_mean
-from dim_tf.io import text_lines
-from dim_tf.io.atomic import sha256
+from dim_tf.io import atomic, text_lines
 
 # Written by examples/make_sample.py.
 SAMPLE = Path(__file__).with_name("sample.tar.xz")
@@ -94,7 +93,8 @@ def _open_archive(
     label = "sample" if path == SAMPLE else str(path)
     temporary = tempfile.TemporaryDirectory(prefix="data_prep-")
     try:
-        archives.unpack(path, Path(temporary.name))
+        with atomic.naming(temporary.name):
+            archives.unpack(path, Path(temporary.name))
         corpus = _open_folder(Path(temporary.name), label, name, options, sources)
     except BaseException:
         temporary.cleanup()
@@ -180,4 +180,4 @@ def _ignored(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _summed(path: Path) -> dict[str, str]:
-    return {"name": path.name, "sha256": sha256(path)}
+    return {"name": path.name, "sha256": atomic.sha256(path)}

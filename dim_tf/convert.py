@@ -30,7 +30,17 @@ def main(argv: Sequence[str]) -> int | None:
     """The command."""
     arguments = _parser().parse_args(argv)
     check_free(arguments.out)
-    run, model = convert(arguments)
+    run, model = convert(
+        arguments.tf1_checkpoint,
+        arguments.out,
+        vocab=arguments.vocab,
+        char_vocab=arguments.char_vocab,
+        vectors=arguments.vectors,
+        persona=arguments.persona,
+        version=arguments.version,
+        unknown_word=arguments.unknown_word,
+        sizes={name: getattr(arguments, name) for name in LENGTHS},
+    )
     from dim_tf.evaluation import model_card
 
     with run.creating() as unfinished:

@@ -49,21 +49,22 @@ def main(argv: Sequence[str]) -> int | None:
     )
     evaluator.check_profiles(run, data, table.persona)
     # What may be missing or damaged is read before minutes of work.
-    calibration = Calibration.read(run.path) if count else None
+    calibration = None
     if count:
+        calibration = Calibration.read(run.path)
         error_analysis.content_words()
     run.results()
     (ranked,) = results.rank_tables(
         run, data, [table], arguments.turns, arguments.batch_size, arguments.precision
     )
-    if kept:
-        out = ranked.keep(out and Path(out))
-    elif out:
-        results.write_scores(Path(out), ranked.result)
     print(ranked.describe())
     summary = ranked.result.summary()
     for name, value in summary.items():
         print(f"{name:8}{value:.4f}")
+    if kept:
+        out = ranked.keep(out and Path(out))
+    elif out:
+        results.write_scores(Path(out), ranked.result)
     if out:
         print(f"scores: {out}")
     if not kept:

@@ -29,19 +29,18 @@ def main(argv: Sequence[str]) -> int | None:
     given = [name for name in ("pool", "add", "delete") if getattr(arguments, name)]
     if len(given) != 1:
         raise UsageError("give one of --pool, --add and --delete")
-    for name in ("run", "uri", "index_type", "search_width"):
-        if arguments.pool is None and getattr(arguments, name) is not None:
-            raise UsageError(f"--{name.replace('_', '-')} belongs to --pool: a pool keeps it")
+    making = ("run", "uri", "index_type", "search_width")
+    options = {name: value for name in making if (value := getattr(arguments, name)) is not None}
+    if options and not arguments.pool:
+        name = next(iter(options)).replace("_", "-")
+        raise UsageError(f"--{name} belongs to --pool: a pool keeps it")
     with print_warnings():
         if arguments.add:
             made = build.add(arguments.out, arguments.add)
         elif arguments.delete:
             made = build.delete(arguments.out, arguments.delete)
         else:
-            names = ("run", "index_type", "search_width", "uri")
-            options = {name: getattr(arguments, name) for name in names}
-            given_options = {name: value for name, value in options.items() if value is not None}
-            made = build.build(arguments.pool, arguments.out, **given_options)
+            made = build.build(arguments.pool, arguments.out, **options)
     print(f"{arguments.out}: {made.replies:,} replies")
     return None
 

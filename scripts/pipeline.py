@@ -43,7 +43,7 @@ class Step:
 def main(argv: Sequence[str]) -> int:
     """Runs the steps of `train` or `test` until one fails; returns the exit status."""
     what, *options = argv
-    for step in (train if what == "train" else test)(options):
+    for step in {"train": train, "test": test}[what](options):
         status = _run(step)
         if status:
             return status
@@ -69,6 +69,8 @@ def train(options: Sequence[str]) -> list[Step]:
 
     debug = ["--debug"] * given.debug
     to_prepare, to_train = route([*debug, *rest])
+    # A run that is resumed has its data; options of their preparation are checked if repeated.
+    prepares = not given.resume or any(word not in to_train for word in to_prepare)
     # Of an option that is given twice the last one counts, so the user's wins.
     cache = ["--cache", _shown(ROOT / "downloads")] * (given.source == "download")
     to_prepare = ["--source", given.source, "--out", prepared, *cache, *to_prepare]
@@ -83,7 +85,8 @@ def train(options: Sequence[str]) -> list[Step]:
     check_request(to_check)
 
     board = [_shown(Path(sys.executable).with_name("tensorboard")), "--logdir", run]
-    steps = [prepare, Step("dim_tf.train", to_train, f"to watch it: {shlex.join(board)}")]
+    steps = [prepare] * prepares
+    steps += [Step("dim_tf.train", to_train, f"to watch it: {shlex.join(board)}")]
     if is_sample:
         steps += test(["--run", run, "--prepared", prepared, *debug])
     return steps

@@ -79,7 +79,10 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
         if name in DATA_FIELDS:
             raise ConfigError(f"--set: {name} follows from the prepared folder; prepare another")
         try:
-            changes[name] = json.loads(value)
+            parsed = json.loads(value)
+            # A schedule of one number is text too.
+            is_number = name == "negatives" and isinstance(parsed, int)
+            changes[name] = str(parsed) if is_number else parsed
         except (ValueError, RecursionError):  # plain text, or a number of 5,000 digits
             changes[name] = value
     return changes

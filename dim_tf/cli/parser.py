@@ -160,7 +160,7 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
 
     0: done. 1: done, but some input was bad and is reported, or the reader of the output has gone
     (`| head`). 2: not done; one line on standard error says why. 70: a bug; its traceback is on
-    standard error. 130: stopped by Ctrl-C. 143: stopped by SIGTERM.
+    standard error. 130: stopped by Ctrl-C. SIGTERM ends the process with 143.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or TensorFlow prints between our lines
@@ -222,6 +222,8 @@ def _exit_on_sigterm() -> Iterator[None]:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     """Whether the error is Python's, TensorFlow's or JAX's for a lack of memory."""
+    if isinstance(error, DimError):  # of a server, perhaps
+        return False
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "ResourceExhaustedError"

@@ -40,11 +40,9 @@ class RankedTable:
         return f"{self.table.name}: {sample}"
 
     def keep(self, out: Path | None = None) -> Path:
-        """Keeps scores, ranks, results and card in the run folder; returns the scores file."""
+        """Keeps ranks, results, card and scores in the run folder; returns the scores file."""
         run, table, result = self.run, self.table, self.result
         turns = len(result.rows)
-        out = out or run.path / f"{self._stem(f'persona_{table.split}_out')}.txt"
-        write_scores(out, result)
         gold = table.gold[result.rows]
         key = key_of(table, turns, self.precision)
         fingerprint = self.data.text_fingerprint
@@ -52,6 +50,9 @@ class RankedTable:
         entry = {"turns": turns, "of": len(table), "update": self.update, **result.summary()}
         atomic.write_json(run.path / RESULTS, {**run.results(), key: entry})
         model_card.write(run)
+        # The largest file: if the disk is full, the results are kept.
+        out = out or run.path / f"{self._stem(f'persona_{table.split}_out')}.txt"
+        write_scores(out, result)
         return out
 
     def keep_mistakes(self, count: int, calibration: Calibration | None) -> str:

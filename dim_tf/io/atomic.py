@@ -32,7 +32,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     prefix = f".{target.name}.tmp-"
     with (
-        _naming(path),
+        naming(path),
         TemporaryDirectory(prefix=prefix, dir=target.parent, ignore_cleanup_errors=True) as folder,
     ):
         temporary = Path(folder, target.name)
@@ -51,7 +51,7 @@ def put(new: Path, path: str | os.PathLike) -> None:
 
 
 @contextlib.contextmanager
-def _naming(path: str | os.PathLike) -> Iterator[None]:
+def naming(path: str | os.PathLike) -> Iterator[None]:
     """Adds the path to OSErrors that lack one (a full disk)."""
     try:
         yield
@@ -84,7 +84,7 @@ def creating_folder(path: str | os.PathLike, *, replace: bool = False) -> Iterat
     path = Path(os.path.realpath(path))
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.mkdir(parents=True, exist_ok=True)
-    with locking(temporary, f"{path}: another process is making it; wait for it"):
+    with naming(path), locking(temporary, f"{path}: another process is making it; wait for it"):
         try:
             new = temporary / path.name
             shutil.rmtree(new, ignore_errors=True)
@@ -140,7 +140,8 @@ def check_place(path: str | os.PathLike) -> None:
 def check_output(path: str | os.PathLike, option: str) -> None:
     """As `check_place`, for a file that `option` names, in an existing folder."""
     target = Path(os.path.realpath(path))
-    if target.is_symlink() or target.is_dir() or is_stream(path):  # a link to itself
+    # What is still a link leads to itself.
+    if target.is_symlink() or target.is_dir() or is_stream(path):
         raise UsageError(f"{option}: {path} is not a file, or is standard output; give a file")
     if not target.parent.is_dir():
         raise UsageError(f"{option}: found no folder {target.parent}")
@@ -177,7 +178,7 @@ def read_lines(path: str | os.PathLike) -> list[str]:
 
 def append_line(path: str | os.PathLike, line: str) -> None:
     """Adds a line to a file; not atomic: a killed process can leave a partial line."""
-    with _naming(path), Path(path).open("a", encoding="utf-8") as handle:
+    with naming(path), Path(path).open("a", encoding="utf-8") as handle:
         handle.write(line + "\n")
         handle.flush()
         os.fsync(handle.fileno())

@@ -36,7 +36,7 @@ def numbered_lines(
     """
     label = str(source) if label is None else label
     lines = numbered_bytes(source, label)
-    for number, line in json_records(lines) if records else lines:
+    for number, line in json_records(lines, label) if records else lines:
         try:
             yield number, decoded(line)
         except DataError as error:
@@ -67,25 +67,35 @@ def numbered_bytes(
         raise DataError(message, path=label, line=number + 1) from None
 
 
-def json_records(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank; for an array, on the first or on all lines, its elements."""
+def json_records(lines: Iterator[tuple[int, bytes]], label: str) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank; for an array, on the first or on all lines, its elements.
+
+    Elements are numbered from 1, whatever their lines.
+
+    Raises:
+        DataError: An array that begins with a line `[` is damaged.
+    """
     filled = ((number, line) for number, line in lines if line.strip())
     for first in itertools.islice(filled, 1):
         read = [first]
-        elements = _array(read)
+        elements = _array(read, label)
         # A line that is JSON on its own is answered before the next one is read.
         if elements is None and first[1].lstrip().startswith(b"["):
             read += filled
-            elements = _array(read)
+            elements = _array(read, label)
         yield from enumerate(elements, start=1) if elements is not None else read
     yield from filled
 
 
-def _array(lines: list[tuple[int, bytes]]) -> list[bytes] | None:
+def _array(lines: list[tuple[int, bytes]], label: str) -> list[bytes] | None:
     """The elements of the JSON array that some lines are; None if they are none."""
     try:
-        found = json_value(decoded(b"\n".join(line for _, line in lines)))
-    except DataError:
+        found = json.loads(decoded(b"\n".join(line for _, line in lines)))
+    except (DataError, ValueError, RecursionError) as error:
+        begins = len(lines) > 1 and lines[0][1].strip() == b"["  # as no JSON Lines do
+        if begins and isinstance(error, json.JSONDecodeError):
+            message = f"not JSON: {error.msg} at position {error.colno}"
+            raise DataError(message, path=label, line=lines[error.lineno - 1][0]) from None
         return None
     return [json.dumps(each).encode() for each in found] if isinstance(found, list) else None
 

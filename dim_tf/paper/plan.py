@@ -193,7 +193,7 @@ def _planned(
         planned.trained = state.finished(found.training_config, updates)
         tables = [data.table("test", setting.persona, version) for version in tested_on]
         counts = [min(len(table), test_turns or len(table)) for table in tables]
-        planned.tested = all(ranks.is_current(found, key) for key in map(key_of, tables, counts))
+        planned.tested = all(ranks.has_current(found, key) for key in map(key_of, tables, counts))
     return planned
 
 

@@ -84,7 +84,7 @@ def _read(ranker: Ranker, source: str, label: str, say: Callable[[str], None]) -
     """Reads the lines that are not blank, and reports what is wrong with them."""
     reported: set[str] = set()
     stream = sys.stdin.buffer if source == STANDARD else source
-    for number, line in text_lines.json_records(text_lines.numbered_bytes(stream, label)):
+    for number, line in text_lines.json_records(text_lines.numbered_bytes(stream, label), label):
         record: dict[str, Any] = {}
         turn, error = None, {}
         try:
@@ -165,7 +165,7 @@ def writing(output: str) -> Iterator[BinaryIO]:
     part = Path(f"{os.path.realpath(output)}.part")
     handle = part.open("xb")
     try:
-        with handle:
+        with atomic.naming(part), handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import json
 import os
 import uuid
 import warnings
@@ -26,7 +27,14 @@ from dim_tf.retrieval.pool_folder import (
     load_encoder,
     opened_vectors,
 )
-from dim_tf.retrieval.replies import PREPARED, Reply, check_id, digest, read_replies
+from dim_tf.retrieval.replies import (
+    PREPARED,
+    Reply,
+    check_id,
+    digest,
+    read_replies,
+    text_id,
+)
 from dim_tf.retrieval.vectors import Vectors
 from dim_tf.runs import pretrained
 
@@ -97,6 +105,8 @@ def build(
         with opened_vectors(folder, manifest) as vectors:
             # A server may have lost what a stopped call stored.
             done = manifest.lines if vectors.exists() else 0
+            manifest = dataclasses.replace(manifest, lines=done)
+            manifest.write(folder)
             vectors.create(manifest.vector_size, afresh=not done)
             with Progress("replies", None, "lines", start=done) as progress:
                 for lines, batch in _batches(_distinct(source), done):
@@ -200,22 +210,21 @@ def _distinct(source: str) -> Iterator[tuple[int, Reply]]:
     """The replies of a source with their lines, equal ones once.
 
     Raises:
-        DataError: An id has two texts, or the source has no reply.
+        DataError: Two replies differ in text or fields and have one id, their own or that of their
+            text; or the source has no reply.
     """
-    texts: dict[str, int] = {}
+    known: dict[str, int] = {}
     line = 0
     for line, reply in read_replies(source):
-        known, text = texts.get(reply.id), hash(reply.text)
-        if known is None:
-            texts[reply.id] = text
+        content = hash((reply.text, json.dumps(reply.fields, sort_keys=True)))
+        if reply.id not in known:
+            known[reply.id] = content
             yield line, reply
-        elif known != text:
-            raise DataError(
-                f"{reply.id} is the id of an earlier line with another text",
-                path=source,
-                line=line,
-                field="id",
-            )
+        elif known[reply.id] != content:
+            message = f"{reply.id} is the id of an earlier line with another text or other fields"
+            if reply.id == text_id(reply.text):
+                message = "an earlier line has this text and other fields; give each an id"
+            raise DataError(message, path=source, line=line, field="id")
     if not line:
         raise DataError("found no reply", path=source)
 

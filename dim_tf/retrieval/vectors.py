@@ -37,7 +37,7 @@ class Vectors:
     A server that asks for a token gets that of the variable DIM_TF_MILVUS_TOKEN.
 
     Args:
-        uri: str. `http://HOST:19530` of a server, or the path of a Milvus Lite file (`.db`).
+        uri: str. `http://HOST:19530` of a server, or the path of a Milvus Lite database (`.db`).
         collection: str. The name of the collection.
 
     Raises:

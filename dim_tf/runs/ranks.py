@@ -60,7 +60,7 @@ class TurnRanks:
         return count if self._first(count).same_turns(other._first(count)) else 0
 
     def _first(self, count: int) -> Self:
-        columns = {name: getattr(self, name)[:count] for name in ("rows", "ranks", "gold")}
+        columns = {name: getattr(self, name)[:count] for name in ARRAYS}
         return dataclasses.replace(self, **columns)
 
     def same_turns(self, other: Self) -> bool:
@@ -123,7 +123,7 @@ def load(run: Record, key: str) -> TurnRanks:
     return ranks
 
 
-def is_current(run: Record, key: str) -> bool:
+def has_current(run: Record, key: str) -> bool:
     """Whether the run has the result `key`, of its current best weights."""
     entry = run.results().get(key)
     return entry is not None and run.is_current(entry) and path_of(run, key).is_file()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dim_tf.config import CHARACTER_FILTERS, CHARACTER_WIDTHS, PREPARED_SIZES, ModelConfig
+from dim_tf.config import CHARACTER_FILTERS, CHARACTER_WIDTHS, ModelConfig
 from dim_tf.data import tf1_vocab, word_vectors
 from dim_tf.data.text import UNK_ID, TextRules
 from dim_tf.errors import CheckpointError, DataError, UsageError
@@ -24,32 +23,49 @@ CHARACTER_KERNELS = tuple(f"CNN_char_emb/conv_{n}/w" for n in range(len(CHARACTE
 ENCODER_KERNEL = "encoding_layer/bidirectional_rnn/bidirectional_rnn/fw/lstm_cell/kernel"
 
 
-def convert(arguments: argparse.Namespace) -> tuple[Run, keras.Model]:
+def convert(
+    prefix: str,
+    out: str | os.PathLike,
+    *,
+    vocab: str | os.PathLike,
+    char_vocab: str | os.PathLike,
+    vectors: Sequence[str],
+    persona: str,
+    version: str,
+    unknown_word: str | None,
+    sizes: Mapping[str, int],
+) -> tuple[Run, keras.Model]:
     """Makes a run, not yet on disk, and its model with the weights of a checkpoint.
 
     Args:
-        arguments: Namespace. The options of `dim_tf.convert`.
+        prefix: str. The part of the checkpoint's file names before .index.
+        out: str. Folder of the run.
+        vocab: str. The authors' vocab.txt.
+        char_vocab: str. The authors' char_vocab.txt.
+        vectors: list of str. Files of word vectors, which are concatenated.
+        persona: str. "self" or "their", what it reads.
+        version: str. "original" or "revised".
+        unknown_word: str. The word whose vector unknown words get; None for zeros.
+        sizes: dict. The `PREPARED_SIZES` of data for it.
 
     Raises:
         CheckpointError: The checkpoint is missing, damaged, or not one of DIM.
         DataError: A file does not belong to the checkpoint.
         UsageError: TensorFlow is not installed.
     """
-    prefix = arguments.tf1_checkpoint
     arrays = read_checkpoint(prefix)
     units, word_dim, character_rows = _sizes(arrays)
-    words = tf1_vocab.words_of_authors(tf1_vocab.read_words(arguments.vocab))
-    characters = _characters(arguments.char_vocab, character_rows)
-    sizes = {"rnn_units": units, "word_dim": word_dim, "char_vocab_size": len(characters)}
-    sizes |= {name: getattr(arguments, name) for name in PREPARED_SIZES}
+    words = tf1_vocab.words_of_authors(tf1_vocab.read_words(vocab))
+    characters = _characters(char_vocab, character_rows)
+    trained = {"rnn_units": units, "word_dim": word_dim, "char_vocab_size": len(characters)}
     run = Run(
-        path=Path(arguments.out),
+        path=Path(out),
         model="dim",
-        model_config=ModelConfig(**sizes),
+        model_config=ModelConfig(**trained, **sizes),
         training_config=None,
         text=TextRules(),
-        persona=arguments.persona,
-        version=arguments.version,
+        persona=persona,
+        version=version,
         prepared={
             "fingerprint": "",
             "name": f"the checkpoint {Path(prefix).name}",
@@ -58,7 +74,7 @@ def convert(arguments: argparse.Namespace) -> tuple[Run, keras.Model]:
         },
         words=words,
         characters=characters,
-        word_vectors=_vectors(arguments.vectors, words, word_dim, arguments.unknown_word),
+        word_vectors=_vectors(vectors, words, word_dim, unknown_word),
     )
     model = run.build_model()
     from dim_tf.models.tf1 import load_tf1_variables

@@ -1,6 +1,7 @@
 import json
 import re
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ import pytest
 from dim_tf import calibrate, evaluate
 from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import CheckpointError, UsageError
-from dim_tf.evaluation import error_analysis, evaluator, model_card
+from dim_tf.evaluation import error_analysis, evaluator, model_card, results
 from dim_tf.evaluation.calibration import Calibration
 from dim_tf.evaluation.metrics import probabilities
 from dim_tf.io import atomic
+from dim_tf.runs.record import Record
 from dim_tf.runs.run import Run, weights_fingerprint
 from dim_tf.runtime.scorer import Scorer
 from tests.scored import read_scores
@@ -51,6 +53,15 @@ def test_command_says_that_it_took_a_sample_and_names_the_file_after_another_set
     expected = evaluator.sample_rows(14, 5).tolist()
     assert sorted({int(row["query_id"]) for row in rows}) == expected
     assert not (run_copy / "persona_valid_out.txt").exists()
+
+
+def test_results_are_kept_if_the_scores_fill_the_disk(run_copy, prepared, monkeypatch, capsys):
+    (run_copy / "results.json").unlink(missing_ok=True)
+    monkeypatch.setattr(results, "write_scores", mock.Mock(side_effect=OSError(28, "full")))
+    with pytest.raises(OSError):
+        evaluate.main(["--run", str(run_copy), "--prepared", str(prepared), "--split", "valid"])
+    assert "hits@1  " in capsys.readouterr().out
+    assert Record.open(run_copy).results()["valid_self_original"]["turns"] == 14
 
 
 @pytest.mark.parametrize("command", [evaluate, calibrate])

@@ -182,7 +182,7 @@ def test_epochs_and_patience_end_the_training(run_train, monkeypatch):
     assert saved == [0, 1]
 
 
-@pytest.mark.parametrize("given", [[], ["--negatives=4"]])
+@pytest.mark.parametrize("given", [[], ["--negatives=4"], ["--set", "negatives=4"]])
 def test_negatives_take_the_place_of_a_systems_own(run_train, given):
     options = ["--model=starspace", "--max-updates=1", *given]
     config = Run.open(run_train("run", *options)).training_config

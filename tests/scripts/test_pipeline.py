@@ -139,7 +139,10 @@ def test_an_existing_run_is_refused_unless_it_is_resumed_with_its_own_settings(t
     (run / "latest.npz").touch()
     with pytest.raises(UsageError, match=r"runs/sample exists; .* --resume"):
         pipeline.train([])
-    train = pipeline.train(["--resume"])[1]
+    # The data may have been prepared with other options, which need not be repeated.
+    train, _ = pipeline.train(["--resume"])
     assert train.options == ["--prepared", "prepared/sample", "--run", "runs/sample", "--resume"]
+    prepare, *_ = pipeline.train(["--resume", "--sides", "both"])
+    assert prepare.options[-2:] == ["--sides", "both"]
     with pytest.raises(UsageError, match=r"seed 7 .*runs/sample"):
         pipeline.train(["--resume", "--seed", "7"])

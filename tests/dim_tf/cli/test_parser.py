@@ -14,7 +14,7 @@ import pytest
 import data_prep.__main__ as data_prep
 from dim_tf import evaluate, predict, train
 from dim_tf.cli import parser
-from dim_tf.errors import DataError
+from dim_tf.errors import DataError, PoolError
 
 ROOT = Path(__file__).parents[3]
 RUN = ("--prepared", "P", "--run", "R")
@@ -120,6 +120,7 @@ EXHAUSTED = type("ResourceExhaustedError", (Exception,), {})
         (MemoryError(), "out of memory"),
         (EXHAUSTED("OOM\nmore"), "out of memory (OOM)"),
         (RuntimeError("RESOURCE_EXHAUSTED: 9 GB"), "out of memory (RESOURCE_EXHAUSTED: 9 GB)"),
+        (PoolError("Milvus: RESOURCE_EXHAUSTED"), "Milvus: RESOURCE_EXHAUSTED"),
         (EXHAUSTED("x/events; No space left on device"), "x/events; No space left on device\n"),
     ],
 )

@@ -64,8 +64,16 @@ def test_an_array_is_read_as_its_elements(tmp_path, text):
     lines = list(numbered_lines(path, records=True))
     assert [json.loads(line) for _, line in lines] == [{"a": 1}, {"a": 2}]
     assert lines[0][0] == 1
-    path.write_text('[\n\n{"a": 1},\n]')
-    assert list(numbered_lines(path, records=True)) == [(1, "["), (3, '{"a": 1},'), (4, "]")]
+
+
+def test_a_damaged_array_names_its_line(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('[\n\n{"a": 1}\n{"a": 2}\n]')
+    with pytest.raises(DataError, match=rf"^{path}:4: not JSON: Expecting ',' delimiter"):
+        list(numbered_lines(path, records=True))
+    # Lines that are no array are bad or good one by one.
+    path.write_text('[1\n{"a": 1}')
+    assert list(numbered_lines(path, records=True)) == [(1, "[1"), (2, '{"a": 1}')]
 
 
 def test_a_line_that_is_an_array_is_read_before_the_next_comes():
@@ -73,4 +81,4 @@ def test_a_line_that_is_an_array_is_read_before_the_next_comes():
         yield 1, b'["hi"]'
         raise AssertionError("the second line is read too early")
 
-    assert next(json_records(lines())) == (1, b'"hi"')
+    assert next(json_records(lines(), "a")) == (1, b'"hi"')

@@ -6,6 +6,7 @@ import json
 import shutil
 import warnings
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -98,8 +99,21 @@ def test_a_build_whose_vectors_were_lost_begins_again(run, source, tmp_path, mon
         build.build(str(source), folder, str(run))
     assert Manifest.read(folder).lines
     shutil.rmtree(folder / "milvus.db")
+    # Stopped again, before it has stored anything.
+    monkeypatch.setattr(build, "_store", mock.Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        build.build(str(source), folder, str(run))
     monkeypatch.setattr(build, "_store", store)
     assert build.build(str(source), folder, str(run)).replies == 5
+
+
+def test_a_text_with_other_fields_needs_an_id(run, tmp_path):
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text('{"text": "tea", "topic": "food"}\n{"text": "tea", "topic": "drink"}\n')
+    with pytest.raises(DataError, match=rf"{texts}:2: .*\bid\b.* other fields"):
+        build.build(str(texts), tmp_path / "pool", str(run))
+    texts.write_text('{"text": "tea", "topic": "food"}\n{"text": "tea", "id": 1}\n' * 2)
+    assert build.build(str(texts), tmp_path / "pool", str(run)).replies == 2
 
 
 def test_replies_are_added_replaced_and_deleted(pool, tmp_path):

@@ -75,12 +75,11 @@ def readme_rows():
         cells = dict(zip(originals["columns"], row["cells"], strict=True))
         ours = {name: results["cells"].get(cells[name]["ours"]) for name in columns}
         if any(ours.values()):
-            turns = max(each["training_turns"] for each in ours.values() if each)
             shown = [
                 readme_cell(ours[name], papers.get((row["name"], column)))
                 for name, column in columns.items()
             ]
-            yield f"| {row['name']} | {turns:,} | {' | '.join(shown)} |"
+            yield f"| {row['name']} | {' | '.join(shown)} |"
 
 
 def readme_cell(ours, paper):

@@ -39,9 +39,11 @@ def calibrate(
     ranked = rank_tables(run, data, tables, turns, batch_size)
     valid, test = [*(with_choice(each.result) for each in ranked), None][:2]
     if len(valid.rows) < MIN_TURNS:
+        few = turns is not None and turns < len(tables[0])
+        advice = "a larger --turns" if few else "a prepared folder with more"
         raise DataError(
             f"{data.path}: {tables[0].name}: found {len(valid.rows)} turns with two candidates or "
-            f"more, expected at least {MIN_TURNS}; give a prepared folder with more"
+            f"more, expected at least {MIN_TURNS}; give {advice}"
         )
     temperature = fit_temperature(valid.logits, valid.target, valid.present)
     present, none_fits = mask_gold(valid.target, valid.present, VALID_SEED)

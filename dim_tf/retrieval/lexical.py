@@ -73,7 +73,8 @@ class Lexical:
         words = _bm25s().tokenize([query], stopwords=None, return_ids=False, show_progress=False)[0]
         scores = self._index.get_scores(words) if words else np.zeros(len(self), "float32")
         if only is not None:
-            ids = np.array(sorted(each.encode() for each in only), self._ids.dtype)
+            # Not of the dtype of `self._ids`, which would cut an id that was added since.
+            ids = np.array(sorted(each.encode() for each in only) or [b""])
             scores = np.where(np.isin(self._ids, ids), scores, 0)
         count = min(count, len(self))
         best = np.argpartition(-scores, count - 1)[:count]

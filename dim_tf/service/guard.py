@@ -95,7 +95,7 @@ class Guard:
             seconds = time.perf_counter() - began
             metrics.REQUESTS.labels(path, status).inc()
             metrics.SECONDS.labels(path).observe(seconds)
-            if path not in QUIET:
+            if path not in QUIET or status >= 400:
                 LOG.info("%s %d %.0f ms", path, status, 1000 * seconds)
 
     def _is_authorised(self, headers: Headers) -> bool:

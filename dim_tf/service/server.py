@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import functools
 import logging
 import os
+import signal
 import socket
 import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
@@ -67,7 +71,7 @@ def serve(
         )
     listener = _bind(host, port)
     _start_log()
-    with tempfile.TemporaryDirectory(prefix="dim_tf-metrics-") as folder:
+    with tempfile.TemporaryDirectory(prefix="dim_tf-metrics-") as folder, _locked(folder):
         os.environ[metrics.FOLDER] = folder
         config = uvicorn.Config(
             functools.partial(load_app, run, pool, token, queue, time_limit),
@@ -93,6 +97,21 @@ def serve(
 
 
 class _Supervisor(Multiprocess):
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        self._outlives_terminal = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # nohup
+        super().__init__(config, sockets)
+
+    def handle_hup(self) -> None:
+        """Ends the service when its terminal is closed; uvicorn would restart the workers."""
+        if not self._outlives_terminal:
+            self.handle_term()
+
+    def handle_ttin(self) -> None:
+        """Adds no worker: only one can open a pool in a file."""
+
+    def handle_ttou(self) -> None:
+        """Ends no worker."""
+
     def terminate_all(self) -> None:
         """Ends the workers; whoever connects from now on is refused, and does not wait in vain."""
         for listener in self.sockets:
@@ -126,6 +145,17 @@ def load_app(run: str, pool: str | None, token: str, queue: int, time_limit: int
         sys.exit(1)  # the supervisor starts another one
     started.touch()
     return create_app(ranker, token, queue, time_limit, searcher)
+
+
+@contextlib.contextmanager
+def _locked(folder: str) -> Iterator[None]:
+    """Locks a temporary folder, so that no cleaner of old files empties it after days."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _start_log() -> None:

@@ -73,6 +73,27 @@ def test_a_worker_that_cannot_start_says_why(others_started, tmp_path, monkeypat
     assert capsys.readouterr().err == "error: RUN: damaged\n"
 
 
+@pytest.mark.parametrize("nohup", [False, True])
+def test_the_end_of_the_terminal_ends_the_service_unless_it_is_ignored(nohup):
+    import uvicorn
+    from uvicorn.supervisors.multiprocess import SIGNALS
+
+    from dim_tf.service import server
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)
+        supervisor = server._Supervisor(uvicorn.Config("app"), [])
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTTIN)
+        supervisor.handle_signals()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert supervisor.should_exit.is_set() is not nohup
+    assert supervisor.processes == []
+
+
 def test_workers_share_the_work_and_end_in_peace(tmp_path):
     """Metrics add up, the client of the docs works, SIGTERM loses nothing, no text is logged."""
     run = saved(tiny_run(tmp_path / "run", **SHORT))

@@ -29,6 +29,7 @@ function press(parent, pressed) {
 async function post(path, body) {
   const headers = { "Content-Type": "application/json" };
   const token = find("token")?.value;
+  if (/[^\x20-\x7e]/.test(token ?? "")) throw new Error("the token has characters that no token has");
   if (token) headers.Authorization = `Bearer ${token}`;
   const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) })
     .catch(() => { throw new Error("the service does not answer"); });
@@ -77,16 +78,20 @@ async function say() {
   context = [...turn.context, short(answer.candidate)];
   given.add(plain(answer.candidate));
   utter("you", line);
-  utter("bot", answer.candidate, answer.fits === false ? "nothing fits; this is the nearest" : "");
+  utter("bot", answer.candidate, answer.fits === false ? nothingFits(ranking) : "");
   find("line").value = "";
   show(ranking, answer);
   await explain(answer.candidate);
 }
 
+function nothingFits(ranking) {
+  return `nothing ${ranking[0].fits ? "else " : ""}fits; this is the nearest`;
+}
+
 function show(ranking, answer) {
   const calibrated = "fits" in ranking[0];
   document.querySelector("th.fits").hidden = !calibrated;
-  find("rows").replaceChildren(...ranking.slice(0, SHOWN).map((row) => {
+  find("rows").replaceChildren(...ranking.filter((row, place) => place < SHOWN || row === answer).map((row) => {
     const reply = toggle(row.candidate, (button) => {
       press(find("rows"), button);
       attempt(() => explain(row.candidate));

@@ -34,8 +34,9 @@ def test_the_first_stage_finds_what_both_retrievers_find_and_the_run_ranks_it(
         assert searcher.reply(CONTEXT, PERSONA, filter='topic == "no"') == []
         with pytest.raises(ConfigError, match="top_k"):
             searcher.reply(CONTEXT, PERSONA, top_k="5")
-        with pytest.raises(DataError, match="filter"):
-            searcher.reply(CONTEXT, PERSONA, filter="topic = 3")
+        for wrong in ("topic = 3", "text like '%a%b%c'"):
+            with pytest.raises(DataError, match="filter"):
+                searcher.reply(CONTEXT, PERSONA, filter=wrong)
     by_place = sorted(rows, key=lambda row: row["index"])
     candidates = [row["candidate"] for row in by_place]
     assert sorted(candidates) == sorted({line["text"].strip() for line in LINES})

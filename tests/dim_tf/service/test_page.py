@@ -143,7 +143,7 @@ def test_a_conversation_with_the_keyboard(address, browser, width, scheme):
         MARKUP,
         "like tea",
         "like it?",
-        "hello\nnothing fits; this is the nearest",
+        "hello\nnothing else fits; this is the nearest",
     ]
     assert texts("#rows tr")[0].split() == ["1", "0.7870", "yes", "like", "tea"]
     assert texts("#rows button") == ["like tea", "hello", MARKUP]

@@ -26,10 +26,11 @@ def main(argv: Sequence[str]) -> int | None:
     out = Path(arguments.out) if arguments.out else None
     if out:
         atomic.check_place(out / render.RESULTS_JSON)
+    remarks = "\n".join(atomic.read_lines(arguments.remarks)) if arguments.remarks else ""
     runs = open_runs(arguments.runs)
     results = comparison.compare(runs)
     if out:
-        render.write(out, results, runs)
+        render.write(out, results, runs, remarks)
     print(render.markdown(results), end="")
 
 
@@ -39,6 +40,9 @@ def _parser() -> Parser:
         "runs", nargs="+", metavar="RUNS", help="read run folders, folders of them, or records"
     )
     parser.add_argument("--out", metavar="DIR", help="write tables and charts to DIR")
+    parser.add_argument(
+        "--remarks", metavar="FILE", help="begin results.md with the text of this file"
+    )
     return parser
 
 

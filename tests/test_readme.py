@@ -87,9 +87,11 @@ def readme_cell(ours, paper):
     return f"{found} ({paper['hits@1']})" if ours and paper else found
 
 
-def test_the_page_of_results_is_that_of_its_file():
+def test_the_page_of_results_is_that_of_its_files():
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
-    assert render.markdown(results) in (DOCS / render.RESULTS_MD).read_text(encoding="utf-8")
+    page = (DOCS / render.RESULTS_MD).read_text(encoding="utf-8")
+    assert (DOCS / "runs/remarks.txt").read_text(encoding="utf-8") in page
+    assert render.markdown(results) in page
 
 
 def test_results_are_those_of_the_records():

@@ -29,14 +29,17 @@ def markdown(results: Mapping[str, Any]) -> str:
     )
 
 
-def write(folder: Path, results: dict[str, Any], runs: Sequence[Record]) -> None:
-    """Writes `results.json`, `results.md`, `bars.png` and `curves.png` into a folder."""
+def write(folder: Path, results: dict[str, Any], runs: Sequence[Record], remarks: str = "") -> None:
+    """Writes `results.json`, `results.md`, `bars.png` and `curves.png` into a folder.
+
+    The page begins with the remarks, in Markdown.
+    """
     from dim_tf.paper import charts
 
     folder.mkdir(parents=True, exist_ok=True)
     atomic.write_json(folder / RESULTS_JSON, results)
     charts.save(charts.bars(results), folder / BARS)
     charts.save(charts.curves(runs), folder / CURVES)
-    parts = ["# Comparison with the paper", markdown(results).strip("\n")]
+    parts = ["# Comparison with the paper", remarks.strip(), markdown(results).strip("\n")]
     parts += [f"![{Path(name).stem}]({name})" for name in (BARS, CURVES)]
-    atomic.write_text(folder / RESULTS_MD, "\n\n".join(parts) + "\n")
+    atomic.write_text(folder / RESULTS_MD, "\n\n".join(filter(None, parts)) + "\n")

@@ -44,6 +44,14 @@ def test_markdown_has_ours_below_the_papers(runs, capsys):
     assert cells(pair)[4] == "**+22.5, 0.0012**"
 
 
+def test_the_page_begins_with_remarks(runs, tmp_path):
+    remarks = tmp_path / "remarks.txt"
+    remarks.write_text("**What was missed.** Much.\n")
+    report.main([str(runs), "--out", str(tmp_path), "--remarks", str(remarks)])
+    text = (tmp_path / "results.md").read_text()
+    assert text.startswith("# Comparison with the paper\n\n**What was missed.** Much.\n\nhits@1")
+
+
 def test_out_holds_tables_and_charts(runs, tmp_path):
     out = tmp_path / "deep" / "docs"
     report.main([str(runs), "--out", str(out)])
@@ -54,7 +62,7 @@ def test_out_holds_tables_and_charts(runs, tmp_path):
     assert atomic.read_json(out / "results.json") == results
     assert str(tmp_path) not in (out / "results.json").read_text()
     text = (out / "results.md").read_text()
-    assert render.markdown(results) in text
+    assert text.startswith(f"# Comparison with the paper\n\n{render.markdown(results)}")
     assert text.endswith("\n\n![bars](bars.png)\n\n![curves](curves.png)\n")
     for name in ("bars.png", "curves.png"):
         pixels = imread(out / name)

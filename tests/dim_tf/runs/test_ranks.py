@@ -8,7 +8,7 @@ from dim_tf.data.dataset import PreparedData
 from dim_tf.errors import DataError
 from dim_tf.evaluation import evaluator, metrics
 from dim_tf.io import atomic
-from dim_tf.runs.ranks import TurnRanks, is_current, load as load_ranks, path_of
+from dim_tf.runs.ranks import TurnRanks, has_current, load as load_ranks, path_of
 from dim_tf.runs.run import Run
 from tests.tiny_results import made_up_run
 
@@ -27,7 +27,7 @@ def test_a_test_keeps_the_ranks_of_its_turns(run_copy, prepared):
     run, data = Run.open(run_copy), PreparedData.load(prepared)
     table = data.table("test", "self", "original")
     for key, rows in ((KEY, np.arange(14)), (f"{KEY}, 5 turns", evaluator.sample_rows(14, 5))):
-        assert is_current(run, key)
+        assert has_current(run, key)
         found = load_ranks(run, key)
         np.testing.assert_array_equal(found.rows, rows)
         np.testing.assert_array_equal(found.gold, table.candidates[rows, table.target[rows]])
@@ -42,13 +42,13 @@ def test_a_test_keeps_the_ranks_of_its_turns(run_copy, prepared):
 
 
 def test_a_result_of_previous_weights_is_not_current(run):
-    assert is_current(run, KEY)
-    assert not is_current(run, "test_self_revised")
+    assert has_current(run, KEY)
+    assert not has_current(run, "test_self_revised")
     measures = {"turns": 4, **metrics.summarise(np.array([1]))}
     row = json.dumps({"kind": "valid", "update": 400, **measures}) + "\n"
     with (run.path / "metrics.jsonl").open("a") as handle:
         handle.write(row)
-    assert not is_current(run, KEY)
+    assert not has_current(run, KEY)
 
 
 def test_same_turns():

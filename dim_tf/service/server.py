@@ -126,6 +126,7 @@ def load_app(run: str, pool: str | None, token: str, queue: int, time_limit: int
     from dim_tf.service.app import create_app
 
     _start_log()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # that is for the supervisor
     started = Path(os.environ[metrics.FOLDER]) / "started"
     try:
         with print_warnings():

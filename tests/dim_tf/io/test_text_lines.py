@@ -71,6 +71,9 @@ def test_a_damaged_array_names_its_line(tmp_path):
     path.write_text('[\n\n{"a": 1}\n{"a": 2}\n]')
     with pytest.raises(DataError, match=rf"^{path}:4: not JSON: Expecting ',' delimiter"):
         list(numbered_lines(path, records=True))
+    path.write_text('[\n\n{"a": 1},\n]')
+    with pytest.raises(DataError, match=rf"^{path}:[34]: not JSON"):
+        list(numbered_lines(path, records=True))
     # Lines that are no array are bad or good one by one.
     path.write_text('[1\n{"a": 1}')
     assert list(numbered_lines(path, records=True)) == [(1, "[1"), (2, '{"a": 1}')]
